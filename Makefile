@@ -1,0 +1,84 @@
+# Relais: imapsd and the library that its sisters will share.
+#
+#   make            build (build/imapsd)        make check    install what is missing, build, test
+#   make demo       see it work in a minute     make install  DESTDIR and PREFIX are honoured
+#   make deps       install what building and testing needs (Debian, Ubuntu)
+#   SANITIZE=1      address and undefined behaviour sanitizers, built apart
+
+PREFIX ?= /usr/local
+SBINDIR = $(PREFIX)/sbin
+MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc/relais
+VERSION = 0.1
+
+DAEMONS = imapsd
+CC ?= cc
+PKG_CONFIG ?= pkg-config
+PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay
+
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
+	-Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+HARDEN = -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
+	-fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero
+LINK_HARDEN = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
+
+ifdef SANITIZE
+B = build-san
+MODE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -DSANITIZE
+LINK_MODE = -pie -fsanitize=address,undefined
+else
+B = build
+MODE = $(HARDEN)
+LINK_MODE = $(LINK_HARDEN)
+endif
+
+# -Werror when we build (a checkout), not when users do (a tarball).
+WERROR = $(if $(wildcard .git),-Werror)
+
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fno-common -fPIE \
+	$(WARN) $(WERROR) $(MODE) -Icommon -MMD -MP \
+	$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
+LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+
+COMMON_OBJ = $(patsubst %.c,$B/%.o,$(wildcard common/*.c))
+UNIT_TESTS = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
+
+all: $(DAEMONS:%=$B/%)
+
+$B/%.o: %.c | $B/.packages
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# A clear word instead of a hundred compiler errors.
+$B/.packages:
+	@mkdir -p $B
+	@$(PKG_CONFIG) --exists --print-errors $(PKGS) || \
+	    { echo "Libraries are missing: run 'make deps' first." >&2; exit 1; }
+	@touch $@
+
+$B/libcommon.a: $(COMMON_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+.SECONDEXPANSION:
+$(DAEMONS:%=$B/%): $B/%: $$(patsubst %.c,$B/%.o,$$(wildcard $$*/*.c)) $B/libcommon.a
+	$(CC) $(LINK_MODE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# A unit test may reach what belongs to a daemon, but not its main().
+IMAPSD_PARTS = $(patsubst %.c,$B/%.o,$(filter-out %/main.c,$(wildcard imapsd/*.c)))
+$B/unit/test_imap%: PARTS = $(IMAPSD_PARTS)
+$B/unit/%: tests/unit/%.c $(IMAPSD_PARTS) $B/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Iimapsd $(LINK_MODE) $(LDFLAGS) -o $@ $< $(PARTS) \
+	    $B/libcommon.a -lcmocka $(LIBS)
+
+unit: $(UNIT_TESTS)
+
+clean:
+	rm -rf build build-san
+
+-include $(wildcard $B/*/*.d $B/unit/*.d)
+
+.PHONY: all unit clean

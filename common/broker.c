@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * broker: answers the workers.  Runs as _relaisd in the spool.  A worker may
+ * have been taken over: it names things by number, and whose connection it
+ * serves is asked of the kernel.
+ */
+#include <sys/mman.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "broker_connect.h"
+#include "broker_dns.h"
+#include "broker_lesson.h"
+#include "limit.h"
+#include "log.h"
+#include "priv.h"
+#include "xmalloc.h"
+
+/* Sockets under way at a time: a connect in flight each, channels, DNS. */
+#define BROKER_FILES 16384
+#define JITTER_MS 250 /* so that the delay tells nothing */
+#define DELAY_MAX_MS 4000
+#define SETTLE_SECONDS 2
+
+struct request {
+	TAILQ_ENTRY(request) entry;
+	struct peer *peer;
+	uint32_t session;
+	struct attempt *attempt;
+};
+
+/* A worker, as the broker knows it. */
+struct peer {
+	TAILQ_ENTRY(peer) entry;
+	struct broker *broker;
+	struct ipc *ch;
+	uint16_t number;
+	uint32_t serial;
+	uint32_t *held; /* MSG_HELD so far */
+	size_t nheld;
+	TAILQ_HEAD(, request) requests;
+};
+
+struct broker {
+	struct event_base *base;
+	const struct conf *conf;
+	struct limit *limit;
+	unsigned int places;
+	struct upstreams *upstreams;
+	struct lessons *lessons;
+	TAILQ_HEAD(peers, peer) peers;
+};
+
+static time_t
+now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static void
+request_free(struct request *rq)
+{
+	attempt_cancel(&rq->attempt);
+	TAILQ_REMOVE(&rq->peer->requests, rq, entry);
+	free(rq);
+}
+
+static struct request *
+request_find(struct peer *p, uint32_t session)
+{
+	struct request *rq;
+
+	TAILQ_FOREACH(rq, &p->requests, entry)
+		if (rq->session == session)
+			return rq;
+	return NULL;
+}
+
+static void
+peer_free(struct peer *p)
+{
+	struct request *rq;
+
+	while ((rq = TAILQ_FIRST(&p->requests)) != NULL)
+		request_free(rq);
+	TAILQ_REMOVE(&p->broker->peers, p, entry);
+	ipc_free(&p->ch);
+	free(p->held);
+	free(p);
+}
+
+/* Is the worker's client to be served? */
+static enum admit_verdict
+verdict(struct peer *p, uint32_t session, int fd)
+{
+	struct broker *b = p->broker;
+	struct addr client;
+
+	if (addr_peer(fd, &client) == -1)
+		return ADMIT_TOO_MANY; /* it has gone: nobody to count */
+	if (upstreams_is_ours(b->upstreams, &client)) {
+		log_warnx("outgoing_server leads back to this very daemon");
+		return ADMIT_LOOP;
+	}
+	switch (limit_admit(b->limit, p->serial, session, &client)) {
+	case LIMIT_OK:
+		return ADMIT_OK;
+	case LIMIT_TOO_MANY:
+		return ADMIT_TOO_MANY;
+	case LIMIT_TOO_MANY_ADDRESS:
+		return ADMIT_TOO_MANY_ADDRESS;
+	}
+	return ADMIT_TOO_MANY;
+}
+
+static int
+do_admit(struct peer *p, uint32_t id, struct reader *r, int fd)
+{
+	struct msg_admit m;
+	struct msg_admit_reply reply;
+	struct writer w;
+
+	if (msg_get_admit(r, &m) == -1) {
+		close(fd);
+		return -1;
+	}
+	reply.session = m.session;
+	reply.verdict = (uint8_t)verdict(p, m.session, fd);
+	close(fd);
+	msg_start(&w, MSG_ADMIT_REPLY, id);
+	msg_put_admit_reply(&w, &reply);
+	(void)ipc_send(p->ch, &w, -1);
+	return 0;
+}
+
+static int
+do_release(struct peer *p, struct reader *r)
+{
+	struct msg_release m;
+	struct request *rq;
+
+	if (msg_get_release(r, &m) == -1)
+		return -1;
+	rq = request_find(p, m.session);
+	if (rq != NULL)
+		request_free(rq);
+	limit_release(p->broker->limit, p->serial, m.session);
+	return 0;
+}
+
+/* A worker tells its new broker whom it still serves. */
+static int
+do_held(struct peer *p, struct reader *r)
+{
+	struct msg_held m;
+	uint32_t session;
+	size_t i;
+
+	if (msg_get_held(r, &m) == -1 ||
+	    p->nheld + m.n > p->broker->places)
+		return -1;
+	p->held = xrecallocarray(
+	    p->held, p->nheld, p->nheld + m.n, sizeof(*p->held));
+	for (i = 0; i < m.n; i++) {
+		memcpy(&session, m.sessions.p + i * sizeof(session),
+		    sizeof(session));
+		p->held[p->nheld++] = be32toh(session);
+	}
+	if (!m.last)
+		return 0;
+	limit_reconcile(p->broker->limit, p->serial, p->held, p->nheld);
+	free(p->held);
+	p->held = NULL;
+	p->nheld = 0;
+	return 0;
+}
+
+static void
+on_server(void *arg, int fd, uint16_t server)
+{
+	struct request *rq = arg;
+	struct peer *p = rq->peer;
+	struct msg_connect_reply reply = { .session = rq->session,
+		.ok = fd != -1,
+		.server = fd != -1 ? server : MSG_NO_SERVER };
+	struct writer w;
+	struct addr client;
+	uint32_t ms = 0;
+
+	rq->attempt = NULL;
+	if (limit_address(p->broker->limit, p->serial, rq->session,
+		&client) == 0)
+		ms = limit_delay(p->broker->limit, &client, now());
+	ms += arc4random_uniform(JITTER_MS);
+	reply.failure_delay_ms = ms > DELAY_MAX_MS ? DELAY_MAX_MS : ms;
+	msg_start(&w, MSG_CONNECT_REPLY, 0);
+	msg_put_connect_reply(&w, &reply);
+	(void)ipc_send(p->ch, &w, fd);
+	if (fd != -1)
+		close(fd);
+	request_free(rq);
+}
+
+static int
+do_connect(struct peer *p, struct reader *r)
+{
+	struct msg_connect m;
+	struct request *rq;
+	struct addr client;
+
+	/* Only for a client that was admitted, and one at a time. */
+	if (msg_get_connect(r, &m) == -1 ||
+	    limit_address(p->broker->limit, p->serial, m.session, &client) ==
+		-1 ||
+	    request_find(p, m.session) != NULL)
+		return -1;
+	rq = xcalloc(1, sizeof(*rq));
+	rq->peer = p;
+	rq->session = m.session;
+	TAILQ_INSERT_TAIL(&p->requests, rq, entry);
+	rq->attempt = upstreams_connect(
+	    p->broker->upstreams, m.tried, on_server, rq);
+	return 0;
+}
+
+static int
+do_outcome(struct peer *p, struct reader *r)
+{
+	struct broker *b = p->broker;
+	struct msg_outcome m;
+	struct addr client;
+
+	if (msg_get_outcome(r, &m) == -1 ||
+	    (m.server >= b->conf->nservers && m.server != MSG_NO_SERVER) ||
+	    limit_address(b->limit, p->serial, m.session, &client) == -1)
+		return -1;
+	switch ((enum outcome)m.outcome) {
+	case OUTCOME_OK:
+		limit_succeeded(b->limit, &client);
+		upstreams_report(b->upstreams, m.server, true);
+		break;
+	case OUTCOME_REFUSED:
+		limit_failed(b->limit, &client, now());
+		upstreams_report(b->upstreams, m.server, true);
+		break;
+	case OUTCOME_SERVER:
+		upstreams_report(b->upstreams, m.server, false);
+		break;
+	case OUTCOMES:
+		break;
+	}
+	return 0;
+}
+
+static int
+do_capability(struct peer *p, struct reader *r)
+{
+	struct msg_capability m;
+
+	if (msg_get_capability(r, &m) == -1 ||
+	    m.server >= p->broker->conf->nservers)
+		return -1;
+	return lessons_answer(p->broker->lessons, &m);
+}
+
+/* What a worker may say. */
+static int
+on_worker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	struct peer *p = arg;
+
+	(void)ch;
+	switch (type) {
+	case MSG_ADMIT:
+		return do_admit(p, id, r, fd);
+	case MSG_RELEASE:
+		return do_release(p, r);
+	case MSG_HELD:
+		return do_held(p, r);
+	case MSG_CONNECT:
+		return do_connect(p, r);
+	case MSG_OUTCOME:
+		return do_outcome(p, r);
+	case MSG_CAPABILITY:
+		return do_capability(p, r);
+	default:
+		return -1; /* msg_allowed() has let nothing else in */
+	}
+}
+
+static void
+on_worker_closed(void *arg, struct ipc *ch, const char *why)
+{
+	struct peer *p = arg;
+
+	(void)ch;
+	if (why != NULL) {
+		log_warnx("worker %u sent %s", p->number + 1U, why);
+		role_accuse(p->number, p->serial);
+	}
+	limit_forget_worker(p->broker->limit, p->serial);
+	peer_free(p);
+}
+
+/* A lesson is given to any worker that there is. */
+static int
+to_any_worker(void *arg, struct writer *w, int fd)
+{
+	struct broker *b = arg;
+	struct peer *p = TAILQ_FIRST(&b->peers);
+
+	if (p == NULL)
+		return -1;
+	/* Another one next time. */
+	TAILQ_REMOVE(&b->peers, p, entry);
+	TAILQ_INSERT_TAIL(&b->peers, p, entry);
+	return ipc_send(p->ch, w, fd);
+}
+
+static void
+to_all_workers(void *arg, struct writer *w)
+{
+	struct broker *b = arg;
+	struct peer *p;
+
+	TAILQ_FOREACH(p, &b->peers, entry)
+		(void)ipc_send(p->ch, w, -1);
+}
+
+static void
+new_peer(struct broker *b, const struct msg_peer *m, int fd)
+{
+	struct peer *p, *next;
+	struct writer w;
+
+	for (p = TAILQ_FIRST(&b->peers); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, entry);
+		if (p->number != m->number)
+			continue;
+		limit_forget_worker(b->limit, p->serial);
+		peer_free(p);
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->broker = b;
+	p->number = m->number;
+	p->serial = m->serial;
+	TAILQ_INIT(&p->requests);
+	p->ch = ipc_new(b->base, fd, ROLE_BROKER, ROLE_WORKER, on_worker,
+	    on_worker_closed, p);
+	TAILQ_INSERT_HEAD(&b->peers, p, entry);
+	if (lessons_put(b->lessons, &w))
+		(void)ipc_send(p->ch, &w, -1);
+	lessons_start(b->lessons);
+}
+
+/* What the master may say. */
+static int
+on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	struct broker *b = arg;
+	struct msg_peer m;
+
+	(void)ch;
+	(void)id;
+	if (type == MSG_STOP)
+		_exit(0);
+	if (type == MSG_PEER && msg_get_peer(r, &m) == 0 &&
+	    m.role == ROLE_WORKER) {
+		new_peer(b, &m, fd);
+		return 0;
+	}
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+unsigned int
+broker_places(const struct conf *c)
+{
+	if (c->worker_connections > 1)
+		return c->workers * c->worker_connections;
+	/* A process per client: the limit, or what a host may well stand. */
+	return (c->connection_limit != 0 ? c->connection_limit
+					 : BROKER_CLIENTS_MAX) +
+	    c->workers;
+}
+
+/*
+ * By now the master has told of every worker there is: what the book has of
+ * others is of workers that died while there was no broker.
+ */
+static void
+on_settled(int fd, short what, void *arg)
+{
+	struct broker *b = arg;
+	struct peer *p;
+	uint32_t *serials = xcalloc(UINT16_MAX + 1, sizeof(*serials));
+	size_t n = 0;
+
+	(void)fd;
+	(void)what;
+	TAILQ_FOREACH(p, &b->peers, entry)
+		if (n <= UINT16_MAX)
+			serials[n++] = p->serial;
+	limit_keep_workers(b->limit, serials, n);
+	free(serials);
+}
+
+static struct limit *
+open_limit(const struct role_start *start, unsigned int *places)
+{
+	const struct conf *c = start->conf;
+	struct stat st;
+	void *mem;
+
+	*places = broker_places(c);
+	if (start->nfds != 1 || fstat(ROLE_FD_FIRST, &st) == -1 ||
+	    (size_t)st.st_size < limit_size(*places))
+		fatalx("the counters handed over are not what they should be");
+	mem = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED, ROLE_FD_FIRST, 0);
+	if (mem == MAP_FAILED)
+		fatal("the counters handed over");
+	close(ROLE_FD_FIRST);
+	return limit_new(mem, *places, c->connection_limit,
+	    c->connection_limit_address);
+}
+
+/* The ports of the inner servers, for Landlock. */
+static uint16_t *
+ports_of(const struct conf *c)
+{
+	uint16_t *ports = xcalloc(c->nservers, sizeof(*ports));
+	size_t i;
+
+	for (i = 0; i < c->nservers; i++)
+		ports[i] = c->servers[i].port;
+	return ports;
+}
+
+static bool
+has_names(const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->nservers; i++)
+		if (!c->servers[i].numeric)
+			return true;
+	return false;
+}
+
+void
+broker_main(const struct role_start *start)
+{
+	struct broker b = { .base = start->base, .conf = start->conf };
+	struct sandbox box = { .role = ROLE_BROKER, .read_path = "/etc" };
+	const struct timeval settle = { .tv_sec = SETTLE_SECONDS };
+
+	TAILQ_INIT(&b.peers);
+	b.limit = open_limit(start, &b.places);
+	b.upstreams = upstreams_new(b.base, b.conf,
+	    has_names(b.conf) ? dns_new(b.base) : NULL);
+	b.lessons = lessons_new(b.base, b.conf, b.upstreams, to_any_worker,
+	    to_all_workers, &b);
+	box.ports = ports_of(b.conf);
+	box.nports = b.conf->nservers;
+	role_confine(start, &box, BROKER_FILES, on_master, &b);
+	event_base_once(b.base, -1, EV_TIMEOUT, on_settled, &b, &settle);
+	event_base_dispatch(b.base);
+	exit(0);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * child: starts roles.  Runs in the master; between fork and exec only
+ * async-signal-safe calls are made.
+ */
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "role.h"
+#include "xmalloc.h"
+
+#define FDS_MAX 1024
+
+/* Lay fds out from ROLE_FD_MASTER on; all else is closed. */
+static int
+lay_out(const int *fds, int *high, size_t nfds)
+{
+	const int first = ROLE_FD_MASTER;
+	size_t i;
+
+	/* First out of each other's way, then into place. */
+	for (i = 0; i < nfds; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD, first + (int)nfds);
+		if (high[i] == -1)
+			return -1;
+	}
+	for (i = 0; i < nfds; i++)
+		if (dup2(high[i], first + (int)i) == -1)
+			return -1;
+	closefrom(first + (int)nfds);
+	return 0;
+}
+
+pid_t
+child_spawn(const char *daemon, enum role role, unsigned int number,
+    uint32_t serial, const int *fds, size_t nfds)
+{
+	char name[32], place[16], id[16], parent[16], count[16];
+	char flag[] = ROLE_ARG, what[16];
+	char *argv[] = { name, flag, what, place, id, parent, count, NULL };
+	int high[FDS_MAX];
+	pid_t pid;
+
+	if (nfds > FDS_MAX || nfds < ROLE_FD_FIRST - ROLE_FD_MASTER) {
+		errno = EINVAL;
+		return -1;
+	}
+	(void)strlcpy(name, daemon, sizeof(name));
+	(void)snprintf(what, sizeof(what), "%d", (int)role);
+	(void)snprintf(place, sizeof(place), "%u", number);
+	(void)snprintf(id, sizeof(id), "%" PRIu32, serial);
+	(void)snprintf(parent, sizeof(parent), "%ld", (long)getpid());
+	(void)snprintf(count, sizeof(count), "%zu",
+	    nfds - (ROLE_FD_FIRST - ROLE_FD_MASTER));
+	pid = fork();
+	if (pid != 0)
+		return pid;
+	if (lay_out(fds, high, nfds) == 0)
+		execv("/proc/self/exe", argv);
+	_exit(127);
+}
+
+unsigned int
+child_backoff_ms(unsigned int failures)
+{
+	if (failures < 2)
+		return 0;
+	return failures > 9 ? 30000 : 100U << (failures - 2);
+}
+
+char *
+child_fate(int status, char *dst, size_t size)
+{
+	if (WIFSIGNALED(status))
+		(void)snprintf(dst, size, "was killed by signal %d (%s)",
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		(void)snprintf(
+		    dst, size, "exited with %d", WEXITSTATUS(status));
+	return dst;
+}

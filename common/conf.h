@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conf: configuration text to struct conf, by one table of directives.  The
+ * language is Perdition's (relais.conf(5)); errors name file and line.
+ *
+ * Three stages.  Reading fills the fields that have a directive, each with
+ * where its value came from.  conf_settle() works out what follows from them
+ * (listeners, TLS modes, inner servers' ports) and is pure: no files, no
+ * names.  Everything that needs the machine (files, users, addresses of
+ * names) is checked by the master and, for keys, by the keeper.
+ */
+#ifndef CONF_H
+#define CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "buf.h"
+#include "capability.h"
+#include "msg.h"
+#include "text.h"
+
+/* Which daemon reads: a directive may belong to some of them only. */
+enum conf_daemon { CONF_IMAP = 1, CONF_POP3 = 2, CONF_SMTP = 4 };
+
+enum conf_listen_mode { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_SSL };
+
+struct conf_listen {
+	struct addr addr; /* numeric, with port */
+	enum conf_listen_mode mode;
+	bool clear_login; /* takes credentials without TLS */
+};
+
+struct conf_server {
+	char *name; /* as written: a name or a numeric address */
+	uint16_t port;
+	bool numeric; /* addr holds it; else the broker resolves name */
+	struct addr addr;
+};
+#define CONF_SERVERS_MAX 64 /* msg_connect.tried has a bit for each */
+
+enum conf_outgoing_tls {
+	OUTGOING_PLAIN,
+	OUTGOING_SSL,
+	OUTGOING_STARTTLS,
+	OUTGOING_STARTTLS_FORCE
+};
+
+struct conf_pair {
+	char *cert_file, *key_file;
+};
+
+/*
+ * How a user name is changed before it goes to the inner server, which is
+ * Perdition's state remote_login.
+ */
+struct conf_name_rules {
+	bool lower_case, strip_domain, add_domain;
+};
+
+struct conf {
+	/* the service */
+	bool enabled;
+	struct conf_listen *listen; /* settled */
+	size_t nlisten;
+	struct conf_server *servers;
+	size_t nservers;
+	enum conf_outgoing_tls outgoing_tls;
+
+	/* processes */
+	unsigned int workers;            /* 0: one per processor */
+	unsigned int worker_connections; /* per worker */
+	unsigned int keepers;            /* 0: one per processor, <= workers */
+	char *username, *group;          /* workers; group NULL: the user's */
+	char *daemon_username;           /* the other roles */
+	char *spool_directory;
+	char *pid_file; /* NULL or "": none */
+	bool no_daemon;
+
+	/* limits; 0 is no limit, times are in seconds */
+	unsigned int connection_limit;         /* of all clients */
+	unsigned int connection_limit_address; /* of one address */
+	unsigned int authenticate_timeout;     /* until a login succeeded */
+	unsigned int timeout;                  /* silence after login */
+	unsigned int outgoing_timeout; /* each answer of an inner server */
+	unsigned int login_attempts;   /* refused logins per connection */
+	unsigned int connect_relog;    /* repeat the Auth line; 0: never */
+
+	/* TLS for clients */
+	struct conf_pair *pairs;
+	size_t npairs;
+	char *ssl_passphrase_file;
+	int ssl_passphrase_fd; /* -1: none */
+	char *listen_priority; /* GnuTLS priority string, settled */
+	char *outgoing_priority;
+	bool listen_tls13_only;
+
+	/* TLS towards inner servers */
+	char *ssl_ca_file, *ssl_ca_path, *ssl_ca_chain_file;
+	bool ssl_ca_accept_self_signed, ssl_cert_accept_self_signed;
+	bool ssl_cert_accept_expired, ssl_cert_accept_not_yet_valid;
+	unsigned int ssl_cert_verify_depth;
+	bool ssl_no_cert_verify, ssl_no_cn_verify;
+
+	/* the dialogue */
+	char *capability; /* this daemon's *_capability; NULL: learned */
+	unsigned int capability_refresh; /* seconds between two lessons */
+	char *ok_line;                   /* NULL: the inner server's own text */
+	bool login_disabled;
+	char *domain_delimiter, *explicit_domain;
+	struct conf_name_rules name_rules;
+	bool no_lookup;
+
+	/* the log */
+	char *log_facility, *log_ident; /* log_ident NULL: the daemon's name */
+	bool debug, quiet;
+
+	/* the rest: what was set, where; for --print_config and messages */
+	struct conf_private *private;
+};
+
+/* What one daemon's defaults are; each has one, const. */
+struct conf_defaults {
+	enum conf_daemon daemon;
+	const char *name;         /* "imapsd" */
+	const char *protocol;     /* "IMAP4": plain or STARTTLS */
+	const char *protocol_tls; /* "IMAP4S" */
+	uint16_t port, port_tls;  /* 143, 993; inner servers: the same */
+};
+
+/* Errors and warnings, each a whole sentence with "file:line: " in front. */
+typedef void conf_report(void *arg, bool is_error, const char *text);
+
+struct conf *conf_new(
+    const struct conf_defaults *d, conf_report *report, void *arg);
+void conf_free(struct conf **c);
+
+/*
+ * Read a whole file's text; name is for messages.  Every fault is reported,
+ * not the first alone.  Returns how many errors there were.
+ */
+unsigned int conf_read_text(struct conf *c, const char *name, struct text t);
+
+/* The same on a file; one that cannot be read is an error. */
+unsigned int conf_read_file(struct conf *c, const char *path);
+
+/* What a command line asks for beside directives. */
+struct conf_command {
+	const char *file; /* -f; NULL: the default */
+	bool check_config, print_config, version, help;
+};
+
+/*
+ * Read a command line (argv[0] is skipped): directives as long options and
+ * Perdition's letters.  They win over any file, read before or after.
+ * Returns how many errors there were.
+ */
+unsigned int conf_read_args(
+    struct conf *c, int argc, char *const argv[], struct conf_command *cmd);
+
+/* The text of --help, for stdout. */
+void conf_help(const struct conf *c, struct buf *out);
+
+/*
+ * Work out what follows: to be called once, after all reading.  file is the
+ * configuration file's path or NULL: its name may tell the protocol
+ * (perdition.imap4s.conf).  Returns how many errors there were.
+ */
+unsigned int conf_settle(struct conf *c, const char *file);
+
+/* The effective configuration, a directive a line, "# from" behind each. */
+void conf_print(const struct conf *c, struct buf *out);
+
+/*
+ * What a role needs to know, and nothing else, as text; conf_read_role() in
+ * that role makes a settled conf of it again, or -1.
+ */
+void conf_write_role(const struct conf *c, enum role role, struct buf *out);
+int conf_read_role(struct conf *c, struct text t);
+
+/* For the log: "IMAP4S" where TLS is implicit, else "IMAP4". */
+const char *conf_protocol_name(
+    const struct conf *c, enum conf_listen_mode mode);
+
+/* The directives, for the test that the manual documents each: NULL ends. */
+const char *conf_directive(size_t i);
+
+#endif

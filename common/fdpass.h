@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fdpass: one message, with at most one descriptor, over a SOCK_SEQPACKET
+ * socket: the only door to SCM_RIGHTS (unix(7)).
+ */
+#ifndef FDPASS_H
+#define FDPASS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Send data, and fd beside it (-1: none; it stays the caller's).  Never
+ * blocks, never raises SIGPIPE.  0, or -1 with errno (EAGAIN: no room now).
+ */
+int fdpass_send(int sock, const void *data, size_t len, int fd);
+
+/*
+ * Receive one message of at most size octets.  *fd is the descriptor that
+ * came along, close-on-exec and the caller's from now on, or -1.  Returns its
+ * length, 0 at the end of the channel, or -1 with errno: EAGAIN, or EBADMSG
+ * when it was longer than size or carried more than one descriptor (all of
+ * them are closed).
+ */
+ssize_t fdpass_recv(int sock, void *data, size_t size, int *fd);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ipc: a message channel between two of our processes.  The other end is
+ * assumed to be hostile: what msg_allowed() forbids, what does not parse, and
+ * a peer that does not take its answers closes the channel, and only that.
+ */
+#ifndef IPC_H
+#define IPC_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "msg.h"
+
+struct ipc;
+
+/*
+ * One message has come.  r holds its fields, borrowed until the return; fd is
+ * -1 or a descriptor that now belongs to the callee.  Return -1 when the
+ * message is wrong: the channel is closed (ipc_closed is called).
+ */
+typedef int ipc_handler(void *arg, struct ipc *ch, enum msg_type type,
+    uint32_t id, struct reader *r, int fd);
+
+/*
+ * The channel has ended (end of file, error, or a broken rule; why is a
+ * phrase for the log, NULL for a plain end of file).  Called once, from the
+ * loop, never from within ipc_send(); the callee frees ch.
+ */
+typedef void ipc_closed(void *arg, struct ipc *ch, const char *why);
+
+/*
+ * Take over fd (made non-blocking; closed by ipc_free).  We are self, at the
+ * other end is peer.
+ */
+struct ipc *ipc_new(struct event_base *base, int fd, enum role self,
+    enum role peer, ipc_handler *handler, ipc_closed *closed, void *arg);
+void ipc_free(struct ipc **ch);
+
+/* How many messages a second the peer may send before it counts as broken. */
+void ipc_set_quota(struct ipc *ch, unsigned int per_second);
+
+/*
+ * Send what w holds, and fd (-1: none; a copy travels, it stays the
+ * caller's).  What the socket does not take now is queued to a bound.  -1
+ * when the channel is broken or the queue is full (the message is lost, and
+ * for anything but a log line the channel is then closed from the loop).
+ */
+int ipc_send(struct ipc *ch, struct writer *w, int fd);
+
+/*
+ * Send a request and wait for its answer, at most timeout_ms; for channels
+ * that are used for nothing else (worker to keeper), fd of a plain socket.
+ * The answer has the type answer and the request's number.  Its fields are
+ * read from *r, which views into space (MSG_MAX octets) of the caller's.
+ * 0, or -1 with errno (ETIMEDOUT, EPIPE, EBADMSG): give the channel up.
+ */
+int ipc_call(int fd, enum role self, enum role peer, struct writer *w,
+    uint32_t id, enum msg_type answer, int timeout_ms, char *space,
+    struct reader *r);
+
+#endif

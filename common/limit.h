@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * limit: how many connections there are, in all and per address, and which
+ * addresses failed to log in lately.  The broker's book, kept in memory that
+ * the master holds (a memfd), so that a broker that dies leaves it to the
+ * next.  Its indexes are the broker's own and are made anew from that memory.
+ *
+ * A connection is known by its worker (serial number) and the worker's number
+ * for the session.  Addresses count without port; IPv6 by their /64, which is
+ * what one customer has (RFC 6177).
+ */
+#ifndef LIMIT_H
+#define LIMIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "addr.h"
+
+struct limit;
+
+enum limit_verdict {
+	LIMIT_OK,
+	LIMIT_TOO_MANY,         /* in all */
+	LIMIT_TOO_MANY_ADDRESS, /* from this address */
+};
+
+/* Octets of shared memory for so many connections; zeroed before first use. */
+size_t limit_size(unsigned int connections);
+
+/*
+ * Take over mem (limit_size(connections) octets, which stay the caller's and
+ * outlive the result).  What stands in it is trusted no further than that
+ * every index in it is checked.  max_all and max_address: 0 is no limit.
+ */
+struct limit *limit_new(void *mem, unsigned int connections,
+    unsigned int max_all, unsigned int max_address);
+void limit_free(struct limit **l);
+
+enum limit_verdict limit_admit(struct limit *l, uint32_t worker,
+    uint32_t session, const struct addr *a);
+void limit_release(struct limit *l, uint32_t worker, uint32_t session);
+
+/* The address a session was admitted from; -1 when there is no such. */
+int limit_address(
+    struct limit *l, uint32_t worker, uint32_t session, struct addr *a);
+
+/* A worker is gone: so are its connections.  Returns how many. */
+unsigned int limit_forget_worker(struct limit *l, uint32_t worker);
+/* Release those of worker whose session is not in held[0..n-1]. */
+void limit_reconcile(
+    struct limit *l, uint32_t worker, const uint32_t *held, size_t n);
+/* Release those of every worker that is not in workers[0..n-1]. */
+void limit_keep_workers(
+    struct limit *l, const uint32_t *workers, size_t n);
+
+unsigned int limit_count(const struct limit *l);
+unsigned int limit_count_address(struct limit *l, const struct addr *a);
+
+/*
+ * Failed logins: a table of a fixed number of addresses in the same memory;
+ * the one that failed longest ago makes room.  now is CLOCK_MONOTONIC time
+ * in seconds.  A success takes the address off the table.
+ */
+void limit_failed(struct limit *l, const struct addr *a, time_t now);
+void limit_succeeded(struct limit *l, const struct addr *a);
+unsigned int limit_failures(struct limit *l, const struct addr *a, time_t now);
+
+/*
+ * Milliseconds that the answer to this address's next failure is held back:
+ * 2000 at first, more with each failure within 10 minutes, never over 4000.
+ */
+uint32_t limit_delay(struct limit *l, const struct addr *a, time_t now);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * listen: listening descriptors.  Runs in the master.  One socket an address,
+ * shared by all workers and held across their deaths: a connection waits in
+ * its queue whichever worker is dying.
+ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listen.h"
+#include "log.h"
+#include "xmalloc.h"
+
+#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+
+static int
+open_one(const struct conf_listen *l)
+{
+	const int on = 1;
+	int fd, save;
+
+	fd = socket(l->addr.sa.sa_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -1;
+	/* IPv4 has a listener of its own. */
+	if (l->addr.sa.sa_family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == -1)
+		goto fail;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    bind(fd, &l->addr.sa, addr_len(&l->addr)) == -1 ||
+	    listen(fd, BACKLOG) == -1)
+		goto fail;
+	return fd;
+fail:
+	save = errno;
+	close(fd);
+	errno = save;
+	return -1;
+}
+
+/* No IPv6 on this host: "all addresses" then means those of IPv4. */
+static bool
+is_dispensable(const struct conf_listen *l, int error)
+{
+	return l->addr.sa.sa_family == AF_INET6 && addr_is_any(&l->addr) &&
+	    (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
+}
+
+int
+listen_open(struct conf *c, int **fds)
+{
+	char name[ADDR_STRLEN];
+	size_t i, n = 0;
+	int fd, result = 0;
+
+	*fds = xcalloc(c->nlisten, sizeof(**fds));
+	for (i = 0; i < c->nlisten; i++) {
+		fd = open_one(&c->listen[i]);
+		if (fd == -1 && is_dispensable(&c->listen[i], errno))
+			continue;
+		if (fd == -1) {
+			log_warn("cannot listen on %s",
+			    addr_print(&c->listen[i].addr, name));
+			result = -1;
+		}
+		c->listen[n] = c->listen[i];
+		(*fds)[n++] = fd;
+	}
+	c->nlisten = n;
+	return result;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * log: levels and sinks.  Runs in every process; only the master opens a
+ * target.  syslog(3) is not used: it blocks on a full socket and stamps its
+ * caller's pid, while the master writes for all roles and must never wait.
+ */
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SYSLOG_NAMES /* facilitynames[] */
+#include "log.h"
+#include "xmalloc.h"
+
+#define DEV_LOG "/dev/log"
+#define QUEUE_MAX 1024 /* lines that wait for a busy syslog daemon */
+
+static log_sink *the_sink;
+static void *sink_arg;
+static int level = LOG_INFO;
+
+/* The opened target. */
+static enum { TO_STDERR, TO_STDOUT, TO_FILE, TO_SYSLOG } target_kind;
+static int target_fd = -1;
+static int target_facility;
+static char target_ident[64] = "relais";
+
+struct line {
+	TAILQ_ENTRY(line) entry;
+	size_t len;
+	char text[];
+};
+static TAILQ_HEAD(, line) queue = TAILQ_HEAD_INITIALIZER(queue);
+static unsigned int queued;
+static unsigned long dropped;
+
+void
+log_set_sink(log_sink *sink, void *arg)
+{
+	the_sink = sink;
+	sink_arg = arg;
+}
+
+void
+log_set_level(int priority)
+{
+	level = priority;
+}
+
+bool
+log_wants(int priority)
+{
+	return priority <= level;
+}
+
+static void
+emit(int priority, const char *text)
+{
+	if (the_sink != NULL)
+		the_sink(sink_arg, priority, text);
+	else
+		log_write(priority, getpid(), text);
+}
+
+static void __attribute__((format(printf, 3, 0)))
+vlog(int priority, int error, const char *fmt, va_list ap)
+{
+	char text[LOG_LINE_MAX];
+	size_t n;
+	int save = errno;
+
+	if (!log_wants(priority))
+		return;
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	if (error != 0) {
+		n = strlen(text);
+		(void)snprintf(
+		    text + n, sizeof(text) - n, ": %s", strerror(error));
+	}
+	emit(priority, text);
+	errno = save;
+}
+
+void
+log_at(int priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(priority, 0, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(LOG_WARNING, errno, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_warnx(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(LOG_WARNING, 0, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_info(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(LOG_INFO, 0, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_debug(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(LOG_DEBUG, 0, fmt, ap);
+	va_end(ap);
+}
+
+void
+fatal(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(LOG_ERR, errno, fmt, ap);
+	va_end(ap);
+	exit(1);
+}
+
+void
+fatalx(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(LOG_ERR, 0, fmt, ap);
+	va_end(ap);
+	exit(1);
+}
+
+/* The facility called name, or -1. */
+static int
+facility_of(const char *name)
+{
+	const CODE *c;
+
+	for (c = facilitynames; c->c_name != NULL; c++)
+		if (strcasecmp(c->c_name, name) == 0)
+			return c->c_val;
+	return -1;
+}
+
+bool
+log_target_valid(const char *target)
+{
+	return strcmp(target, "-") == 0 || strcmp(target, "+") == 0 ||
+	    target[0] == '/' || facility_of(target) != -1;
+}
+
+static int
+open_syslog(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd;
+
+	(void)strlcpy(sun.sun_path, DEV_LOG, sizeof(sun.sun_path));
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int
+log_open(const char *target, const char *ident, const char **why)
+{
+	int fd = -1, kind = TO_STDERR;
+
+	if (strcmp(target, "-") == 0) {
+		kind = TO_STDOUT;
+	} else if (target[0] == '/') {
+		kind = TO_FILE;
+		fd = open(target,
+		    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+		if (fd == -1) {
+			*why = strerror(errno);
+			return -1;
+		}
+	} else if (strcmp(target, "+") != 0) {
+		kind = TO_SYSLOG;
+		target_facility = facility_of(target);
+		if (target_facility == -1) {
+			*why = "not a syslog facility, path, \"-\" or \"+\"";
+			return -1;
+		}
+		fd = open_syslog(); /* -1: tried again at each line */
+	}
+	if (target_fd != -1)
+		close(target_fd);
+	target_fd = fd;
+	target_kind = (unsigned int)kind;
+	(void)strlcpy(target_ident, ident, sizeof(target_ident));
+	return 0;
+}
+
+/* The syslog daemon may have been started anew: one more try. */
+static int
+send_syslog(const char *text, size_t len)
+{
+	int try;
+
+	for (try = 0; try < 2; try++) {
+		if (target_fd == -1)
+			target_fd = open_syslog();
+		if (target_fd == -1)
+			return -1;
+		if (send(target_fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+		    -1)
+			return 0;
+		if (errno == EAGAIN || errno == ENOBUFS)
+			return -1;
+		if (errno == EMSGSIZE)
+			return 0; /* it never will fit; do not wait for it */
+		close(target_fd);
+		target_fd = -1;
+	}
+	return -1;
+}
+
+static void
+enqueue(const char *text, size_t len)
+{
+	struct line *l;
+
+	if (queued == QUEUE_MAX) {
+		dropped++;
+		return;
+	}
+	l = xmalloc(sizeof(*l) + len);
+	l->len = len;
+	memcpy(l->text, text, len);
+	TAILQ_INSERT_TAIL(&queue, l, entry);
+	queued++;
+}
+
+/* "<134>Nov 24 04:01:03 imapsd[17]: text": the traditional form (RFC 3164). */
+static size_t
+format_line(char *dst, size_t size, int priority, pid_t pid, const char *text)
+{
+	char stamp[32], pri[16] = "";
+	struct tm tm;
+	time_t now = time(NULL);
+	int n;
+
+	if (localtime_r(&now, &tm) == NULL ||
+	    strftime(stamp, sizeof(stamp), "%b %e %H:%M:%S", &tm) == 0)
+		stamp[0] = '\0';
+	if (target_kind == TO_SYSLOG)
+		(void)snprintf(
+		    pri, sizeof(pri), "<%d>", target_facility | priority);
+	n = snprintf(dst, size, "%s%s %s[%ld]: %s", pri, stamp, target_ident,
+	    (long)pid, text);
+	return n < 0 ? 0 : (size_t)n >= size ? size - 1 : (size_t)n;
+}
+
+bool
+log_flush(void)
+{
+	struct line *l;
+	char text[128];
+	unsigned long n;
+
+	while ((l = TAILQ_FIRST(&queue)) != NULL) {
+		if (send_syslog(l->text, l->len) == -1)
+			return true;
+		TAILQ_REMOVE(&queue, l, entry);
+		queued--;
+		free(l);
+	}
+	if (dropped > 0) {
+		n = dropped;
+		dropped = 0;
+		(void)snprintf(text, sizeof(text),
+		    "%lu log lines were lost: syslog did not take them", n);
+		log_write(LOG_WARNING, getpid(), text);
+	}
+	return !TAILQ_EMPTY(&queue);
+}
+
+void
+log_write(int priority, pid_t pid, const char *text)
+{
+	char line[LOG_LINE_MAX + 256];
+	size_t len;
+	int fd = STDERR_FILENO;
+
+	len = format_line(line, sizeof(line) - 1, priority, pid, text);
+	switch (target_kind) {
+	case TO_SYSLOG:
+		if (!TAILQ_EMPTY(&queue) || send_syslog(line, len) == -1)
+			enqueue(line, len);
+		return;
+	case TO_FILE:
+		fd = target_fd;
+		break;
+	case TO_STDOUT:
+		fd = STDOUT_FILENO;
+		break;
+	case TO_STDERR:
+		break;
+	}
+	line[len++] = '\n';
+	if (write(fd, line, len) == -1)
+		dropped++;
+}

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * msg: the codecs of the messages between processes, and who may send what.
+ * Runs in every process.  What is read here may come from a process that has
+ * been taken over.
+ */
+#include <netinet/in.h>
+
+#include <endian.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "msg.h"
+
+#define FROM(role) (1U << (role))
+#define ROLES (FROM(ROLE_KEEPER) | FROM(ROLE_BROKER) | FROM(ROLE_WORKER))
+
+enum fd_rule { NO_FD, WITH_FD, MAYBE_FD };
+
+static const struct {
+	const char *name;
+	unsigned int from, to;
+	enum fd_rule fd;
+} table[MSG_TYPES] = {
+	[MSG_READY] = { "ready", ROLES, FROM(ROLE_MASTER), NO_FD },
+	[MSG_LOG] = { "log", ROLES, FROM(ROLE_MASTER), NO_FD },
+	[MSG_EVENT] = { "event", FROM(ROLE_WORKER), FROM(ROLE_MASTER), NO_FD },
+	[MSG_ACCUSE] = { "accuse", FROM(ROLE_BROKER) | FROM(ROLE_KEEPER),
+	    FROM(ROLE_MASTER), NO_FD },
+	[MSG_BUSY] = { "busy", FROM(ROLE_WORKER), FROM(ROLE_MASTER), NO_FD },
+	[MSG_STOP] = { "stop", FROM(ROLE_MASTER), ROLES, NO_FD },
+	[MSG_PEER] = { "peer", FROM(ROLE_MASTER), ROLES, WITH_FD },
+	[MSG_TICKET_KEY] = { "ticket-key", FROM(ROLE_MASTER),
+	    FROM(ROLE_WORKER), NO_FD },
+	[MSG_ADMIT] = { "admit", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
+	    WITH_FD },
+	[MSG_ADMIT_REPLY] = { "admit-reply", FROM(ROLE_BROKER),
+	    FROM(ROLE_WORKER), NO_FD },
+	[MSG_RELEASE] = { "release", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
+	    NO_FD },
+	[MSG_HELD] = { "held", FROM(ROLE_WORKER), FROM(ROLE_BROKER), NO_FD },
+	[MSG_CONNECT] = { "connect", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
+	    NO_FD },
+	[MSG_CONNECT_REPLY] = { "connect-reply", FROM(ROLE_BROKER),
+	    FROM(ROLE_WORKER), MAYBE_FD },
+	[MSG_OUTCOME] = { "outcome", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
+	    NO_FD },
+	[MSG_LEARN] = { "learn", FROM(ROLE_BROKER), FROM(ROLE_WORKER),
+	    WITH_FD },
+	[MSG_CAPABILITY] = { "capability", FROM(ROLE_WORKER),
+	    FROM(ROLE_BROKER), NO_FD },
+	[MSG_CAPABILITY_SET] = { "capability-set", FROM(ROLE_BROKER),
+	    FROM(ROLE_WORKER), NO_FD },
+	[MSG_SIGN] = { "sign", FROM(ROLE_WORKER), FROM(ROLE_KEEPER), NO_FD },
+	[MSG_SIGN_REPLY] = { "sign-reply", FROM(ROLE_KEEPER),
+	    FROM(ROLE_WORKER), NO_FD },
+};
+
+const char *
+role_name(enum role role)
+{
+	static const char *const names[] = { "master", "keeper", "broker",
+		"worker" };
+	_Static_assert(sizeof(names) / sizeof(names[0]) == ROLE_MAX,
+	    "name every role");
+
+	return role < ROLE_MAX ? names[role] : "unknown";
+}
+
+const char *
+msg_name(unsigned int type)
+{
+	return type < MSG_TYPES && table[type].name != NULL ? table[type].name
+							    : "unknown";
+}
+
+bool
+msg_allowed(unsigned int type, enum role from, enum role to, bool has_fd,
+    size_t len)
+{
+	if (type >= MSG_TYPES || len < MSG_HEADER || len > MSG_MAX)
+		return false;
+	if ((table[type].from & FROM(from)) == 0 ||
+	    (table[type].to & FROM(to)) == 0)
+		return false;
+	switch (table[type].fd) {
+	case NO_FD:
+		return !has_fd;
+	case WITH_FD:
+		return has_fd;
+	case MAYBE_FD:
+		return true;
+	}
+	return false;
+}
+
+static void
+put(struct writer *w, const void *p, size_t n)
+{
+	if (n > sizeof(w->data) - w->len) {
+		w->failed = true;
+		return;
+	}
+	if (n > 0)
+		memcpy(w->data + w->len, p, n);
+	w->len += n;
+}
+
+void
+msg_start(struct writer *w, enum msg_type type, uint32_t id)
+{
+	w->len = 0;
+	w->failed = false;
+	put_u16(w, (uint16_t)type);
+	put_u32(w, id);
+}
+
+void
+put_u8(struct writer *w, uint8_t v)
+{
+	put(w, &v, sizeof(v));
+}
+
+void
+put_u16(struct writer *w, uint16_t v)
+{
+	v = htobe16(v);
+	put(w, &v, sizeof(v));
+}
+
+void
+put_u32(struct writer *w, uint32_t v)
+{
+	v = htobe32(v);
+	put(w, &v, sizeof(v));
+}
+
+void
+put_u64(struct writer *w, uint64_t v)
+{
+	v = htobe64(v);
+	put(w, &v, sizeof(v));
+}
+
+void
+put_text(struct writer *w, struct text t)
+{
+	if (t.len > MSG_MAX) {
+		w->failed = true;
+		return;
+	}
+	put_u32(w, (uint32_t)t.len);
+	put(w, t.p, t.len);
+}
+
+/* Family (4 or 6, 0: none), port, octets of the address. */
+void
+put_addr(struct writer *w, const struct addr *a)
+{
+	if (a->sa.sa_family == AF_INET) {
+		put_u8(w, 4);
+		put_u16(w, addr_port(a));
+		put(w, &a->in.sin_addr, sizeof(a->in.sin_addr));
+	} else if (a->sa.sa_family == AF_INET6) {
+		put_u8(w, 6);
+		put_u16(w, addr_port(a));
+		put(w, &a->in6.sin6_addr, sizeof(a->in6.sin6_addr));
+	} else {
+		put_u8(w, 0);
+	}
+}
+
+static int
+get(struct reader *r, void *p, size_t n)
+{
+	if (n > r->left)
+		return -1;
+	memcpy(p, r->p, n);
+	r->p += n;
+	r->left -= n;
+	return 0;
+}
+
+int
+get_u8(struct reader *r, uint8_t *v)
+{
+	return get(r, v, sizeof(*v));
+}
+
+int
+get_u16(struct reader *r, uint16_t *v)
+{
+	if (get(r, v, sizeof(*v)) == -1)
+		return -1;
+	*v = be16toh(*v);
+	return 0;
+}
+
+int
+get_u32(struct reader *r, uint32_t *v)
+{
+	if (get(r, v, sizeof(*v)) == -1)
+		return -1;
+	*v = be32toh(*v);
+	return 0;
+}
+
+int
+get_u64(struct reader *r, uint64_t *v)
+{
+	if (get(r, v, sizeof(*v)) == -1)
+		return -1;
+	*v = be64toh(*v);
+	return 0;
+}
+
+int
+get_text(struct reader *r, size_t max, struct text *t)
+{
+	uint32_t n;
+
+	if (get_u32(r, &n) == -1 || n > max || n > r->left)
+		return -1;
+	*t = (struct text){ r->p, n };
+	r->p += n;
+	r->left -= n;
+	return 0;
+}
+
+int
+get_addr(struct reader *r, struct addr *a)
+{
+	uint8_t family;
+	uint16_t port;
+
+	memset(a, 0, sizeof(*a));
+	if (get_u8(r, &family) == -1)
+		return -1;
+	if (family == 0)
+		return 0;
+	if (get_u16(r, &port) == -1)
+		return -1;
+	if (family == 4) {
+		a->in.sin_family = AF_INET;
+		a->in.sin_port = htons(port);
+		return get(r, &a->in.sin_addr, sizeof(a->in.sin_addr));
+	}
+	if (family == 6) {
+		a->in6.sin6_family = AF_INET6;
+		a->in6.sin6_port = htons(port);
+		return get(r, &a->in6.sin6_addr, sizeof(a->in6.sin6_addr));
+	}
+	return -1;
+}
+
+int
+get_end(struct reader *r)
+{
+	return r->left == 0 ? 0 : -1;
+}
+
+/* A boolean is 0 or 1, nothing else. */
+static int
+get_bool(struct reader *r, uint8_t *v)
+{
+	return get_u8(r, v) == -1 || *v > 1 ? -1 : 0;
+}
+
+/* A value below end. */
+static int
+get_enum(struct reader *r, unsigned int end, uint8_t *v)
+{
+	return get_u8(r, v) == -1 || *v >= end ? -1 : 0;
+}
+
+void
+msg_put_ready(struct writer *w, const struct msg_ready *m)
+{
+	put_u32(w, m->missing);
+}
+
+int
+msg_get_ready(struct reader *r, struct msg_ready *m)
+{
+	return get_u32(r, &m->missing) == -1 || get_end(r) == -1 ? -1 : 0;
+}
+
+void
+msg_put_log(struct writer *w, const struct msg_log *m)
+{
+	put_u8(w, m->priority);
+	put_text(w, m->text);
+}
+
+int
+msg_get_log(struct reader *r, struct msg_log *m)
+{
+	if (get_enum(r, LOG_DEBUG + 1, &m->priority) == -1 ||
+	    m->priority < LOG_ERR ||
+	    get_text(r, MSG_LOG_MAX, &m->text) == -1 || get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_event(struct writer *w, const struct msg_event *m)
+{
+	put_u8(w, m->type);
+	put_u8(w, m->client_secure);
+	put_u8(w, m->server_secure);
+	put_u8(w, m->has_authz);
+	put_addr(w, &m->client);
+	put_addr(w, &m->local);
+	put_text(w, m->authz);
+	put_text(w, m->authn);
+	put_u16(w, m->server);
+	put_text(w, m->status);
+	put_u64(w, m->received);
+	put_u64(w, m->sent);
+	put_u32(w, m->seconds);
+}
+
+int
+msg_get_event(struct reader *r, struct msg_event *m)
+{
+	if (get_enum(r, EVENT_TYPES, &m->type) == -1 ||
+	    get_enum(r, SECURE_MAX, &m->client_secure) == -1 ||
+	    get_enum(r, SECURE_MAX, &m->server_secure) == -1 ||
+	    get_bool(r, &m->has_authz) == -1 ||
+	    get_addr(r, &m->client) == -1 || get_addr(r, &m->local) == -1 ||
+	    get_text(r, MSG_NAME_MAX, &m->authz) == -1 ||
+	    get_text(r, MSG_NAME_MAX, &m->authn) == -1 ||
+	    get_u16(r, &m->server) == -1 ||
+	    get_text(r, MSG_STATUS_MAX, &m->status) == -1 ||
+	    get_u64(r, &m->received) == -1 || get_u64(r, &m->sent) == -1 ||
+	    get_u32(r, &m->seconds) == -1 || get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_peer(struct writer *w, const struct msg_peer *m)
+{
+	put_u8(w, m->role);
+	put_u16(w, m->number);
+	put_u32(w, m->serial);
+}
+
+int
+msg_get_peer(struct reader *r, struct msg_peer *m)
+{
+	if (get_enum(r, ROLE_MAX, &m->role) == -1 ||
+	    get_u16(r, &m->number) == -1 || get_u32(r, &m->serial) == -1 ||
+	    get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_accuse(struct writer *w, const struct msg_accuse *m)
+{
+	put_u16(w, m->number);
+	put_u32(w, m->serial);
+}
+
+int
+msg_get_accuse(struct reader *r, struct msg_accuse *m)
+{
+	if (get_u16(r, &m->number) == -1 || get_u32(r, &m->serial) == -1 ||
+	    get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_ticket_key(struct writer *w, const struct msg_ticket_key *m)
+{
+	put_text(w, m->current);
+	put_text(w, m->previous);
+}
+
+int
+msg_get_ticket_key(struct reader *r, struct msg_ticket_key *m)
+{
+	if (get_text(r, TICKET_KEY_LEN, &m->current) == -1 ||
+	    m->current.len != TICKET_KEY_LEN ||
+	    get_text(r, TICKET_KEY_LEN, &m->previous) == -1 ||
+	    (m->previous.len != 0 && m->previous.len != TICKET_KEY_LEN) ||
+	    get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_admit(struct writer *w, const struct msg_admit *m)
+{
+	put_u32(w, m->session);
+}
+
+int
+msg_get_admit(struct reader *r, struct msg_admit *m)
+{
+	return get_u32(r, &m->session) == -1 || get_end(r) == -1 ? -1 : 0;
+}
+
+void
+msg_put_admit_reply(struct writer *w, const struct msg_admit_reply *m)
+{
+	put_u32(w, m->session);
+	put_u8(w, m->verdict);
+}
+
+int
+msg_get_admit_reply(struct reader *r, struct msg_admit_reply *m)
+{
+	if (get_u32(r, &m->session) == -1 ||
+	    get_enum(r, ADMIT_VERDICTS, &m->verdict) == -1 ||
+	    get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_release(struct writer *w, const struct msg_release *m)
+{
+	put_u32(w, m->session);
+}
+
+int
+msg_get_release(struct reader *r, struct msg_release *m)
+{
+	return get_u32(r, &m->session) == -1 || get_end(r) == -1 ? -1 : 0;
+}
+
+void
+msg_put_held(struct writer *w, const struct msg_held *m)
+{
+	put_u8(w, m->last);
+	put_u16(w, m->n);
+	put_text(w, m->sessions);
+}
+
+int
+msg_get_held(struct reader *r, struct msg_held *m)
+{
+	if (get_bool(r, &m->last) == -1 || get_u16(r, &m->n) == -1 ||
+	    m->n > MSG_HELD_MAX ||
+	    get_text(r, MSG_HELD_MAX * sizeof(uint32_t), &m->sessions) == -1 ||
+	    m->sessions.len != m->n * sizeof(uint32_t) || get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_connect(struct writer *w, const struct msg_connect *m)
+{
+	put_u32(w, m->session);
+	put_u64(w, m->tried);
+}
+
+int
+msg_get_connect(struct reader *r, struct msg_connect *m)
+{
+	if (get_u32(r, &m->session) == -1 || get_u64(r, &m->tried) == -1 ||
+	    get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_connect_reply(struct writer *w, const struct msg_connect_reply *m)
+{
+	put_u32(w, m->session);
+	put_u8(w, m->ok);
+	put_u16(w, m->server);
+	put_u32(w, m->failure_delay_ms);
+}
+
+int
+msg_get_connect_reply(struct reader *r, struct msg_connect_reply *m)
+{
+	if (get_u32(r, &m->session) == -1 || get_bool(r, &m->ok) == -1 ||
+	    get_u16(r, &m->server) == -1 ||
+	    get_u32(r, &m->failure_delay_ms) == -1 || get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_outcome(struct writer *w, const struct msg_outcome *m)
+{
+	put_u32(w, m->session);
+	put_u16(w, m->server);
+	put_u8(w, m->outcome);
+}
+
+int
+msg_get_outcome(struct reader *r, struct msg_outcome *m)
+{
+	if (get_u32(r, &m->session) == -1 || get_u16(r, &m->server) == -1 ||
+	    get_enum(r, OUTCOMES, &m->outcome) == -1 || get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_learn(struct writer *w, const struct msg_learn *m)
+{
+	put_u16(w, m->server);
+}
+
+int
+msg_get_learn(struct reader *r, struct msg_learn *m)
+{
+	return get_u16(r, &m->server) == -1 || get_end(r) == -1 ? -1 : 0;
+}
+
+void
+msg_put_capability(struct writer *w, const struct msg_capability *m)
+{
+	put_u16(w, m->server);
+	put_u8(w, m->known);
+	put_text(w, m->list);
+}
+
+int
+msg_get_capability(struct reader *r, struct msg_capability *m)
+{
+	if (get_u16(r, &m->server) == -1 || get_bool(r, &m->known) == -1 ||
+	    get_text(r, MSG_LIST_MAX, &m->list) == -1 || get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_capability_set(struct writer *w, const struct msg_capability_set *m)
+{
+	put_u8(w, m->known);
+	put_text(w, m->list);
+}
+
+int
+msg_get_capability_set(struct reader *r, struct msg_capability_set *m)
+{
+	if (get_bool(r, &m->known) == -1 ||
+	    get_text(r, MSG_LIST_MAX, &m->list) == -1 || get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_sign(struct writer *w, const struct msg_sign *m)
+{
+	put_u16(w, m->key);
+	put_u16(w, m->scheme);
+	put_u8(w, m->content);
+	put_text(w, m->data);
+}
+
+int
+msg_get_sign(struct reader *r, struct msg_sign *m)
+{
+	if (get_u16(r, &m->key) == -1 || get_u16(r, &m->scheme) == -1 ||
+	    get_bool(r, &m->content) == -1 ||
+	    get_text(r, MSG_SIGN_MAX, &m->data) == -1 || get_end(r) == -1)
+		return -1;
+	return 0;
+}
+
+void
+msg_put_sign_reply(struct writer *w, const struct msg_sign_reply *m)
+{
+	put_u8(w, m->ok);
+	put_text(w, m->signature);
+}
+
+int
+msg_get_sign_reply(struct reader *r, struct msg_sign_reply *m)
+{
+	if (get_bool(r, &m->ok) == -1 ||
+	    get_text(r, MSG_SIGNATURE_MAX, &m->signature) == -1 ||
+	    get_end(r) == -1)
+		return -1;
+	return 0;
+}

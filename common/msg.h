@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * msg: the messages between the processes of one daemon: one struct, one put
+ * and one get for each, and one table that says who may send what to whom.
+ *
+ * On the wire (a SOCK_SEQPACKET socket, so the kernel keeps the frames) a
+ * message is its type (16 bits), a request number (32 bits), then the fields
+ * in the order of the struct.  Integers are in network order; text is a
+ * length (32 bits) and the octets.  This is the trust boundary: each get
+ * checks every length and range, and that nothing is left over.
+ */
+#ifndef MSG_H
+#define MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "text.h"
+
+enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_BROKER, ROLE_WORKER, ROLE_MAX };
+
+const char *role_name(enum role role); /* "keeper" */
+
+enum msg_type {
+	MSG_READY = 1,      /* role to master: confined and serving */
+	MSG_LOG,            /* role to master: a line for the log */
+	MSG_EVENT,          /* worker to master: an event in a session's life */
+	MSG_ACCUSE,         /* broker, keeper to master: a worker broke a rule */
+	MSG_BUSY,           /* worker to master: it has its one client */
+	MSG_STOP,           /* master to role: end */
+	MSG_PEER,           /* master to role: a new channel (descriptor) */
+	MSG_TICKET_KEY,     /* master to worker: the keys of the hour */
+	MSG_ADMIT,          /* worker to broker: a client (descriptor) */
+	MSG_ADMIT_REPLY,
+	MSG_RELEASE,        /* worker to broker: that client is gone */
+	MSG_HELD,           /* worker to a new broker: whom I still serve */
+	MSG_CONNECT,        /* worker to broker: an inner server, please */
+	MSG_CONNECT_REPLY,  /* (descriptor when it went well) */
+	MSG_OUTCOME,        /* worker to broker: how a login ended */
+	MSG_LEARN,          /* broker to worker: ask this server (descriptor) */
+	MSG_CAPABILITY,     /* worker to broker: one server's list */
+	MSG_CAPABILITY_SET, /* broker to worker: what all servers can do */
+	MSG_SIGN,           /* worker to keeper */
+	MSG_SIGN_REPLY,
+	MSG_TYPES
+};
+
+#define MSG_HEADER 6     /* octets: type and request number */
+#define MSG_MAX 8192     /* octets of a whole message */
+
+/*
+ * May from send type to to, with or without a descriptor, in a message of
+ * len octets, header included?
+ */
+bool msg_allowed(unsigned int type, enum role from, enum role to, bool has_fd,
+    size_t len);
+const char *msg_name(unsigned int type); /* "sign"; "unknown" */
+
+/* Writing: a message under construction; failed once, it stays failed. */
+struct writer {
+	char data[MSG_MAX];
+	size_t len;
+	bool failed; /* it did not fit */
+};
+
+void msg_start(struct writer *w, enum msg_type type, uint32_t id);
+void put_u8(struct writer *w, uint8_t v);
+void put_u16(struct writer *w, uint16_t v);
+void put_u32(struct writer *w, uint32_t v);
+void put_u64(struct writer *w, uint64_t v);
+void put_text(struct writer *w, struct text t);
+void put_addr(struct writer *w, const struct addr *a);
+
+/* Reading: each get takes from the front; -1 when it is not there. */
+struct reader {
+	const char *p;
+	size_t left;
+};
+
+int get_u8(struct reader *r, uint8_t *v);
+int get_u16(struct reader *r, uint16_t *v);
+int get_u32(struct reader *r, uint32_t *v);
+int get_u64(struct reader *r, uint64_t *v);
+int get_text(struct reader *r, size_t max, struct text *t); /* borrowed */
+int get_addr(struct reader *r, struct addr *a);
+int get_end(struct reader *r); /* -1: something is left over */
+
+/* MSG_READY.  missing: enum sandbox_missing and enum ready_missing. */
+struct msg_ready {
+	uint32_t missing;
+};
+
+/* MSG_LOG: the master escapes it again and stamps the sender's pid. */
+struct msg_log {
+	uint8_t priority; /* LOG_ERR to LOG_DEBUG */
+	struct text text; /* at most MSG_LOG_MAX octets */
+};
+#define MSG_LOG_MAX 2048
+
+/* MSG_EVENT: what the master makes into a line that Perdition's users know. */
+enum event_type {
+	EVENT_CONNECT,      /* Connect: */
+	EVENT_AUTH,         /* Auth: ... status="ok" or "failed: REASON" */
+	EVENT_CLOSE,        /* Closing session: */
+	EVENT_CLOSE_NULL,   /* Closing NULL session: ended before a login */
+	EVENT_TYPES
+};
+enum event_secure { SECURE_PLAINTEXT, SECURE_STARTTLS, SECURE_SSL, SECURE_MAX };
+
+struct msg_event {
+	uint8_t type;          /* enum event_type */
+	uint8_t client_secure; /* enum event_secure */
+	uint8_t server_secure;
+	uint8_t has_authz;
+	struct addr client, local;
+	struct text authz, authn; /* raw, from the client; the master escapes */
+	uint16_t server;   /* number of the inner server; 0xffff: none */
+	struct text status; /* "ok", "failed: ...", or why the session ended */
+	uint64_t received, sent;
+	uint32_t seconds;
+};
+#define MSG_NAME_MAX 1024 /* octets of a user name in an event */
+#define MSG_STATUS_MAX 256
+#define MSG_NO_SERVER 0xffff
+
+/* MSG_PEER: a channel to the process with this role. */
+struct msg_peer {
+	uint8_t role;    /* enum role */
+	uint16_t number; /* its place: 0 to workers - 1 */
+	uint32_t serial; /* never the same twice in a master's life */
+};
+
+/* MSG_TICKET_KEY: the current key, and the one before for decryption only. */
+#define TICKET_KEY_LEN 64
+struct msg_ticket_key {
+	struct text current;  /* TICKET_KEY_LEN octets */
+	struct text previous; /* TICKET_KEY_LEN octets or none */
+};
+
+/* MSG_ACCUSE: the worker behind this channel is to be replaced. */
+struct msg_accuse {
+	uint16_t number;
+	uint32_t serial;
+};
+
+/* MSG_ADMIT, MSG_RELEASE, MSG_CONNECT ...: the worker's number of a session. */
+struct msg_admit {
+	uint32_t session;
+};
+
+enum admit_verdict {
+	ADMIT_OK,
+	ADMIT_TOO_MANY,
+	ADMIT_TOO_MANY_ADDRESS,
+	ADMIT_LOOP, /* the client is this very daemon */
+	ADMIT_VERDICTS
+};
+struct msg_admit_reply {
+	uint32_t session;
+	uint8_t verdict; /* enum admit_verdict */
+};
+
+struct msg_release {
+	uint32_t session;
+};
+
+/* MSG_HELD: several messages; last is set in the last of them. */
+#define MSG_HELD_MAX 1024
+struct msg_held {
+	uint8_t last;
+	uint16_t n;
+	struct text sessions; /* n numbers of 4 octets, network order */
+};
+
+/* MSG_CONNECT: tried has a bit for each server that failed this session. */
+struct msg_connect {
+	uint32_t session;
+	uint64_t tried;
+};
+
+struct msg_connect_reply {
+	uint32_t session;
+	uint8_t ok;      /* a descriptor comes along */
+	uint16_t server; /* its number in outgoing_server's order */
+	uint32_t failure_delay_ms; /* for the answer to a refused login */
+};
+
+enum outcome {
+	OUTCOME_OK,
+	OUTCOME_REFUSED, /* the inner server does not know these credentials */
+	OUTCOME_SERVER,  /* the inner server did not do its part */
+	OUTCOMES
+};
+struct msg_outcome {
+	uint32_t session;
+	uint16_t server;
+	uint8_t outcome;
+};
+
+#define MSG_LIST_MAX 4096 /* octets of a capability list */
+
+struct msg_learn {
+	uint16_t server;
+};
+
+struct msg_capability {
+	uint16_t server;
+	uint8_t known;    /* 0: it could not be learned */
+	struct text list; /* entries, each with LF (struct capability) */
+};
+
+struct msg_capability_set {
+	uint8_t known;
+	struct text list;
+};
+
+/*
+ * MSG_SIGN: a TLS signature by one of the server's keys.  With content set,
+ * data is what TLS 1.3 signs (RFC 8446 4.4.3) and the keeper hashes it after
+ * looking at it; else data is a digest.
+ */
+struct msg_sign {
+	uint16_t key;     /* which pair, in the configuration's order */
+	uint16_t scheme;  /* SignatureScheme, RFC 8446 4.2.3 */
+	uint8_t content;
+	struct text data; /* at most MSG_SIGN_MAX octets */
+};
+#define MSG_SIGN_MAX 256
+
+struct msg_sign_reply {
+	uint8_t ok;
+	struct text signature; /* at most MSG_SIGNATURE_MAX octets */
+};
+#define MSG_SIGNATURE_MAX 1024 /* RSA of 8192 bits */
+
+#define MSG_CODEC(name) \
+	void msg_put_##name(struct writer *w, const struct msg_##name *m); \
+	int msg_get_##name(struct reader *r, struct msg_##name *m)
+
+MSG_CODEC(ready);
+MSG_CODEC(log);
+MSG_CODEC(event);
+MSG_CODEC(peer);
+MSG_CODEC(accuse);
+MSG_CODEC(ticket_key);
+MSG_CODEC(admit);
+MSG_CODEC(admit_reply);
+MSG_CODEC(release);
+MSG_CODEC(held);
+MSG_CODEC(connect);
+MSG_CODEC(connect_reply);
+MSG_CODEC(outcome);
+MSG_CODEC(learn);
+MSG_CODEC(capability);
+MSG_CODEC(capability_set);
+MSG_CODEC(sign);
+MSG_CODEC(sign_reply);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * role: how every role but the master begins.  Runs in a process that was
+ * executed anew (its own address layout and canary) and is still root where
+ * the daemon was started as root, until role_confine().
+ */
+#include <sys/prctl.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "keeper.h"
+#include "log.h"
+#include "priv.h"
+#include "role.h"
+#include "session.h"
+#include "worker.h"
+#include "xmalloc.h"
+
+static struct ipc *master; /* the channel to it */
+
+int
+role_is_asked(int argc, char *const argv[])
+{
+	return argc == ROLE_ARGC && strcmp(argv[1], ROLE_ARG) == 0;
+}
+
+static void
+report(void *arg, bool is_error, const char *text)
+{
+	(void)arg;
+	if (is_error)
+		log_warnx("%s", text);
+}
+
+static uint64_t
+number_of(const char *arg, uint64_t max)
+{
+	uint64_t n;
+
+	if (!text_u64(text_of(arg), max, &n))
+		fatalx("a role is started by its master, not by hand");
+	return n;
+}
+
+struct event_base *
+role_event_base(void)
+{
+	struct event_config *cfg = event_config_new();
+	struct event_base *base = NULL;
+
+	if (cfg != NULL) {
+		event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
+		event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV);
+		base = event_base_new_with_config(cfg);
+		event_config_free(cfg);
+	}
+	if (base == NULL)
+		fatalx("libevent cannot start");
+	return base;
+}
+
+static void
+read_handover(struct role_start *start)
+{
+	struct text text;
+
+	start->handover = handover_open(ROLE_FD_HANDOVER);
+	if (start->handover == NULL)
+		fatal("what the master handed over");
+	close(ROLE_FD_HANDOVER);
+	start->conf =
+	    conf_new(start->protocol->defaults, report, NULL);
+	text = handover_get(start->handover, HANDOVER_CONF, 0);
+	if (conf_read_role(start->conf, text) == -1)
+		fatalx("the configuration handed over does not parse");
+	log_set_level(start->conf->debug ? LOG_DEBUG
+		: start->conf->quiet	 ? LOG_ERR
+					 : LOG_INFO);
+}
+
+/* argv: name, ROLE_ARG, role, number, serial, master's pid, descriptors. */
+void
+role_run(const struct protocol *p, int argc, char *const argv[])
+{
+	struct role_start start = { .protocol = p };
+	sigset_t none;
+
+	(void)argc;
+	start.role = (enum role)number_of(argv[2], ROLE_MAX - 1);
+	start.number = (unsigned int)number_of(argv[3], UINT16_MAX);
+	start.serial = (uint32_t)number_of(argv[4], UINT32_MAX);
+	start.nfds = (unsigned int)number_of(argv[6], 1024);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if ((uint64_t)getppid() != number_of(argv[5], INT32_MAX))
+		_exit(1); /* the master died in between */
+	setproctitle("%s %u", role_name(start.role), start.number + 1);
+	(void)prctl(PR_SET_NAME, p->defaults->name);
+	(void)signal(SIGPIPE, SIG_IGN);
+	/* A terminal's Ctrl-C is the master's business. */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+
+	read_handover(&start);
+	start.base = role_event_base();
+	switch (start.role) {
+	case ROLE_KEEPER:
+		keeper_main(&start);
+	case ROLE_BROKER:
+		broker_main(&start);
+	case ROLE_WORKER:
+		worker_main(&start);
+	case ROLE_MASTER:
+	case ROLE_MAX:
+		break;
+	}
+	fatalx("there is no such role");
+}
+
+static void
+to_master(void *arg, int priority, const char *text)
+{
+	struct msg_log m = { .priority = (uint8_t)priority,
+		.text = text_of(text) };
+	struct writer w;
+
+	(void)arg;
+	if (m.priority < LOG_ERR)
+		m.priority = LOG_ERR;
+	msg_start(&w, MSG_LOG, 0);
+	msg_put_log(&w, &m);
+	(void)ipc_send(master, &w, -1);
+}
+
+static void
+master_gone(void *arg, struct ipc *ch, const char *why)
+{
+	(void)arg;
+	(void)ch;
+	(void)why;
+	_exit(1);
+}
+
+void
+role_accuse(uint16_t number, uint32_t serial)
+{
+	struct msg_accuse m = { number, serial };
+	struct writer w;
+
+	msg_start(&w, MSG_ACCUSE, 0);
+	msg_put_accuse(&w, &m);
+	(void)ipc_send(master, &w, -1);
+}
+
+/* Root directory and user of this role (the README's table). */
+static void
+drop(const struct role_start *start)
+{
+	const struct conf *c = start->conf;
+	struct priv_user user;
+	bool worker = start->role == ROLE_WORKER;
+	char *root;
+
+	if (!priv_am_root()) {
+		priv_drop(NULL, NULL);
+		return;
+	}
+	if (priv_lookup(worker ? c->username : c->daemon_username,
+		worker ? c->group : NULL, &user) == -1)
+		fatalx("the user %s does not exist",
+		    worker ? c->username : c->daemon_username);
+	root = xasprintf("%s%s", c->spool_directory,
+	    start->role == ROLE_BROKER ? "" : "/empty");
+	priv_drop(root, &user);
+	free(root);
+}
+
+struct ipc *
+role_confine(const struct role_start *start, const struct sandbox *box,
+    unsigned int files, ipc_handler *handler, void *arg)
+{
+	struct msg_ready ready;
+	struct writer w;
+
+	master = ipc_new(start->base, ROLE_FD_MASTER, start->role,
+	    ROLE_MASTER, handler, master_gone, arg);
+	log_set_sink(to_master, NULL);
+	drop(start);
+	priv_harden(files, true);
+	ready.missing = sandbox_enter(box);
+	msg_start(&w, MSG_READY, 0);
+	msg_put_ready(&w, &ready);
+	(void)ipc_send(master, &w, -1);
+	return master;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * role: how every role but the master begins: what it inherited, confinement,
+ * the channel to the master, and its word that it is ready.
+ */
+#ifndef ROLE_H
+#define ROLE_H
+
+#include <event2/event.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "handover.h"
+#include "ipc.h"
+#include "msg.h"
+#include "sandbox.h"
+
+struct protocol;
+
+/* Descriptors that child_spawn() lays out. */
+enum { ROLE_FD_MASTER = 3, ROLE_FD_HANDOVER, ROLE_FD_FIRST };
+
+struct role_start {
+	enum role role;
+	unsigned int number; /* its place: worker 2 is number 2 */
+	uint32_t serial;
+	const struct protocol *protocol;
+	struct conf *conf;   /* what this role may know */
+	struct handover *handover;
+	struct event_base *base;
+	unsigned int nfds;   /* further descriptors from ROLE_FD_FIRST on */
+};
+
+/* argv of a role: parsed by main() before anything else. */
+#define ROLE_ARG "--role"
+#define ROLE_ARGC 7
+int role_is_asked(int argc, char *const argv[]);
+
+/* Read what was inherited and run that role's main; never returns. */
+_Noreturn void role_run(
+    const struct protocol *p, int argc, char *const argv[]);
+
+/* A base for one process's loop: no locks, nothing from the environment. */
+struct event_base *role_event_base(void);
+
+/* Tell the master that a worker broke a rule; it will be replaced. */
+void role_accuse(uint16_t number, uint32_t serial);
+
+/*
+ * Confine this process (priv, sandbox), open the channel to the master with
+ * handler, set the log's sink to it and send MSG_READY.  When the master is
+ * gone, the process ends.
+ */
+struct ipc *role_confine(const struct role_start *start,
+    const struct sandbox *box, unsigned int files, ipc_handler *handler,
+    void *arg);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sandbox: one seccomp filter per role, each allowed call with its reason,
+ * and Landlock where the kernel has it.  The last step of confinement: after
+ * it a process can do what its row in the README's table says, no more.
+ *
+ * What an attacker would need (execve, ptrace, socket, connect, ...) kills
+ * the process; what a library may try (open) is an error; what nobody has
+ * heard of is ENOSYS, so that libraries fall back.
+ */
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "msg.h" /* enum role */
+
+/* What could not be had, for the log: bits of the result of sandbox_enter(). */
+enum sandbox_missing {
+	SANDBOX_NO_LANDLOCK = 1,     /* none at all: told instead of these */
+	SANDBOX_NO_LANDLOCK_NET = 2, /* too old a kernel: no network rules */
+	SANDBOX_NO_LANDLOCK_SCOPE = 4, /* too old: no scoping of signals */
+	SANDBOX_NO_SECCOMP = 8       /* not in this kernel, or a SANITIZE build */
+};
+
+struct sandbox {
+	enum role role;
+	/* broker: the one folder it may read (c-ares: hosts, resolv.conf) */
+	const char *read_path; /* NULL: none */
+	/* broker: TCP ports it may connect to */
+	const uint16_t *ports;
+	size_t nports;
+};
+
+/*
+ * Confine the calling process for good.  No new privileges must be set.
+ * Returns a set of enum sandbox_missing; fatal() on an error that is not the
+ * kernel's lack.
+ */
+unsigned int sandbox_enter(const struct sandbox *s);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sandbox_landlock: what Landlock adds to the system call filter.  A filter
+ * sees numbers only; Landlock knows which file a path leads to and which port
+ * an address names.  Runs once in keeper, broker and worker.
+ *
+ * C libraries have no functions for it, and kernel headers lag behind
+ * kernels, so numbers and structs are written down here (the kernel's
+ * Documentation/userspace-api/landlock.rst).  A struct may be longer than
+ * the running kernel's, as long as what that does not know is zero.
+ */
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "sandbox_landlock.h"
+
+#define CREATE_RULESET_VERSION 1U
+#define RULE_PATH_BENEATH 1
+#define RULE_NET_PORT 2
+
+#define FS_READ_FILE (UINT64_C(1) << 2)
+#define FS_FIRST                                                               \
+	((UINT64_C(1) << 13) - 1)    /* execute, read, write, make ...         \
+	                              */
+#define FS_REFER (UINT64_C(1) << 13) /* link and rename elsewhere */
+#define FS_TRUNCATE (UINT64_C(1) << 14)
+#define FS_IOCTL_DEV (UINT64_C(1) << 15)
+#define NET_BIND_TCP (UINT64_C(1) << 0)
+#define NET_CONNECT_TCP (UINT64_C(1) << 1)
+#define SCOPE_ABSTRACT_UNIX_SOCKET (UINT64_C(1) << 0)
+#define SCOPE_SIGNAL (UINT64_C(1) << 1)
+
+enum {
+	ABI_REFER = 2,
+	ABI_TRUNCATE = 3,
+	ABI_NET = 4,
+	ABI_IOCTL_DEV = 5,
+	ABI_SCOPE = 6
+};
+
+#define DNS_PORT 53 /* over TCP: RFC 7766 */
+
+struct ruleset {
+	uint64_t handled_fs, handled_net, scoped;
+};
+
+struct path_rule {
+	uint64_t allowed;
+	int32_t parent_fd;
+} __attribute__((packed)); /* as the kernel's is */
+
+struct port_rule {
+	uint64_t allowed;
+	uint64_t port; /* host byte order */
+};
+
+/* What is handled is forbidden, unless a rule allows it. */
+static struct ruleset
+everything(long abi)
+{
+	struct ruleset r = { .handled_fs = FS_FIRST };
+
+	if (abi >= ABI_REFER)
+		r.handled_fs |= FS_REFER;
+	if (abi >= ABI_TRUNCATE)
+		r.handled_fs |= FS_TRUNCATE;
+	if (abi >= ABI_IOCTL_DEV)
+		r.handled_fs |= FS_IOCTL_DEV;
+	if (abi >= ABI_NET)
+		r.handled_net = NET_BIND_TCP | NET_CONNECT_TCP;
+	if (abi >= ABI_SCOPE)
+		r.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
+	return r;
+}
+
+static void
+allow_reading(int ruleset, const char *path)
+{
+	struct path_rule r = { .allowed = FS_READ_FILE };
+
+	r.parent_fd = open(path, O_PATH | O_CLOEXEC);
+	if (r.parent_fd == -1)
+		fatal("%s", path);
+	if (syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &r,
+	        0U) == -1)
+		fatal("Landlock: %s", path);
+	close(r.parent_fd);
+}
+
+static void
+allow_connecting(int ruleset, uint16_t port)
+{
+	const struct port_rule r = { NET_CONNECT_TCP, port };
+
+	if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &r, 0U) ==
+	    -1)
+		fatal("Landlock: port %u", port);
+}
+
+/* The broker's two needs: look names up, connect to inner servers. */
+static void
+allow_broker(int ruleset, const struct sandbox *s, long abi)
+{
+	size_t i;
+
+	if (s->read_path != NULL)
+		allow_reading(ruleset, s->read_path);
+	if (abi < ABI_NET)
+		return;
+	allow_connecting(ruleset, DNS_PORT);
+	for (i = 0; i < s->nports; i++)
+		allow_connecting(ruleset, s->ports[i]);
+}
+
+unsigned int
+sandbox_landlock(const struct sandbox *s)
+{
+	struct ruleset r;
+	long abi;
+	int fd;
+
+	abi = syscall(
+	    SYS_landlock_create_ruleset, NULL, 0UL, CREATE_RULESET_VERSION);
+	if (abi == -1 && errno != ENOSYS && errno != EOPNOTSUPP)
+		fatal("Landlock");
+	if (abi == -1) /* not built in, or not switched on */
+		return SANDBOX_NO_LANDLOCK;
+	r = everything(abi);
+	fd = (int)syscall(SYS_landlock_create_ruleset, &r, sizeof(r), 0U);
+	if (fd == -1)
+		fatal("Landlock");
+	if (s->role == ROLE_BROKER)
+		allow_broker(fd, s, abi);
+	if (syscall(SYS_landlock_restrict_self, fd, 0U) == -1)
+		fatal("Landlock");
+	close(fd);
+	return (abi < ABI_NET ? SANDBOX_NO_LANDLOCK_NET : 0) |
+	    (abi < ABI_SCOPE ? SANDBOX_NO_LANDLOCK_SCOPE : 0);
+}

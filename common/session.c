@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session: the life of one client, from its admission to its last octet.
+ * Runs in workers; trusts neither the client nor the inner server.
+ *
+ * Whatever happens (an event, a timer, a broker's answer) is a turn: it may
+ * change the state and write, and ends in session_leave(), the only place
+ * that frees a session.
+ */
+#include <sys/socket.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "relay.h"
+#include "session_impl.h"
+#include "xmalloc.h"
+
+/* The first client waits so long for the inner servers' list (README). */
+#define LEARN_SECONDS 3
+/* For what is still to be sent when all is said, and for the peer's FIN. */
+#define CLOSING_SECONDS 10
+#define LINGER_SECONDS 2
+
+static const char *const state_names[] = { "admit", "learn", "handshake",
+	"dialogue", "connect", "server-handshake", "login", "delay", "relay",
+	"closing" };
+_Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SESSION_STATES,
+    "name every state");
+
+static void on_client(int fd, short what, void *arg);
+static void on_timer(int fd, short what, void *arg);
+static void greet(struct session *s);
+
+time_t
+session_now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static void
+set_timer(struct session *s, time_t seconds, uint32_t ms)
+{
+	struct timeval tv = { .tv_sec = seconds + ms / 1000,
+		.tv_usec = ms % 1000 * 1000 };
+
+	if (tv.tv_sec < 0)
+		tv = (struct timeval){ 0, 0 };
+	event_add(&s->timer, &tv);
+}
+
+/* When a session that relays is to be looked at again. */
+static void
+set_relay_timer(struct session *s, time_t now)
+{
+	time_t at = 0;
+
+	if (s->conf->timeout != 0)
+		at = s->active + s->conf->timeout;
+	if (s->relog_at != 0 && (at == 0 || s->relog_at < at))
+		at = s->relog_at;
+	if (at != 0)
+		set_timer(s, at > now ? at - now : 0, 0);
+	else
+		event_del(&s->timer);
+}
+
+void
+session_enter(struct session *s, enum session_state next)
+{
+	time_t now = session_now();
+
+	log_debug("session=%" PRIu32 " state=%s->%s", s->number,
+	    state_names[s->state], state_names[next]);
+	s->state = next;
+	switch (next) {
+	case SESSION_ADMIT:
+	case SESSION_HANDSHAKE:
+	case SESSION_DIALOGUE:
+		if (s->conf->authenticate_timeout != 0)
+			set_timer(s,
+			    s->began + s->conf->authenticate_timeout - now, 0);
+		else
+			event_del(&s->timer);
+		break;
+	case SESSION_LEARN:
+		set_timer(s, LEARN_SECONDS, 0);
+		break;
+	case SESSION_CONNECT:
+	case SESSION_SERVER_HANDSHAKE:
+	case SESSION_LOGIN:
+		set_timer(s, s->login_deadline - now, 0);
+		break;
+	case SESSION_DELAY:
+		set_timer(s, 0, s->failure_delay_ms);
+		break;
+	case SESSION_RELAY:
+		s->active = now;
+		if (s->conf->connect_relog != 0)
+			s->relog_at = now + s->conf->connect_relog;
+		set_relay_timer(s, now);
+		break;
+	case SESSION_CLOSING:
+		set_timer(s, CLOSING_SECONDS, 0);
+		break;
+	case SESSION_STATES:
+		break;
+	}
+}
+
+struct session *
+session_new_bare(struct worker *w)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	s->worker = w;
+	s->protocol = worker_protocol(w);
+	s->conf = worker_conf(w);
+	s->server_number = MSG_NO_SERVER;
+	s->accepted = -1;
+	s->began = s->active = session_now();
+	s->data = xcalloc(1, s->protocol->data_size);
+	stream_init(&s->client, SESSION_IN_MAX);
+	stream_init(&s->server, s->protocol->server_in_max);
+	evtimer_assign(&s->timer, worker_base(w), on_timer, s);
+	return s;
+}
+
+struct session *
+session_new(struct worker *w, int fd, const struct conf_listen *l,
+    uint32_t number)
+{
+	struct session *s = session_new_bare(w);
+
+	s->number = number;
+	s->accepted = fd;
+	s->clear_login = l->clear_login;
+	s->can_starttls = l->mode == LISTEN_STARTTLS;
+	if (l->mode == LISTEN_SSL)
+		s->client_secure = SECURE_SSL;
+	if (addr_peer(fd, &s->client_addr) == -1 ||
+	    addr_local(fd, &s->local_addr) == -1) {
+		/* It has gone already. */
+		session_drop(s, NULL);
+		session_leave(s);
+		return NULL;
+	}
+	session_enter(s, SESSION_ADMIT);
+	worker_admit(w, s);
+	return s;
+}
+
+void
+session_event(struct session *s, enum event_type type, const char *status)
+{
+	struct msg_event e = { .type = (uint8_t)type,
+		.client_secure = (uint8_t)s->client_secure,
+		.server_secure = (uint8_t)s->server_secure,
+		.has_authz = s->authz != NULL,
+		.client = s->client_addr,
+		.local = s->local_addr,
+		.authz = text_of(s->authz),
+		.authn = text_of(s->user),
+		.server = s->server_number,
+		.status = text_of(status),
+		.received = s->client.received,
+		.sent = s->client.sent,
+		.seconds = (uint32_t)(session_now() - s->began) };
+
+	worker_event(s->worker, &e);
+}
+
+static void
+destroy(struct session *s)
+{
+	if (!s->lesson && s->client_addr.sa.sa_family != AF_UNSPEC)
+		session_event(s,
+		    s->logged_in ? EVENT_CLOSE : EVENT_CLOSE_NULL,
+		    s->end_reason);
+	event_del(&s->timer);
+	worker_forget(s->worker, s);
+	if (s->data != NULL && s->protocol->end != NULL)
+		s->protocol->end(s);
+	free(s->data);
+	freezero(s->login, sizeof(*s->login));
+	if (s->accepted != -1)
+		close(s->accepted);
+	stream_close(&s->client);
+	stream_close(&s->server);
+	free(s->user);
+	free(s->authz);
+	free(s);
+}
+
+void
+session_drop(struct session *s, const char *reason)
+{
+	if (s->end_reason == NULL)
+		s->end_reason = reason;
+	s->dead = true;
+}
+
+void
+session_close(struct session *s, const char *reason)
+{
+	if (s->dead || s->state == SESSION_CLOSING)
+		return;
+	s->end_reason = reason;
+	session_enter(s, SESSION_CLOSING);
+}
+
+/* What was written has gone: say that nothing follows. */
+static void
+finish_closing(struct session *s)
+{
+	if (s->lesson || s->client_eof || !stream_is_open(&s->client)) {
+		stream_shutdown(&s->client);
+		s->dead = true;
+		return;
+	}
+	stream_shutdown(&s->client);
+	/*
+	 * Closing with octets unread would make the kernel send a reset, which
+	 * may overtake our last words at the client: read on for a moment.
+	 */
+	s->lingers = true;
+	set_timer(s, LINGER_SECONDS, 0);
+}
+
+/* Offer input to the protocol for as long as it takes some. */
+static void
+offer_input(struct session *s)
+{
+	while (s->input && s->state == SESSION_DIALOGUE && !s->dead) {
+		s->input = false;
+		s->protocol->client_input(s);
+	}
+	if (s->client_eof && s->state == SESSION_DIALOGUE)
+		session_close(s, "the client left");
+}
+
+/* Which side may be read now. */
+static void
+arm(struct session *s)
+{
+	bool client = !s->client_eof, server = !s->server_eof;
+
+	if (s->state == SESSION_RELAY) {
+		client = client && !stream_pending(&s->server);
+		server = server && !stream_pending(&s->client);
+	} else if (s->state == SESSION_CLOSING) {
+		server = false;
+	} else {
+		client = client && stream_has_room(&s->client);
+		server = server && stream_has_room(&s->server);
+	}
+	if (stream_is_open(&s->client))
+		stream_want_read(&s->client, client);
+	if (stream_is_open(&s->server))
+		stream_want_read(&s->server, server);
+}
+
+/* The client's words and the server's go out. */
+static void
+flush(struct session *s)
+{
+	if (stream_flush(&s->client) == STREAM_ERROR)
+		session_drop(s, "the client left");
+	if (stream_flush(&s->server) != STREAM_ERROR)
+		return;
+	if (s->state == SESSION_RELAY)
+		session_close(s, "the inner server left");
+	else
+		session_server_failed(s, "Connection closed by server");
+}
+
+void
+session_leave(struct session *s)
+{
+	bool was_input;
+
+	do {
+		offer_input(s);
+		if (s->server_done)
+			session_server_close(s);
+		flush(s);
+		was_input = s->input && s->state == SESSION_DIALOGUE;
+	} while ((was_input || s->server_done) && !s->dead);
+
+	if (s->state == SESSION_RELAY && s->data != NULL) {
+		/* Only the dialogue needed it: an idle session is small. */
+		if (s->protocol->end != NULL)
+			s->protocol->end(s);
+		free(s->data);
+		s->data = NULL;
+	}
+	if (s->state == SESSION_CLOSING && !s->lingers && !s->dead &&
+	    !stream_pending(&s->client) && !stream_pending(&s->server))
+		finish_closing(s);
+	if (s->dead)
+		destroy(s);
+	else
+		arm(s);
+}
+
+/* TLS with the client is up. */
+static void
+client_secured(struct session *s)
+{
+	log_debug("session=%" PRIu32 " client %s%s", s->number,
+	    tls_describe(s->client.tls),
+	    tls_resumed(s->client.tls) ? " resumed" : "");
+	s->can_starttls = false;
+	if (!s->greeted) {
+		greet(s);
+		return;
+	}
+	s->client_secure = SECURE_STARTTLS;
+	session_enter(s, SESSION_DIALOGUE);
+	s->protocol->client_reset(s);
+	s->input = true;
+}
+
+static void
+handshake(struct session *s)
+{
+	switch (stream_handshake(&s->client)) {
+	case STREAM_OK:
+		client_secured(s);
+		break;
+	case STREAM_WAIT:
+		break;
+	case STREAM_EOF:
+		session_drop(s, "the client left during the TLS handshake");
+		break;
+	case STREAM_ERROR:
+		/* An alert may be waiting that tells the client why. */
+		session_close(s, tls_error(s->client.tls));
+		break;
+	}
+}
+
+static void
+greet(struct session *s)
+{
+	const struct capability *list;
+
+	if (s->conf->capability == NULL && s->state != SESSION_LEARN &&
+	    worker_list(s->worker, &list) == WORKER_LIST_AWAITED) {
+		session_enter(s, SESSION_LEARN);
+		return;
+	}
+	session_enter(s, SESSION_DIALOGUE);
+	s->greeted = true;
+	s->protocol->greet(s);
+	s->input = true;
+}
+
+void
+session_list_known(struct session *s)
+{
+	if (s->state != SESSION_LEARN)
+		return;
+	greet(s);
+	session_leave(s);
+}
+
+/* Refused: in clear there is a way to say so. */
+static void
+turn_away(struct session *s, const char *reason)
+{
+	if (s->client_secure == SECURE_SSL) {
+		session_drop(s, reason);
+		return;
+	}
+	s->protocol->goodbye(s, reason);
+	session_close(s, reason);
+}
+
+void
+session_admitted(struct session *s, enum admit_verdict v)
+{
+	struct tls *tls;
+
+	if (s->state != SESSION_ADMIT || s->accepted == -1)
+		return;
+	stream_open(&s->client, worker_base(s->worker), s->accepted, on_client,
+	    s);
+	s->accepted = -1;
+	switch (v) {
+	case ADMIT_TOO_MANY:
+		turn_away(s, "too many connections");
+		break;
+	case ADMIT_TOO_MANY_ADDRESS:
+		turn_away(s, "too many connections from your address");
+		break;
+	case ADMIT_LOOP:
+		turn_away(s, "connected to itself");
+		break;
+	case ADMIT_OK:
+	case ADMIT_VERDICTS:
+		session_event(s, EVENT_CONNECT, NULL);
+		if (s->client_secure != SECURE_SSL) {
+			greet(s);
+			break;
+		}
+		tls = tls_accept(worker_tls_server(s->worker));
+		stream_set_tls(&s->client, tls);
+		session_enter(s, SESSION_HANDSHAKE);
+		handshake(s); /* the ClientHello is most often there by now */
+		break;
+	}
+	session_leave(s);
+}
+
+void
+session_starttls(struct session *s)
+{
+	(void)stream_flush(&s->client);
+	/* What came in clear behind STARTTLS must never count (RFC 2595). */
+	buf_free(&s->client.in);
+	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+	session_enter(s, SESSION_HANDSHAKE);
+}
+
+/* Read what the client sends while no login is through. */
+static void
+client_fill(struct session *s)
+{
+	switch (stream_fill(&s->client)) {
+	case STREAM_OK:
+		s->input = true;
+		break;
+	case STREAM_WAIT:
+		break;
+	case STREAM_EOF:
+		/* It may still listen: what it asked for is answered. */
+		s->client_eof = true;
+		break;
+	case STREAM_ERROR:
+		session_drop(s, "the client left");
+		break;
+	}
+}
+
+static void
+relay_client(struct session *s)
+{
+	switch (relay_move(&s->client, &s->server)) {
+	case RELAY_MOVED:
+		s->active = session_now();
+		break;
+	case RELAY_IDLE:
+		break;
+	case RELAY_EOF:
+		/* Nothing is invented: the inner server gets the same end. */
+		s->client_eof = true;
+		break;
+	case RELAY_BROKEN:
+		session_drop(s, "the client left");
+		break;
+	}
+}
+
+static void
+on_client(int fd, short what, void *arg)
+{
+	struct session *s = arg;
+	struct text rest;
+
+	(void)fd;
+	if ((what & EV_READ) != 0)
+		switch (s->state) {
+		case SESSION_HANDSHAKE:
+			handshake(s);
+			break;
+		case SESSION_RELAY:
+			relay_client(s);
+			break;
+		case SESSION_CLOSING:
+			/* Past caring what it is. */
+			switch (stream_read(&s->client, &rest)) {
+			case STREAM_OK:
+			case STREAM_WAIT:
+				break;
+			case STREAM_EOF:
+			case STREAM_ERROR:
+				s->client_eof = true;
+				s->dead = s->lingers;
+				break;
+			}
+			break;
+		case SESSION_ADMIT:
+		case SESSION_LEARN:
+		case SESSION_DIALOGUE:
+		case SESSION_CONNECT:
+		case SESSION_SERVER_HANDSHAKE:
+		case SESSION_LOGIN:
+		case SESSION_DELAY:
+			client_fill(s);
+			break;
+		case SESSION_STATES:
+			break;
+		}
+	session_leave(s);
+}
+
+static void
+relay_timer(struct session *s)
+{
+	time_t now = session_now();
+
+	if (s->relog_at != 0 && now >= s->relog_at) {
+		s->relog_at = now + s->conf->connect_relog;
+		session_event(s, EVENT_AUTH, "ok");
+	}
+	if (s->conf->timeout != 0 && now >= s->active + s->conf->timeout) {
+		session_close(s, "Timeout piping data.");
+		return;
+	}
+	set_relay_timer(s, now);
+}
+
+static void
+on_timer(int fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	(void)what;
+	switch (s->state) {
+	case SESSION_ADMIT:
+		session_drop(s, "not admitted in time");
+		break;
+	case SESSION_LEARN:
+		greet(s);
+		break;
+	case SESSION_HANDSHAKE:
+		session_drop(s, "timeout during the TLS handshake");
+		break;
+	case SESSION_DIALOGUE:
+		s->protocol->goodbye(s, "too long without a login");
+		session_close(s, "timeout before login");
+		break;
+	case SESSION_CONNECT:
+	case SESSION_SERVER_HANDSHAKE:
+	case SESSION_LOGIN:
+		session_server_timeout(s);
+		break;
+	case SESSION_DELAY:
+		session_delay_over(s);
+		break;
+	case SESSION_RELAY:
+		relay_timer(s);
+		break;
+	case SESSION_CLOSING:
+		s->dead = true;
+		break;
+	case SESSION_STATES:
+		break;
+	}
+	session_leave(s);
+}
+
+void
+session_stop(struct session *s)
+{
+	if (s->state == SESSION_DIALOGUE || s->state == SESSION_DELAY)
+		s->protocol->goodbye(s, "shutting down");
+	/* Elsewhere the stream is not at a place to say a word. */
+	if (stream_is_open(&s->client))
+		session_close(s, "shutting down");
+	else
+		session_drop(s, "shutting down");
+	session_leave(s);
+}
+
+bool
+session_may_login(const struct session *s)
+{
+	return s->client_secure != SECURE_PLAINTEXT || s->clear_login;
+}
+
+static unsigned int
+situation(const struct session *s)
+{
+	if (s->client_secure != SECURE_PLAINTEXT)
+		return CAPABILITY_TLS;
+	return (s->clear_login ? CAPABILITY_CLEAR_LOGIN : CAPABILITY_CLEAR) |
+	    (s->can_starttls ? CAPABILITY_STARTTLS : 0);
+}
+
+void
+session_capability(const struct session *s, struct capability *out)
+{
+	const struct protocol *p = s->protocol;
+	const struct capability *list;
+	struct capability set;
+
+	if (s->conf->capability != NULL) {
+		/* The master checked its form. */
+		capability_clear(&set);
+		(void)p->parse_capability(s->conf->capability, &set);
+		capability_edit(p->rules, p->nrules, situation(s), &set, out);
+		return;
+	}
+	if (worker_list(s->worker, &list) != WORKER_LIST_KNOWN) {
+		capability_clear(&set);
+		(void)p->parse_capability(p->minimum, &set);
+		list = &set;
+	}
+	capability_rewrite(p->rules, p->nrules, situation(s), list, out);
+}
+
+void
+session_capability_after(const struct session *s,
+    const struct capability *inner, struct capability *out)
+{
+	capability_rewrite(s->protocol->rules, s->protocol->nrules,
+	    CAPABILITY_AFTER, inner, out);
+}

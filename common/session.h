@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session: what the protocols share in the life of one client: admission,
+ * TLS, time limits, the login at an inner server, the wait after a refusal,
+ * hand-over, relay, log lines.  It knows a protocol only by struct protocol.
+ *
+ * One client, one struct session, at most one inner connection at a time.
+ * A session without a client (session_is_lesson()) asks an inner server for
+ * its capabilities and ends.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "capability.h"
+#include "conf.h"
+#include "msg.h"
+#include "stream.h"
+
+enum session_state {
+	SESSION_ADMIT,     /* the broker is asked whether to serve */
+	SESSION_LEARN,     /* the capability list is waited for */
+	SESSION_HANDSHAKE, /* TLS with the client */
+	SESSION_DIALOGUE,  /* the client's commands before login */
+	SESSION_CONNECT,   /* the broker is asked for an inner server */
+	SESSION_SERVER_HANDSHAKE, /* TLS with the inner server */
+	SESSION_LOGIN,     /* the dialogue with the inner server */
+	SESSION_DELAY,     /* a refusal is held back */
+	SESSION_RELAY,     /* bytes */
+	SESSION_CLOSING,   /* what is pending goes out, then the end */
+	SESSION_STATES
+};
+
+/* Octets: RFC 4616 has no limit; Dovecot and Cyrus take 1,024 at most. */
+#define SESSION_NAME_MAX 1024
+#define SESSION_PASSWORD_MAX 1024
+#define SESSION_IN_MAX 65536 /* of a client's input that waits */
+
+/*
+ * Whom the client claims to be.  Names and password have no NUL, CR, LF (the
+ * protocol checks).  Wiped when the login is over, whatever its end.
+ */
+struct session_login {
+	char authn[SESSION_NAME_MAX + 1];
+	char authz[SESSION_NAME_MAX + 1]; /* "": none given */
+	char password[SESSION_PASSWORD_MAX + 1];
+};
+
+enum login_failure {
+	LOGIN_REFUSED,     /* by the inner server: answered after the delay */
+	LOGIN_UNAVAILABLE, /* no inner server did its part: answered at once */
+	LOGIN_MISMATCH     /* an inner server that cannot do what is needed */
+};
+
+struct session {
+	struct worker *worker;
+	const struct protocol *protocol;
+	const struct conf *conf;
+	uint32_t number; /* in messages to the broker */
+	enum session_state state;
+	enum event_secure client_secure, server_secure;
+	bool clear_login; /* the listener takes credentials without TLS */
+	bool can_starttls; /* and TLS has not been started yet */
+	bool lesson;
+	bool greeted;     /* this client has had its greeting */
+	bool input;       /* client_input() is to be called */
+	bool client_eof, server_eof;
+	bool server_greeted, server_started;
+	bool server_done; /* the inner connection is to be closed */
+	bool logged_in;
+	bool lingers;     /* all is said; the client's end is waited for */
+	bool dead;        /* to be destroyed at the end of this turn */
+	int accepted;     /* the client's descriptor until it is admitted */
+	struct addr client_addr, local_addr;
+	struct stream client, server;
+	uint16_t server_number; /* MSG_NO_SERVER: none */
+	uint64_t tried;         /* inner servers that failed this login */
+	unsigned int refused;   /* logins so far */
+	uint32_t failure_delay_ms;
+	struct session_login *login; /* while a login is under way, else NULL */
+	char *user, *authz;     /* of the last login; for the log */
+	struct event timer;
+	/* CLOCK_MONOTONIC seconds */
+	time_t began, active, login_deadline, relog_at;
+	const char *end_reason; /* static; for the log */
+	void *data; /* the protocol's own (protocol.data_size octets, zeroed) */
+};
+
+/*
+ * A protocol.  All functions run in the worker and must not block.  They
+ * write by stream_printf(&s->client, ...) or &s->server; session flushes.
+ */
+struct protocol {
+	const struct conf_defaults *defaults;
+	const char *alpn;
+	size_t data_size;
+	size_t server_in_max; /* ceiling of what waits from the inner server */
+
+	/* The client is there (TLS up where it is implicit): greet. */
+	void (*greet)(struct session *s);
+	/*
+	 * Take commands from s->client.in.  Called whenever there may be some
+	 * and s->state is SESSION_DIALOGUE; returns when a command is not
+	 * complete yet or the state has changed.
+	 */
+	void (*client_input)(struct session *s);
+	/* TLS is up after STARTTLS: forget what the client said before. */
+	void (*client_reset)(struct session *s);
+	/* Longer silence than allowed, too many refusals ...: say goodbye. */
+	void (*goodbye)(struct session *s, const char *reason);
+
+	/* The inner server is connected (implicit TLS up): wait or speak. */
+	void (*server_start)(struct session *s);
+	/* Take what is in s->server.in; state is SESSION_LOGIN. */
+	void (*server_input)(struct session *s);
+	/* TLS is up after session_server_starttls(). */
+	void (*server_tls)(struct session *s);
+	/* Tell the client that the login failed (after the delay, if any). */
+	void (*login_failed)(struct session *s, enum login_failure why);
+	/* Free what data points to (not data itself); NULL: nothing. */
+	void (*end)(struct session *s);
+
+	/* What may be promised. */
+	const struct capability_rule *rules;
+	size_t nrules;
+	/* What is promised while nothing is known of the inner server. */
+	const char *minimum; /* words parted by blanks */
+	/* The administrator's list to entries; -1: it has no good form. */
+	int (*parse_capability)(const char *text, struct capability *out);
+};
+
+/* For protocols: */
+
+/* The list for this client, in its situation, before login. */
+void session_capability(const struct session *s, struct capability *out);
+/* The inner server's list as a logged-in client may see it. */
+void session_capability_after(const struct session *s,
+    const struct capability *inner, struct capability *out);
+/* May this client send credentials now? */
+bool session_may_login(const struct session *s);
+
+/*
+ * Reply to STARTTLS was written: flush it, throw away all input, shake hands.
+ * Then client_reset() and client_input().
+ */
+void session_starttls(struct session *s);
+
+/*
+ * s->login is filled (session_login_space()): find an inner server and run
+ * server_start().  A server that fails before session_server_greeted() is
+ * passed over for the next one.
+ */
+struct session_login *session_login_space(struct session *s); /* zeroed */
+void session_login(struct session *s);
+void session_server_greeted(struct session *s);
+void session_server_starttls(struct session *s);
+
+/*
+ * The login's end.  session_login_ok(): the reply to the client has been
+ * written; what the client sent behind its login, then what waits in
+ * s->server.in, goes across, and all that follows.  session_login_failed():
+ * the inner connection is closed; login_failed() is called, at once or after
+ * the delay; reason is static text for the log, NULL: the usual.
+ * Not for lessons.
+ */
+void session_login_ok(struct session *s);
+void session_login_failed(
+    struct session *s, enum login_failure why, const char *reason);
+
+/* The inner server broke its protocol or went away in mid-login. */
+void session_server_failed(struct session *s, const char *reason);
+
+/*
+ * A lesson's result: the inner server's list (NULL: it could not be had);
+ * the session ends.  In a login, session_learned() tells the broker when the
+ * server's list is not what it was, and the login goes on.
+ */
+bool session_is_lesson(const struct session *s);
+void session_learned(struct session *s, const struct capability *list);
+
+/* End after what was written has gone out.  reason: static, for the log. */
+void session_close(struct session *s, const char *reason);
+
+/* For the worker: */
+
+struct session *session_new(struct worker *w, int fd,
+    const struct conf_listen *l, uint32_t number);
+void session_admitted(struct session *s, enum admit_verdict v);
+void session_connected(struct session *s, int fd, uint16_t server,
+    uint32_t failure_delay_ms); /* fd -1: no inner server to be had */
+void session_list_known(struct session *s); /* or given up waiting for */
+/* Ask an inner server (fd is taken over) for its list. */
+struct session *session_new_lesson(struct worker *w, int fd, uint16_t server);
+/* A broker has come: ask again what the old one did not answer. */
+void session_broker_back(struct session *s);
+void session_stop(struct session *s); /* say goodbye, end */
+
+#endif

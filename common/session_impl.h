@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_impl: what session.c (the client, the states, the end) and
+ * session_server.c (the inner server, the login) know of each other.
+ */
+#ifndef SESSION_IMPL_H
+#define SESSION_IMPL_H
+
+#include "session.h"
+#include "worker.h"
+
+/* Neither client nor server yet; all is at its beginning. */
+struct session *session_new_bare(struct worker *w);
+
+time_t session_now(void); /* CLOCK_MONOTONIC seconds */
+
+/* The only place that changes s->state; it sets the state's time limit. */
+void session_enter(struct session *s, enum session_state next);
+
+/*
+ * Every turn ends here: input that is ready is offered to the protocol, what
+ * was written goes out, events are armed as the state wants them, and a dead
+ * session is freed.
+ */
+void session_leave(struct session *s);
+
+/* End without another word. */
+void session_drop(struct session *s, const char *reason);
+
+/* One line of the session's life for the log. */
+void session_event(
+    struct session *s, enum event_type type, const char *status);
+
+void session_server_ready(int fd, short what, void *arg);
+void session_server_timeout(struct session *s);
+/* Close the inner connection, if there is one. */
+void session_server_close(struct session *s);
+/* The delay after a refusal is over. */
+void session_delay_over(struct session *s);
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_server: the login at an inner server and what comes of it; the
+ * shared part of session.h that has to do with the server's side.  Runs in
+ * workers; the inner server is not trusted to keep its protocol.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "relay.h"
+#include "session_impl.h"
+#include "xmalloc.h"
+
+/*
+ * With several inner servers, one that takes the connection but does not
+ * greet is given up for the next after this.
+ */
+#define GREETING_SECONDS 8
+
+static void
+ask_for_server(struct session *s)
+{
+	session_enter(s, SESSION_CONNECT);
+	s->server_greeted = s->server_started = false;
+	worker_connect(s->worker, s);
+}
+
+struct session_login *
+session_login_space(struct session *s)
+{
+	freezero(s->login, sizeof(*s->login));
+	s->login = xcalloc(1, sizeof(*s->login));
+	return s->login;
+}
+
+void
+session_login(struct session *s)
+{
+	free(s->user);
+	free(s->authz);
+	s->user = xstrdup(s->login->authn);
+	s->authz = s->login->authz[0] != '\0' ? xstrdup(s->login->authz)
+					      : NULL;
+	s->tried = 0;
+	s->login_deadline = session_now() + s->conf->outgoing_timeout;
+	ask_for_server(s);
+}
+
+/* The login is over: nothing of it stays. */
+static void
+forget_login(struct session *s)
+{
+	freezero(s->login, sizeof(*s->login));
+	s->login = NULL;
+}
+
+void
+session_server_close(struct session *s)
+{
+	s->server_done = false;
+	stream_shutdown(&s->server);
+	stream_close(&s->server);
+	s->server_eof = false;
+	s->server_secure = SECURE_PLAINTEXT;
+}
+
+/* The server is not fit: the next one, as long as time allows. */
+static void
+next_server(struct session *s)
+{
+	if (s->server_number < CONF_SERVERS_MAX)
+		s->tried |= UINT64_C(1) << s->server_number;
+	worker_outcome(s->worker, s, OUTCOME_SERVER);
+	session_server_close(s);
+	ask_for_server(s);
+}
+
+void
+session_server_failed(struct session *s, const char *reason)
+{
+	log_debug("session=%" PRIu32 " server=%u: %s", s->number,
+	    s->server_number, reason);
+	if (s->lesson) {
+		session_learned(s, NULL);
+		return;
+	}
+	switch (s->state) {
+	case SESSION_CONNECT:
+		break;
+	case SESSION_SERVER_HANDSHAKE:
+		next_server(s); /* it has seen no credentials */
+		return;
+	case SESSION_LOGIN:
+		if (!s->server_greeted) {
+			next_server(s);
+			return;
+		}
+		worker_outcome(s->worker, s, OUTCOME_SERVER);
+		break;
+	case SESSION_ADMIT:
+	case SESSION_LEARN:
+	case SESSION_HANDSHAKE:
+	case SESSION_DIALOGUE:
+	case SESSION_DELAY:
+	case SESSION_RELAY:
+	case SESSION_CLOSING:
+	case SESSION_STATES:
+		return; /* the login is over already */
+	}
+	session_login_failed(s, LOGIN_UNAVAILABLE, reason);
+}
+
+void
+session_server_timeout(struct session *s)
+{
+	if (!s->lesson && s->state == SESSION_LOGIN && !s->server_greeted &&
+	    session_now() < s->login_deadline) {
+		next_server(s);
+		return;
+	}
+	/* All the time there was is used up, whoever's fault it is. */
+	if (s->state != SESSION_CONNECT)
+		s->server_greeted = true;
+	if (s->lesson || s->state != SESSION_SERVER_HANDSHAKE) {
+		session_server_failed(s, "Timeout");
+		return;
+	}
+	worker_outcome(s->worker, s, OUTCOME_SERVER);
+	session_login_failed(s, LOGIN_UNAVAILABLE, "Timeout");
+}
+
+/* The inner connection is there for the protocol (TLS up or not wanted). */
+static void
+server_start(struct session *s)
+{
+	time_t left;
+
+	session_enter(s, SESSION_LOGIN);
+	s->server_started = true;
+	left = s->login_deadline - session_now();
+	if (!s->lesson && s->conf->nservers > 1 && left > GREETING_SECONDS)
+		event_add(&s->timer,
+		    &(struct timeval){ .tv_sec = GREETING_SECONDS });
+	s->protocol->server_start(s);
+}
+
+static void
+server_handshake(struct session *s)
+{
+	switch (stream_handshake(&s->server)) {
+	case STREAM_OK:
+		break;
+	case STREAM_WAIT:
+		return;
+	case STREAM_EOF:
+		session_server_failed(s, "closed during the TLS handshake");
+		return;
+	case STREAM_ERROR:
+		log_warnx("inner server %s: TLS: %s",
+		    s->conf->servers[s->server_number].name,
+		    tls_error(s->server.tls));
+		session_server_failed(s, "TLS failed");
+		return;
+	}
+	if (!s->server_started) {
+		s->server_secure = SECURE_SSL;
+		server_start(s);
+	} else {
+		s->server_secure = SECURE_STARTTLS;
+		session_enter(s, SESSION_LOGIN);
+		s->protocol->server_tls(s);
+	}
+	if (s->state == SESSION_LOGIN && s->server.in.len > 0)
+		s->protocol->server_input(s);
+}
+
+static void
+start_server_tls(struct session *s)
+{
+	struct tls *tls = tls_connect(worker_tls_client(s->worker),
+	    s->conf->servers[s->server_number].name);
+
+	stream_set_tls(&s->server, tls);
+	session_enter(s, SESSION_SERVER_HANDSHAKE);
+}
+
+void
+session_server_starttls(struct session *s)
+{
+	(void)stream_flush(&s->server);
+	/* What came in clear behind the answer must never count. */
+	buf_free(&s->server.in);
+	start_server_tls(s);
+	server_handshake(s);
+}
+
+static void
+server_connected(struct session *s, int fd, uint16_t server)
+{
+	s->server_number = server;
+	stream_open(
+	    &s->server, worker_base(s->worker), fd, session_server_ready, s);
+	if (s->conf->outgoing_tls == OUTGOING_SSL) {
+		start_server_tls(s);
+		server_handshake(s);
+	} else {
+		server_start(s);
+	}
+}
+
+void
+session_connected(
+    struct session *s, int fd, uint16_t server, uint32_t failure_delay_ms)
+{
+	if (s->state != SESSION_CONNECT || (fd != -1 && stream_is_open(&s->server))) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	s->failure_delay_ms = failure_delay_ms;
+	if (fd != -1) {
+		server_connected(s, fd, server);
+	} else {
+		s->server_number = server;
+		session_login_failed(
+		    s, LOGIN_UNAVAILABLE, "Could not connect to server");
+	}
+	session_leave(s);
+}
+
+struct session *
+session_new_lesson(struct worker *w, int fd, uint16_t server)
+{
+	struct session *s = session_new_bare(w);
+
+	s->lesson = true;
+	s->login_deadline = session_now() + s->conf->outgoing_timeout;
+	server_connected(s, fd, server);
+	session_leave(s);
+	return s;
+}
+
+void
+session_server_greeted(struct session *s)
+{
+	s->server_greeted = true;
+	if (s->state == SESSION_LOGIN)
+		session_enter(s, SESSION_LOGIN); /* the whole time again */
+}
+
+static void
+server_fill(struct session *s)
+{
+	switch (stream_fill(&s->server)) {
+	case STREAM_OK:
+		s->protocol->server_input(s);
+		break;
+	case STREAM_WAIT:
+		if (!stream_has_room(&s->server))
+			session_server_failed(s, "Too long an answer");
+		break;
+	case STREAM_EOF:
+	case STREAM_ERROR:
+		session_server_failed(s, "Connection closed by server");
+		break;
+	}
+}
+
+static void
+relay_server(struct session *s)
+{
+	switch (relay_move(&s->server, &s->client)) {
+	case RELAY_MOVED:
+		s->active = session_now();
+		break;
+	case RELAY_IDLE:
+		break;
+	case RELAY_EOF:
+		s->server_eof = true;
+		session_close(s, NULL);
+		break;
+	case RELAY_BROKEN:
+		session_close(s, "the inner server left");
+		break;
+	}
+}
+
+void
+session_server_ready(int fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	if ((what & EV_READ) != 0) {
+		if (s->state == SESSION_RELAY)
+			relay_server(s);
+		else if (s->state == SESSION_SERVER_HANDSHAKE)
+			server_handshake(s);
+		else if (s->state == SESSION_LOGIN)
+			server_fill(s);
+	}
+	session_leave(s);
+}
+
+/* Whatever both sides have said beyond the login crosses over. */
+static void
+hand_over(struct session *s)
+{
+	struct text t;
+
+	s->client.received = s->client.in.len;
+	s->client.sent = 0;
+	t = buf_view(&s->client.in);
+	stream_write(&s->server, t.p, t.len);
+	buf_free(&s->client.in);
+	t = buf_view(&s->server.in);
+	stream_write(&s->client, t.p, t.len);
+	buf_free(&s->server.in);
+}
+
+void
+session_login_ok(struct session *s)
+{
+	s->logged_in = true;
+	session_event(s, EVENT_AUTH, "ok");
+	worker_outcome(s->worker, s, OUTCOME_OK);
+	forget_login(s);
+	hand_over(s);
+	session_enter(s, SESSION_RELAY);
+}
+
+void
+session_login_failed(
+    struct session *s, enum login_failure why, const char *reason)
+{
+	char status[MSG_STATUS_MAX];
+
+	if (reason == NULL)
+		reason = "Re-Authentication Failure";
+	(void)snprintf(status, sizeof(status), "failed: %s", reason);
+	session_event(s, EVENT_AUTH, status);
+	forget_login(s);
+	s->server_done = true; /* the caller may still look at its input */
+	if (why == LOGIN_REFUSED) {
+		worker_outcome(s->worker, s, OUTCOME_REFUSED);
+		s->refused++;
+		session_enter(s, SESSION_DELAY);
+		return;
+	}
+	session_enter(s, SESSION_DIALOGUE);
+	s->protocol->login_failed(s, why);
+	s->input = true;
+}
+
+void
+session_delay_over(struct session *s)
+{
+	session_enter(s, SESSION_DIALOGUE);
+	s->protocol->login_failed(s, LOGIN_REFUSED);
+	s->input = true;
+	if (s->conf->login_attempts != 0 &&
+	    s->refused >= s->conf->login_attempts) {
+		s->protocol->goodbye(s, "too many failed logins");
+		session_close(s, "too many failed logins");
+	}
+}
+
+bool
+session_is_lesson(const struct session *s)
+{
+	return s->lesson;
+}
+
+void
+session_learned(struct session *s, const struct capability *list)
+{
+	worker_learned(s->worker, s->server_number, list);
+	if (s->lesson)
+		session_close(s, NULL);
+}
+
+void
+session_broker_back(struct session *s)
+{
+	if (s->state == SESSION_ADMIT)
+		worker_admit(s->worker, s);
+	else if (s->state == SESSION_CONNECT && !s->lesson)
+		worker_connect(s->worker, s);
+}

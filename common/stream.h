@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stream: a non-blocking connection, plain or TLS, in libevent's loop.
+ *
+ * Reading and writing go through buffers that belong to the process, one set
+ * for all its streams; a stream itself owns memory only for what was read and
+ * not yet taken (in) and for what the peer would not take yet (out).  An idle
+ * stream owns none.
+ *
+ * What is written is gathered (tickets and greeting, several records) and
+ * goes out with one send(2) at stream_flush().
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "text.h"
+#include "tls.h"
+
+enum stream_result {
+	STREAM_OK,
+	STREAM_WAIT,  /* nothing there (read), not yet done (handshake) */
+	STREAM_EOF,   /* the peer has ended its side */
+	STREAM_ERROR  /* broken; errno, or tls_error() where TLS failed */
+};
+
+struct stream {
+	int fd;           /* -1: not open */
+	struct tls *tls;  /* NULL: plain */
+	struct buf in;    /* read, not yet taken by the dialogue */
+	struct buf out;   /* gathered, or not yet taken by the peer */
+	struct event read_ev, write_ev;
+	bool reading, writing; /* which events are armed */
+	bool failed;      /* an error while writing: the next call tells */
+	uint64_t received, sent; /* octets of text since the last reset */
+};
+
+typedef void stream_ready(int fd, short what, void *arg);
+
+/* Buffers of this process; before the first stream. */
+void stream_global_init(void);
+
+/* A stream that is not open; in_max is the ceiling of what waits in in. */
+void stream_init(struct stream *s, size_t in_max);
+bool stream_is_open(const struct stream *s);
+
+/*
+ * Take over fd: non-blocking, TCP_NODELAY, SO_KEEPALIVE.  ready(arg) is
+ * called when there is something to read or room to write.  Reading is armed.
+ */
+void stream_open(struct stream *s, struct event_base *base, int fd,
+    stream_ready *ready, void *arg);
+void stream_close(struct stream *s); /* all memory goes; may be opened again */
+
+/* From now on the octets are records of t, which the stream takes over. */
+void stream_set_tls(struct stream *s, struct tls *t);
+enum stream_result stream_handshake(struct stream *s);
+
+/*
+ * Dialogue: read what there is (a bounded amount) and append it to s->in.
+ * STREAM_WAIT also when in has no room: take something out first.
+ */
+enum stream_result stream_fill(struct stream *s);
+bool stream_has_room(const struct stream *s); /* for one more such step */
+
+/*
+ * Relay: read what there is into the process's buffer and view it in *t,
+ * valid until the next call on any stream.
+ */
+enum stream_result stream_read(struct stream *s, struct text *t);
+
+/* Gather; never fails here: s->failed is told by the next flush. */
+void stream_write(struct stream *s, const void *p, size_t n);
+void stream_printf(struct stream *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * Send what is gathered.  STREAM_OK: all gone; STREAM_WAIT: the rest is kept
+ * and the write event armed; STREAM_ERROR.
+ */
+enum stream_result stream_flush(struct stream *s);
+bool stream_pending(const struct stream *s); /* something waits to be sent */
+
+void stream_want_read(struct stream *s, bool on);
+/* Say goodbye in TLS, then no more output: FIN follows what is pending. */
+void stream_shutdown(struct stream *s);
+
+#endif

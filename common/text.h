@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * text: a borrowed view of octets, no NUL at the end, never owned.  All
+ * comparisons are in ASCII, whatever the locale.
+ */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+	const char *p;
+	size_t len;
+};
+
+#define TEXT_NONE ((struct text){ NULL, 0 })
+#define TEXT_LIT(s) ((struct text){ (s), sizeof(s) - 1 })
+/* For printf("%.*s", TEXT_ARG(t)); t is at most INT_MAX octets. */
+#define TEXT_ARG(t) (int)(t).len, (t).p
+
+struct text text_of(const char *s); /* NULL gives TEXT_NONE */
+bool text_eq(struct text a, const char *b);
+bool text_caseeq(struct text a, const char *b);
+bool text_casesame(struct text a, struct text b);
+bool text_caseprefix(struct text a, const char *prefix);
+bool text_has(struct text a, char c);
+struct text text_skip(struct text a, size_t n); /* n is at most a.len */
+struct text text_trim(struct text a);           /* blanks and tabs, both ends */
+
+/*
+ * Take what stands before the first sep out of *rest (sep goes too); the
+ * last word leaves *rest with p == NULL.  False when *rest had p == NULL.
+ */
+bool text_split(struct text *rest, char sep, struct text *word);
+
+/* Take the next word, words being parted by one or more blanks or tabs. */
+bool text_word(struct text *rest, struct text *word);
+
+/* Digits only, no sign, at most max.  False: empty, other octets, too big. */
+bool text_u64(struct text a, uint64_t max, uint64_t *out);
+
+/*
+ * A copy for logs in dst: printable ASCII as it is, everything else, the
+ * backslash and the double quote as vis(3) writes it (VIS_CSTYLE | VIS_OCTAL
+ * | VIS_DQ); cut with "..." where size would not hold it.  size is at least
+ * 8.  Returns dst.
+ */
+char *text_printable(struct text a, char *dst, size_t size);
+
+#endif

@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker: accepts clients and runs their sessions.  Runs as _relais in an
+ * empty root; reads what the Internet sends, and may therefore be taken over:
+ * nothing it can ask for gives more than a client's own due.
+ */
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "tls_key.h"
+#include "worker.h"
+#include "xmalloc.h"
+
+/* Clients taken in one turn, so that those that are served are not starved. */
+#define ACCEPT_BATCH 16
+/* Descriptors beside the clients': channels, listeners, epoll, memfds. */
+#define SPARE_FILES 64
+#define STOP_SECONDS 3 /* for goodbyes to go out */
+
+struct worker {
+	const struct role_start *start;
+	const struct conf *conf;
+	struct event_base *base;
+	struct ipc *master, *broker;
+	struct tls_server *tls_server;
+	struct tls_client *tls_client;
+
+	/* Listeners, in an epoll descriptor of their own (EPOLLEXCLUSIVE). */
+	int epoll;
+	struct event accept_ev;
+	bool accepting;
+
+	/* Sessions by place; a session's number is turn * places + place. */
+	struct session **sessions;
+	unsigned int *turn;
+	unsigned int places, used;
+	unsigned int *free_places;
+	unsigned int nfree;
+	bool stopping;
+
+	enum worker_list list_state;
+	struct capability list;
+};
+
+struct event_base *
+worker_base(struct worker *w)
+{
+	return w->base;
+}
+
+const struct protocol *
+worker_protocol(const struct worker *w)
+{
+	return w->start->protocol;
+}
+
+const struct conf *
+worker_conf(const struct worker *w)
+{
+	return w->conf;
+}
+
+struct tls_server *
+worker_tls_server(struct worker *w)
+{
+	return w->tls_server;
+}
+
+struct tls_client *
+worker_tls_client(struct worker *w)
+{
+	return w->tls_client;
+}
+
+enum worker_list
+worker_list(const struct worker *w, const struct capability **list)
+{
+	*list = &w->list;
+	return w->list_state;
+}
+
+static void
+to_broker(struct worker *w, struct writer *m, int fd)
+{
+	if (w->broker != NULL)
+		(void)ipc_send(w->broker, m, fd);
+}
+
+void
+worker_admit(struct worker *w, const struct session *s)
+{
+	struct msg_admit m = { .session = s->number };
+	struct writer msg;
+
+	msg_start(&msg, MSG_ADMIT, 0);
+	msg_put_admit(&msg, &m);
+	to_broker(w, &msg, s->accepted);
+}
+
+void
+worker_connect(struct worker *w, const struct session *s)
+{
+	struct msg_connect m = { .session = s->number, .tried = s->tried };
+	struct writer msg;
+
+	msg_start(&msg, MSG_CONNECT, 0);
+	msg_put_connect(&msg, &m);
+	to_broker(w, &msg, -1);
+}
+
+void
+worker_outcome(
+    struct worker *w, const struct session *s, enum outcome outcome)
+{
+	struct msg_outcome m = { .session = s->number,
+		.server = s->server_number,
+		.outcome = (uint8_t)outcome };
+	struct writer msg;
+
+	msg_start(&msg, MSG_OUTCOME, 0);
+	msg_put_outcome(&msg, &m);
+	to_broker(w, &msg, -1);
+}
+
+void
+worker_learned(
+    struct worker *w, uint16_t server, const struct capability *list)
+{
+	struct msg_capability m = { .server = server, .known = list != NULL };
+	struct writer msg;
+
+	if (w->conf->capability != NULL)
+		return;
+	if (list != NULL)
+		m.list = (struct text){ list->text, list->len };
+	msg_start(&msg, MSG_CAPABILITY, 0);
+	msg_put_capability(&msg, &m);
+	to_broker(w, &msg, -1);
+}
+
+void
+worker_event(struct worker *w, const struct msg_event *e)
+{
+	struct writer msg;
+
+	msg_start(&msg, MSG_EVENT, 0);
+	msg_put_event(&msg, e);
+	(void)ipc_send(w->master, &msg, -1);
+}
+
+/* Take part in accepting, at the end of the line, or not. */
+static void
+queue_up(struct worker *w, bool on)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	unsigned int i, first = ROLE_FD_FIRST + 2;
+
+	for (i = first; i < ROLE_FD_FIRST + w->start->nfds; i++) {
+		ev.data.u32 = i - first;
+		if (w->accepting)
+			(void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, (int)i, NULL);
+		if (on && epoll_ctl(w->epoll, EPOLL_CTL_ADD, (int)i, &ev) == -1)
+			fatal("cannot watch a listener");
+	}
+	w->accepting = on;
+}
+
+static void
+leave_if_done(struct worker *w)
+{
+	if (w->used == 0 && (w->stopping || w->conf->worker_connections == 1))
+		event_base_loopbreak(w->base);
+}
+
+void
+worker_forget(struct worker *w, struct session *s)
+{
+	struct msg_release m = { .session = s->number };
+	unsigned int place = s->number % w->places;
+	struct writer msg;
+
+	if (s->lesson)
+		return;
+	msg_start(&msg, MSG_RELEASE, 0);
+	msg_put_release(&msg, &m);
+	to_broker(w, &msg, -1);
+	w->sessions[place] = NULL;
+	w->free_places[w->nfree++] = place;
+	w->used--;
+	if (!w->accepting && !w->stopping && w->conf->worker_connections > 1)
+		queue_up(w, true);
+	leave_if_done(w);
+}
+
+static struct session *
+find(const struct worker *w, uint32_t number)
+{
+	struct session *s = w->sessions[number % w->places];
+
+	return s != NULL && s->number == number ? s : NULL;
+}
+
+static void
+welcome(struct worker *w, int fd, const struct conf_listen *l)
+{
+	unsigned int place = w->free_places[--w->nfree];
+	uint32_t number = w->turn[place]++ * w->places + place;
+	struct session *s;
+	struct writer msg;
+
+	/* A session that ends at once gives its place back by itself. */
+	w->used++;
+	s = session_new(w, fd, l, number);
+	if (s != NULL)
+		w->sessions[place] = s;
+	if (w->conf->worker_connections != 1)
+		return;
+	queue_up(w, false);
+	msg_start(&msg, MSG_BUSY, 0);
+	(void)ipc_send(w->master, &msg, -1);
+}
+
+static void
+on_accept(int fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct epoll_event evs[8];
+	int n, i, client, taken = 0;
+
+	(void)what;
+	n = epoll_wait(fd, evs, 8, 0);
+	for (i = 0; i < n; i++)
+		while (w->nfree > 0 && w->accepting && taken < ACCEPT_BATCH) {
+			client = accept4(
+			    (int)(ROLE_FD_FIRST + 2 + evs[i].data.u32), NULL,
+			    NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+			if (client == -1)
+				break; /* a sibling was quicker, or it left */
+			welcome(w, client, &w->conf->listen[evs[i].data.u32]);
+			taken++;
+		}
+	if (w->nfree == 0 && w->accepting) {
+		queue_up(w, false);
+		log_info("all %u worker_connections are taken", w->places);
+	} else if (w->accepting && taken > 0) {
+		/*
+		 * The kernel wakes the first in the line: whoever has taken
+		 * one goes to its end, and the load spreads.
+		 */
+		queue_up(w, true);
+	}
+}
+
+static void
+set_list(struct worker *w, const struct msg_capability_set *m)
+{
+	struct text rest = m->list, entry;
+	unsigned int i;
+
+	capability_clear(&w->list);
+	while (rest.len > 0 && text_split(&rest, '\n', &entry))
+		(void)capability_add(&w->list, entry);
+	w->list_state = m->known ? WORKER_LIST_KNOWN : WORKER_LIST_NONE;
+	for (i = 0; i < w->places; i++)
+		if (w->sessions[i] != NULL)
+			session_list_known(w->sessions[i]);
+}
+
+static int
+do_connect_reply(struct worker *w, struct reader *r, int fd)
+{
+	struct msg_connect_reply m;
+	struct session *s;
+
+	if (msg_get_connect_reply(r, &m) == -1 || (m.ok != 0) != (fd != -1) ||
+	    (m.ok && m.server >= w->conf->nservers)) {
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	s = find(w, m.session);
+	if (s != NULL)
+		session_connected(s, fd, m.server, m.failure_delay_ms);
+	else if (fd != -1)
+		close(fd); /* the client has left meanwhile */
+	return 0;
+}
+
+static int
+do_learn(struct worker *w, struct reader *r, int fd)
+{
+	struct msg_learn m;
+
+	if (msg_get_learn(r, &m) == -1 || m.server >= w->conf->nservers) {
+		close(fd);
+		return -1;
+	}
+	session_new_lesson(w, fd, m.server);
+	return 0;
+}
+
+/* What the broker may say. */
+static int
+on_broker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	struct worker *w = arg;
+	struct msg_admit_reply admit;
+	struct msg_capability_set set;
+	struct session *s;
+
+	(void)ch;
+	(void)id;
+	switch (type) {
+	case MSG_ADMIT_REPLY:
+		if (msg_get_admit_reply(r, &admit) == -1)
+			return -1;
+		s = find(w, admit.session);
+		if (s != NULL)
+			session_admitted(s, admit.verdict);
+		return 0;
+	case MSG_CONNECT_REPLY:
+		return do_connect_reply(w, r, fd);
+	case MSG_LEARN:
+		return do_learn(w, r, fd);
+	case MSG_CAPABILITY_SET:
+		if (msg_get_capability_set(r, &set) == -1)
+			return -1;
+		set_list(w, &set);
+		return 0;
+	default:
+		return -1; /* msg_allowed() has let nothing else in */
+	}
+}
+
+/* It died, or found fault with us: the master sends another or ends us. */
+static void
+on_broker_closed(void *arg, struct ipc *ch, const char *why)
+{
+	struct worker *w = arg;
+
+	(void)ch;
+	if (why != NULL)
+		log_warnx("the broker sent %s", why);
+	ipc_free(&w->broker);
+}
+
+/* Tell a new broker whom we serve, then ask again what was not answered. */
+static void
+introduce(struct worker *w)
+{
+	struct msg_held m = { .last = 0 };
+	uint32_t held[MSG_HELD_MAX];
+	struct writer msg;
+	unsigned int i, n = 0;
+
+	for (i = 0; i <= w->places; i++) {
+		if (i < w->places && w->sessions[i] != NULL &&
+		    w->sessions[i]->state != SESSION_ADMIT)
+			held[n++] = htobe32(w->sessions[i]->number);
+		if (n < MSG_HELD_MAX && i < w->places)
+			continue;
+		m.last = i == w->places;
+		m.n = (uint16_t)n;
+		m.sessions = (struct text){ (const char *)held,
+			n * sizeof(*held) };
+		msg_start(&msg, MSG_HELD, 0);
+		msg_put_held(&msg, &m);
+		to_broker(w, &msg, -1);
+		n = 0;
+	}
+	for (i = 0; i < w->places; i++)
+		if (w->sessions[i] != NULL)
+			session_broker_back(w->sessions[i]);
+}
+
+static void
+set_broker(struct worker *w, int fd, bool first)
+{
+	ipc_free(&w->broker);
+	w->broker = ipc_new(w->base, fd, ROLE_WORKER, ROLE_BROKER, on_broker,
+	    on_broker_closed, w);
+	if (!first)
+		introduce(w);
+}
+
+static void
+on_stop_timeout(int fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	_exit(0);
+}
+
+static void
+stop(struct worker *w)
+{
+	const struct timeval grace = { .tv_sec = STOP_SECONDS };
+	unsigned int i;
+
+	w->stopping = true;
+	if (w->accepting)
+		queue_up(w, false);
+	event_base_once(
+	    w->base, -1, EV_TIMEOUT, on_stop_timeout, NULL, &grace);
+	for (i = 0; i < w->places; i++)
+		if (w->sessions[i] != NULL)
+			session_stop(w->sessions[i]);
+	leave_if_done(w);
+}
+
+static int
+do_peer(struct worker *w, struct reader *r, int fd)
+{
+	struct msg_peer m;
+
+	if (msg_get_peer(r, &m) == -1 ||
+	    (m.role != ROLE_BROKER && m.role != ROLE_KEEPER)) {
+		close(fd);
+		return -1;
+	}
+	if (m.role == ROLE_BROKER)
+		set_broker(w, fd, false);
+	else
+		tls_key_set_channel(fd);
+	return 0;
+}
+
+/* What the master may say. */
+static int
+on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	struct worker *w = arg;
+	struct msg_ticket_key key;
+
+	(void)ch;
+	(void)id;
+	switch (type) {
+	case MSG_PEER:
+		return do_peer(w, r, fd);
+	case MSG_TICKET_KEY:
+		if (msg_get_ticket_key(r, &key) == -1)
+			return -1;
+		if (w->tls_server != NULL)
+			tls_server_set_ticket_key(
+			    w->tls_server, key.current, key.previous);
+		return 0;
+	case MSG_STOP:
+		stop(w);
+		return 0;
+	default:
+		return -1; /* msg_allowed() has let nothing else in */
+	}
+}
+
+static void
+make_places(struct worker *w)
+{
+	unsigned int i;
+
+	w->places = w->conf->worker_connections;
+	w->sessions = xcalloc(w->places, sizeof(struct session *));
+	w->turn = xcalloc(w->places, sizeof(*w->turn));
+	w->free_places = xcalloc(w->places, sizeof(*w->free_places));
+	for (i = 0; i < w->places; i++)
+		w->free_places[i] = w->places - 1 - i;
+	w->nfree = w->places;
+}
+
+static void
+set_up_tls(struct worker *w)
+{
+	const struct role_start *start = w->start;
+	const char *why;
+
+	tls_global_init();
+	if (handover_get(start->handover, HANDOVER_CERT, 0).p != NULL)
+		w->tls_server = tls_server_new(
+		    w->conf, start->handover, start->protocol->alpn);
+	if (w->conf->outgoing_tls == OUTGOING_PLAIN)
+		return;
+	w->tls_client = tls_client_new(w->conf, start->handover, &why);
+	if (w->tls_client == NULL)
+		fatalx("TLS towards inner servers: %s", why);
+}
+
+/* Further descriptors: broker, keeper, then a listener each. */
+void
+worker_main(const struct role_start *start)
+{
+	struct worker w = { .start = start, .conf = start->conf,
+		.base = start->base };
+	struct sandbox box = { .role = ROLE_WORKER };
+	struct handover *h = start->handover;
+
+	if (start->nfds != 2 + w.conf->nlisten)
+		fatalx("the descriptors handed over are too few");
+	make_places(&w);
+	stream_global_init();
+	set_up_tls(&w);
+	handover_close(&h);
+	tls_key_set_channel(ROLE_FD_FIRST + 1);
+	w.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (w.epoll == -1)
+		fatal("epoll_create1");
+	event_assign(&w.accept_ev, w.base, w.epoll, EV_READ | EV_PERSIST,
+	    on_accept, &w);
+	event_add(&w.accept_ev, NULL);
+	w.master = role_confine(start, &box,
+	    2 * w.places + SPARE_FILES + start->nfds, on_master, &w);
+	set_broker(&w, ROLE_FD_FIRST, true);
+	queue_up(&w, true);
+	event_base_dispatch(w.base);
+	exit(0);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker: accepts clients and runs their sessions.  It can do nothing but
+ * read and write bytes on descriptors that it was born with or was handed:
+ * all else is asked of the broker, the keeper and the master.
+ */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include "role.h"
+#include "session.h"
+
+struct worker;
+
+_Noreturn void worker_main(const struct role_start *start);
+
+/* For sessions: */
+
+struct event_base *worker_base(struct worker *w);
+const struct protocol *worker_protocol(const struct worker *w);
+const struct conf *worker_conf(const struct worker *w);
+struct tls_server *worker_tls_server(struct worker *w);
+struct tls_client *worker_tls_client(struct worker *w);
+
+/* The inner servers' list; what is known of it. */
+enum worker_list {
+	WORKER_LIST_AWAITED, /* it is being asked for: wait a moment */
+	WORKER_LIST_NONE,    /* no inner server could be asked */
+	WORKER_LIST_KNOWN
+};
+enum worker_list worker_list(
+    const struct worker *w, const struct capability **list);
+
+/*
+ * Requests to the broker.  While there is no broker they are put off:
+ * session_broker_back() makes them again.
+ */
+void worker_admit(struct worker *w, const struct session *s);
+void worker_connect(struct worker *w, const struct session *s);
+void worker_outcome(
+    struct worker *w, const struct session *s, enum outcome outcome);
+/* A server's list, when it differs from what all were told (NULL: none). */
+void worker_learned(struct worker *w, uint16_t server,
+    const struct capability *list);
+
+void worker_event(struct worker *w, const struct msg_event *e);
+
+/* The session is about to be freed: its place is free again. */
+void worker_forget(struct worker *w, struct session *s);
+
+#endif

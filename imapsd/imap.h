@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap: one IMAP session until its login: the dialogue with the client
+ * (imap_client, imap_auth), the one with the inner server (imap_upstream,
+ * imap_login), and what may be promised (imap_capability).  After the login
+ * no octet is looked at any more.
+ */
+#ifndef IMAP_H
+#define IMAP_H
+
+#include <stdbool.h>
+
+#include "capability.h"
+#include "imap_scan.h"
+#include "session.h"
+
+#define nitems(a) (sizeof(a) / sizeof((a)[0]))
+
+/*
+ * Ceiling of what waits from an inner server: a line that is not complete and
+ * what one turn of the loop brings.
+ */
+#define IMAP_SERVER_IN_MAX 65536
+
+/* Octets of a server's text for people that a client gets to see. */
+#define IMAP_TEXT_MAX 256
+
+/* What the client's next line is. */
+enum imap_dialogue {
+	IMAP_COMMAND,
+	IMAP_PLAIN,         /* the answer in AUTHENTICATE PLAIN */
+	IMAP_LOGIN_NAME,    /* the answers in AUTHENTICATE LOGIN */
+	IMAP_LOGIN_PASSWORD
+};
+
+/* What the inner server's next tagged response is about. */
+enum imap_upstream_state {
+	IMAP_UP_GREETING,         /* untagged, the first line */
+	IMAP_UP_CAPABILITY,
+	IMAP_UP_STARTTLS,
+	IMAP_UP_LOGIN,            /* LOGIN or AUTHENTICATE PLAIN */
+	IMAP_UP_CAPABILITY_AFTER  /* logged in, but it did not say its list */
+};
+
+/* What we owe the inner server when it says "+". */
+enum imap_owed { IMAP_OWE_NOTHING, IMAP_OWE_LITERAL, IMAP_OWE_PLAIN };
+
+/* A dialogue with an inner server; there only while it goes on. */
+struct imap_upstream {
+	enum imap_upstream_state state;
+	struct imap_scan scan;
+	unsigned int number; /* of the command under way */
+	char tag[16];        /* of the same */
+	unsigned int lines;  /* untagged so far */
+	bool tls;            /* STARTTLS is behind us */
+	bool known;          /* list is what the server said last */
+	struct capability list;
+
+	/* The names as this server knows them (conf->name_rules). */
+	char authn[SESSION_NAME_MAX + 1], authz[SESSION_NAME_MAX + 1];
+	enum imap_owed owed;
+	unsigned int part; /* of LOGIN: 0 the name, 1 the password, 2 done */
+	bool literal_plus;
+
+	/* How it ended: for the log and, code and text, for the client. */
+	enum login_failure why;
+	const char *reason; /* static */
+	const char *code;   /* static; NULL: as why has it */
+	char text[IMAP_TEXT_MAX + 1]; /* "": none */
+};
+
+/* session->data */
+struct imap_session {
+	struct imap_scan scan;
+	enum imap_dialogue dialogue;
+	unsigned int commands; /* since the start, TLS or the last login */
+	bool relaying;         /* the stream is the inner server's now */
+	char tag[IMAP_TAG_MAX + 1]; /* of the command under way; "*": none */
+	char *name;            /* IMAP_LOGIN_PASSWORD: whose */
+	const char *lost;      /* static: why the dialogue cannot go on */
+	struct imap_upstream *upstream; /* NULL: none */
+};
+
+/* What a step of the dialogue with the client leads to. */
+enum imap_step {
+	IMAP_STEP_WAIT, /* the rest has not arrived yet */
+	IMAP_STEP_NEXT, /* done with this one */
+	IMAP_STEP_STARTTLS,
+	IMAP_STEP_LOGIN,  /* s->login is filled */
+	IMAP_STEP_LOGOUT,
+	IMAP_STEP_LOST    /* imap_session.lost says why */
+};
+
+/* What a step of the dialogue with the inner server leads to. */
+enum imap_next {
+	IMAP_NEXT_LINE,
+	IMAP_NEXT_STARTTLS,
+	IMAP_NEXT_LEARNED,   /* the lesson is over */
+	IMAP_NEXT_LOGGED_IN,
+	IMAP_NEXT_REFUSED,   /* upstream->why, reason */
+	IMAP_NEXT_FAILED     /* upstream->reason */
+};
+
+/* struct protocol, see session.h: the client's side ... */
+void imap_greet(struct session *s);
+void imap_client_input(struct session *s);
+void imap_client_reset(struct session *s);
+void imap_goodbye(struct session *s, const char *reason);
+/* ... the inner server's side ... */
+void imap_server_start(struct session *s);
+void imap_server_input(struct session *s);
+void imap_server_tls(struct session *s);
+void imap_login_failed(struct session *s, enum login_failure why);
+void imap_end(struct session *s);
+/* ... and what may be promised. */
+#define IMAP_NRULES 18
+extern const struct capability_rule imap_rules[];
+int imap_parse_capability(const char *text, struct capability *out);
+
+/*
+ * Add what a server listed.  -1 when a word is no atom (RFC 3501 9,
+ * capability), so that none can end the response code it will stand in, or
+ * when there are too many.
+ */
+int imap_add_capability(struct capability *c, struct text words);
+
+/* imap_client, for imap_auth: a tagged reply; IMAP_STEP_NEXT. */
+enum imap_step imap_reply(
+    struct session *s, const char *status, const char *text);
+/* BAD and BYE, code ("[TOOBIG] " or "") before why; IMAP_STEP_LOST. */
+enum imap_step imap_lost(
+    struct session *s, const char *why, const char *code);
+/* The client's input up to the CRLF behind taken is dealt with. */
+void imap_done(struct session *s, struct text taken);
+
+/* imap_auth, for imap_client: commands, a line while dialogue is not
+ * IMAP_COMMAND, and the end of such a dialogue. */
+enum imap_step imap_auth_login(struct session *s, struct text args);
+enum imap_step imap_auth_authenticate(struct session *s, struct text args);
+enum imap_step imap_auth_answer(struct session *s);
+void imap_auth_forget(struct imap_session *im);
+
+/* imap_login, for imap_upstream: write LOGIN or AUTHENTICATE ... */
+enum imap_next imap_login_start(struct session *s);
+/* ... what "+" asks for ... */
+enum imap_next imap_login_continue(struct session *s);
+/* ... understand the tagged response ... */
+enum imap_next imap_login_result(
+    struct session *s, const struct imap_response *r);
+/* ... and, when the inner server's list is known, tell the client. */
+void imap_login_reply(struct session *s);
+
+/* imap_upstream, for imap_client: the dialogue is over. */
+void imap_upstream_end(struct session *s);
+/* For imap_login: begin a command line with its tag. */
+void imap_upstream_command(struct session *s, enum imap_upstream_state state);
+enum imap_next imap_upstream_failed(struct session *s, const char *reason);
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap_client: the dialogue with a client until its login.  Runs in the
+ * worker, on octets from anybody on the Internet.  Nothing a client says
+ * here goes any further, but for the names and the password of a login, and
+ * these only when they cannot be mistaken for anything else.
+ */
+#include <string.h>
+
+#include "imap.h"
+
+/*
+ * Commands between two logins: a client uses five or so.  Bounds what a
+ * pipelined "CAPABILITY" in every 16 octets can make us write.
+ */
+#define COMMANDS_MAX 100
+
+/* RFC 2971 3.3 */
+#define ID_PAIRS_MAX 30
+#define ID_FIELD_MAX 30
+#define ID_VALUE_MAX 1024
+
+/* Input is read while there is room for what one turn of the loop brings. */
+_Static_assert(IMAP_COMMAND_MAX + IMAP_LINE_MAX <= SESSION_IN_MAX / 2,
+    "the longest command fits into the client's buffer");
+
+/* When a command is good; else it is refused, whatever it says. */
+enum situation {
+	ALWAYS,
+	BEFORE_TLS, /* where TLS is offered and not there yet */
+	MAY_LOGIN
+};
+
+struct command {
+	const char *verb;
+	enum situation situation;
+	bool literals; /* may have some: only then they are invited */
+	enum imap_step (*run)(struct session *, struct text args);
+};
+
+static enum imap_step cmd_capability(struct session *, struct text);
+static enum imap_step cmd_id(struct session *, struct text);
+static enum imap_step cmd_logout(struct session *, struct text);
+static enum imap_step cmd_noop(struct session *, struct text);
+static enum imap_step cmd_starttls(struct session *, struct text);
+
+/* All that RFC 3501 6.1 and 6.2 have, and ID. */
+static const struct command commands[] = {
+	{ "CAPABILITY", ALWAYS, false, cmd_capability },
+	{ "NOOP", ALWAYS, false, cmd_noop },
+	{ "LOGOUT", ALWAYS, false, cmd_logout },
+	{ "ID", ALWAYS, true, cmd_id }, /* RFC 2971 */
+	{ "STARTTLS", BEFORE_TLS, false, cmd_starttls },
+	{ "LOGIN", MAY_LOGIN, true, imap_auth_login },
+	{ "AUTHENTICATE", MAY_LOGIN, false, imap_auth_authenticate },
+};
+
+enum imap_step
+imap_reply(struct session *s, const char *status, const char *text)
+{
+	const struct imap_session *im = s->data;
+
+	stream_printf(&s->client, "%s %s %s\r\n", im->tag, status, text);
+	return IMAP_STEP_NEXT;
+}
+
+enum imap_step
+imap_lost(struct session *s, const char *why, const char *code)
+{
+	struct imap_session *im = s->data;
+
+	stream_printf(&s->client, "%s BAD %s%s\r\n", im->tag, code, why);
+	stream_printf(&s->client, "* BYE %s%s\r\n", code, why);
+	im->lost = why;
+	return IMAP_STEP_LOST;
+}
+
+static void
+print_capability(const struct session *s, char list[static CAPABILITY_MAX + 1])
+{
+	struct capability c;
+
+	session_capability(s, &c);
+	if (capability_print(&c, " ", list, CAPABILITY_MAX + 1) == -1)
+		list[0] = '\0';
+}
+
+void
+imap_greet(struct session *s)
+{
+	char list[CAPABILITY_MAX + 1];
+
+	print_capability(s, list);
+	stream_printf(
+	    &s->client, "* OK [CAPABILITY %s] imapsd ready\r\n", list);
+}
+
+void
+imap_goodbye(struct session *s, const char *reason)
+{
+	const struct imap_session *im = s->data;
+
+	/*
+	 * Behind a login it would stand within a message, or in the middle
+	 * of what COMPRESS=DEFLATE made.
+	 */
+	if (!im->relaying)
+		stream_printf(&s->client, "* BYE %s\r\n", reason);
+}
+
+void
+imap_done(struct session *s, struct text taken)
+{
+	struct imap_session *im = s->data;
+
+	buf_consume(&s->client.in, taken.len + 2);
+	im->scan = (struct imap_scan){ 0 };
+}
+
+void
+imap_client_reset(struct session *s)
+{
+	struct imap_session *im = s->data;
+
+	imap_auth_forget(im);
+	im->scan = (struct imap_scan){ 0 };
+	im->dialogue = IMAP_COMMAND;
+	im->commands = 0;
+}
+
+void
+imap_end(struct session *s)
+{
+	struct imap_session *im = s->data;
+
+	imap_auth_forget(im);
+	imap_upstream_end(s);
+}
+
+static enum imap_step
+cmd_capability(struct session *s, struct text args)
+{
+	char list[CAPABILITY_MAX + 1];
+
+	if (args.len > 0)
+		return imap_reply(s, "BAD", "CAPABILITY takes no argument");
+	print_capability(s, list);
+	stream_printf(&s->client, "* CAPABILITY %s\r\n", list);
+	return imap_reply(s, "OK", "CAPABILITY completed");
+}
+
+static enum imap_step
+cmd_noop(struct session *s, struct text args)
+{
+	if (args.len > 0)
+		return imap_reply(s, "BAD", "NOOP takes no argument");
+	return imap_reply(s, "OK", "NOOP completed");
+}
+
+static enum imap_step
+cmd_logout(struct session *s, struct text args)
+{
+	if (args.len > 0)
+		return imap_reply(s, "BAD", "LOGOUT takes no argument");
+	stream_printf(&s->client, "* BYE Logging out\r\n");
+	imap_reply(s, "OK", "LOGOUT completed");
+	return IMAP_STEP_LOGOUT;
+}
+
+static enum imap_step
+cmd_starttls(struct session *s, struct text args)
+{
+	if (args.len > 0)
+		return imap_reply(s, "BAD", "STARTTLS takes no argument");
+	imap_reply(s, "OK", "Begin TLS negotiation now");
+	return IMAP_STEP_STARTTLS;
+}
+
+/* string SP nstring (RFC 2971 4). */
+static bool
+take_id_pair(struct text *rest)
+{
+	char value[ID_VALUE_MAX + 1];
+	struct text word, nil;
+
+	if (imap_take_string(rest, value, ID_FIELD_MAX + 1) != IMAP_STRING_OK ||
+	    !imap_take_char(rest, ' '))
+		return false;
+	nil = *rest;
+	if (imap_take_atom(&nil, &word) && text_caseeq(word, "NIL")) {
+		*rest = nil;
+		return true;
+	}
+	return imap_take_string(rest, value, sizeof(value)) == IMAP_STRING_OK;
+}
+
+/* SP ("NIL" / "(" pairs ")"), RFC 2971 4 with the limits of 3.3. */
+static bool
+is_id(struct text rest)
+{
+	struct text word;
+	unsigned int pairs = 0;
+
+	if (!imap_take_char(&rest, ' '))
+		return false;
+	if (imap_take_atom(&rest, &word))
+		return text_caseeq(word, "NIL") && rest.len == 0;
+	if (!imap_take_char(&rest, '('))
+		return false;
+	while (!imap_take_char(&rest, ')')) {
+		if (pairs > 0 && !imap_take_char(&rest, ' '))
+			return false;
+		if (pairs++ == ID_PAIRS_MAX || !take_id_pair(&rest))
+			return false;
+	}
+	return rest.len == 0;
+}
+
+/*
+ * Who the client says it is goes no further (it may claim any address in
+ * x-originating-ip and its kin); who we are is nobody's business.
+ */
+static enum imap_step
+cmd_id(struct session *s, struct text args)
+{
+	if (!is_id(args))
+		return imap_reply(s, "BAD", "Invalid argument of ID");
+	stream_printf(&s->client, "* ID NIL\r\n");
+	return imap_reply(s, "OK", "ID completed");
+}
+
+static bool
+is_permitted(struct session *s, const struct command *c)
+{
+	switch (c->situation) {
+	case ALWAYS:
+		return true;
+	case BEFORE_TLS:
+		if (s->client_secure != SECURE_PLAINTEXT)
+			imap_reply(s, "BAD", "TLS is active already");
+		else if (!s->can_starttls)
+			imap_reply(s, "BAD", "STARTTLS is not offered here");
+		else
+			return true;
+		return false;
+	case MAY_LOGIN:
+		if (session_may_login(s))
+			return true;
+		if (s->conf->login_disabled)
+			imap_reply(s, "NO", "[ALERT] Logins are disabled");
+		else /* RFC 5530 3 */
+			imap_reply(
+			    s, "NO", "[PRIVACYREQUIRED] TLS comes first");
+		return false;
+	}
+	return false;
+}
+
+/* Replies from here on carry the tag at the front of *rest, or "*". */
+static bool
+take_tag(struct session *s, struct text *rest)
+{
+	struct imap_session *im = s->data;
+	struct text tag;
+
+	if (!imap_take_tag(rest, &tag) || tag.len >= sizeof(im->tag)) {
+		(void)strlcpy(im->tag, "*", sizeof(im->tag));
+		return false;
+	}
+	memcpy(im->tag, tag.p, tag.len);
+	im->tag[tag.len] = '\0';
+	return true;
+}
+
+/*
+ * Which command it is, *rest being what stands behind its verb; NULL: it
+ * was refused.  May be called before all of it has arrived.
+ */
+static const struct command *
+find_command(struct session *s, struct text *rest)
+{
+	struct text verb;
+	size_t i;
+
+	if (!take_tag(s, rest)) {
+		imap_reply(s, "BAD", "Invalid tag");
+		return NULL;
+	}
+	if (!imap_take_char(rest, ' ') || !imap_take_atom(rest, &verb)) {
+		imap_reply(s, "BAD", "Missing command");
+		return NULL;
+	}
+	for (i = 0; i < nitems(commands); i++) {
+		if (!text_caseeq(verb, commands[i].verb))
+			continue;
+		return is_permitted(s, &commands[i]) ? &commands[i] : NULL;
+	}
+	imap_reply(s, "BAD", "Unknown command, or log in first");
+	return NULL;
+}
+
+static enum imap_step
+run_command(struct session *s, struct text command)
+{
+	const struct command *c = find_command(s, &command);
+
+	return c != NULL ? c->run(s, command) : IMAP_STEP_NEXT;
+}
+
+/*
+ * The client asks whether a literal is welcome.  A login that will be
+ * refused is refused now, before the password has crossed in the clear.
+ */
+static bool
+invite(struct session *s, struct text command)
+{
+	const struct command *c = find_command(s, &command);
+
+	if (c == NULL)
+		return false;
+	if (!c->literals) {
+		imap_reply(s, "BAD", "No literal is possible here");
+		return false;
+	}
+	stream_printf(&s->client, "+ OK\r\n");
+	return true;
+}
+
+/* What does not even have the form of a command. */
+static enum imap_step
+refuse_command(struct session *s, enum imap_scan_result why)
+{
+	struct text begin = buf_view(&s->client.in);
+
+	(void)take_tag(s, &begin);
+	switch (why) {
+	case IMAP_SCAN_OK:
+	case IMAP_SCAN_WAIT:
+	case IMAP_SCAN_INVITE:
+		break;
+	case IMAP_SCAN_TOO_BIG: /* RFC 7888 4 */
+		return imap_reply(s, "NO", "[TOOBIG] Literal too big");
+	case IMAP_SCAN_BAD_NUMBER:
+		return imap_reply(s, "BAD", "Invalid literal");
+	case IMAP_SCAN_LOST_LINE:
+		return imap_lost(s, "Line too long", "");
+	case IMAP_SCAN_LOST_OCTET:
+		return imap_lost(s, "Invalid octets", "");
+	case IMAP_SCAN_LOST_LITERAL:
+		return imap_lost(s, "Literal too big", "[TOOBIG] ");
+	}
+	return IMAP_STEP_NEXT;
+}
+
+static enum imap_step
+take_command(struct session *s)
+{
+	struct imap_session *im = s->data;
+	struct text command = TEXT_NONE;
+	enum imap_scan_result result;
+	enum imap_step step = IMAP_STEP_NEXT;
+
+	result = imap_scan_command(&im->scan, &s->client.in, &command);
+	if (result == IMAP_SCAN_WAIT)
+		return IMAP_STEP_WAIT;
+	if (result == IMAP_SCAN_INVITE && invite(s, command))
+		return IMAP_STEP_NEXT; /* nothing is consumed yet */
+	if (result == IMAP_SCAN_OK)
+		step = run_command(s, command);
+	else if (result != IMAP_SCAN_INVITE)
+		step = refuse_command(s, result);
+	if (step == IMAP_STEP_LOST)
+		return step;
+	imap_done(s, command);
+	if (++im->commands > COMMANDS_MAX && step == IMAP_STEP_NEXT)
+		return imap_lost(s, "Too many commands", "");
+	return step;
+}
+
+void
+imap_client_input(struct session *s)
+{
+	const struct imap_session *im = s->data;
+	enum imap_step step;
+
+	do {
+		if (im->dialogue == IMAP_COMMAND)
+			step = take_command(s);
+		else
+			step = imap_auth_answer(s);
+	} while (step == IMAP_STEP_NEXT);
+
+	switch (step) {
+	case IMAP_STEP_NEXT:
+	case IMAP_STEP_WAIT:
+		break;
+	case IMAP_STEP_STARTTLS:
+		session_starttls(s);
+		break;
+	case IMAP_STEP_LOGIN:
+		session_login(s);
+		break;
+	case IMAP_STEP_LOGOUT:
+		session_close(s, "Logout");
+		break;
+	case IMAP_STEP_LOST:
+		session_close(s, im->lost);
+		break;
+	}
+}

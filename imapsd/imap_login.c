@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap_login: the login at an inner server: in which form, under which name,
+ * and what the server's answer is to the client.  Runs in the worker.  The
+ * password goes to the inner server and nowhere else.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base64.h"
+#include "imap.h"
+#include "log.h"
+
+/*
+ * Longer strings go as literals: quoted ones stand in a line, and no server
+ * refuses a line of two of them.
+ */
+#define QUOTED_MAX 255
+
+/* Octets of authz NUL authn NUL password (RFC 4616 2). */
+#define PLAIN_MAX (2 * SESSION_NAME_MAX + SESSION_PASSWORD_MAX + 2)
+
+/* Reasons in the log; NULL is Perdition's "Re-Authentication Failure". */
+#define REFUSED NULL
+#define UNAVAILABLE "Server unavailable"
+#define LOGIN_DISABLED "Login disabled by server"
+#define NO_AUTHZ "Authorisation identity not possible at server"
+#define REFERRED "Referral by server"
+#define NOT_UNDERSTOOD "Login not understood by server"
+
+/*
+ * Response codes that a NO to a login may have (RFC 5530 3), and what each
+ * makes of it.  Only what may be a guess is held back: the rest would be the
+ * same with any password.
+ */
+static const struct code {
+	const char *name;
+	enum login_failure why;
+	const char *reason;
+} codes[] = {
+	{ "AUTHENTICATIONFAILED", LOGIN_REFUSED, REFUSED },
+	{ "AUTHORIZATIONFAILED", LOGIN_REFUSED, REFUSED },
+	{ "EXPIRED", LOGIN_REFUSED, REFUSED },
+	{ "CONTACTADMIN", LOGIN_REFUSED, REFUSED },
+	{ "UNAVAILABLE", LOGIN_UNAVAILABLE, UNAVAILABLE },
+	{ "SERVERBUG", LOGIN_UNAVAILABLE, UNAVAILABLE },
+	{ "INUSE", LOGIN_UNAVAILABLE, "Mailbox in use" },
+	{ "LIMIT", LOGIN_UNAVAILABLE, "Limit of server" },
+	{ "PRIVACYREQUIRED", LOGIN_MISMATCH, "TLS wanted by server" },
+};
+
+/* What a client is told where the inner server had no words, or none fit. */
+static const struct {
+	const char *code, *text;
+} failures[] = {
+	[LOGIN_REFUSED] = { "AUTHENTICATIONFAILED", "Authentication failed" },
+	[LOGIN_UNAVAILABLE] = { "UNAVAILABLE",
+	    "The mail server is not available, try again later" },
+	[LOGIN_MISMATCH] = { "UNAVAILABLE",
+	    "The mail server cannot take this login" },
+};
+
+static enum imap_next
+refuse(struct imap_upstream *up, enum login_failure why, const char *reason,
+    const char *code)
+{
+	up->why = why;
+	up->reason = reason;
+	up->code = code;
+	return IMAP_NEXT_REFUSED;
+}
+
+/* The last delimiter in name, or NULL. */
+static char *
+find_domain(char *name, const char *delimiter)
+{
+	char *at, *last = NULL;
+
+	if (delimiter == NULL || *delimiter == '\0')
+		return NULL;
+	for (at = name; (at = strstr(at, delimiter)) != NULL; at++)
+		last = at;
+	return last;
+}
+
+static void
+lower(char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s >= 'A' && *s <= 'Z')
+			*s = (char)(*s - 'A' + 'a');
+	}
+}
+
+/*
+ * The name that the inner server knows, in Perdition's order of rules.
+ * -1: there is none of that name, or it would be too long.
+ */
+static int
+make_name(const struct conf *c, const char *name,
+    char out[static SESSION_NAME_MAX + 1])
+{
+	const size_t size = SESSION_NAME_MAX + 1;
+	char *domain;
+
+	(void)strlcpy(out, name, size);
+	if (*out == '\0')
+		return 0; /* no authorisation identity */
+	domain = find_domain(out, c->domain_delimiter);
+	if (c->name_rules.strip_domain && domain != NULL) {
+		*domain = '\0';
+		if (*out == '\0')
+			return -1;
+		domain = find_domain(out, c->domain_delimiter);
+	}
+	if (c->name_rules.add_domain && domain == NULL &&
+	    c->domain_delimiter != NULL && c->explicit_domain != NULL) {
+		if (strlcat(out, c->domain_delimiter, size) >= size ||
+		    strlcat(out, c->explicit_domain, size) >= size)
+			return -1;
+	}
+	if (c->name_rules.lower_case)
+		lower(out);
+	return 0;
+}
+
+/* RFC 3501 9, quoted, but nothing that would need a backslash in it. */
+static bool
+is_quotable(struct text t)
+{
+	size_t i;
+
+	for (i = 0; i < t.len; i++) {
+		if (t.p[i] < ' ' || t.p[i] > '~' || t.p[i] == '"' ||
+		    t.p[i] == '\\')
+			return false;
+	}
+	return t.len <= QUOTED_MAX;
+}
+
+static struct text
+login_part(const struct session *s, const struct imap_upstream *up)
+{
+	return text_of(up->part == 0 ? up->authn : s->login->password);
+}
+
+/* What stands behind a name is the password, behind that the line's end. */
+static void
+end_part(struct session *s, struct imap_upstream *up)
+{
+	stream_printf(&s->server, "%s", up->part == 0 ? " " : "\r\n");
+	up->part++;
+}
+
+/* Write LOGIN's strings, up to the first that must be asked for. */
+static void
+write_parts(struct session *s, struct imap_upstream *up)
+{
+	struct text t;
+
+	while (up->part < 2) {
+		t = login_part(s, up);
+		if (is_quotable(t)) {
+			stream_write(&s->server, "\"", 1);
+			stream_write(&s->server, t.p, t.len);
+			stream_write(&s->server, "\"", 1);
+		} else if (up->literal_plus) {
+			stream_printf(&s->server, "{%zu+}\r\n", t.len);
+			stream_write(&s->server, t.p, t.len);
+		} else {
+			stream_printf(&s->server, "{%zu}\r\n", t.len);
+			up->owed = IMAP_OWE_LITERAL;
+			return;
+		}
+		end_part(s, up);
+	}
+}
+
+static void
+write_plain(struct session *s, const struct imap_upstream *up)
+{
+	char message[PLAIN_MAX], code[BASE64_LEN(PLAIN_MAX) + 1];
+	const char *const part[] = { up->authz, up->authn, s->login->password };
+	size_t i, n, len = 0;
+
+	for (i = 0; i < nitems(part); i++) {
+		if (i > 0)
+			message[len++] = '\0';
+		n = strlen(part[i]);
+		memcpy(message + len, part[i], n);
+		len += n;
+	}
+	if (base64_encode(message, len, code, sizeof(code)) == 0)
+		stream_write(&s->server, code, BASE64_LEN(len));
+	stream_write(&s->server, "\r\n", 2);
+	explicit_bzero(message, sizeof(message));
+	explicit_bzero(code, sizeof(code));
+}
+
+static enum imap_next
+start_plain(struct session *s, struct imap_upstream *up)
+{
+	imap_upstream_command(s, IMAP_UP_LOGIN);
+	if (capability_has(&up->list, "SASL-IR")) { /* RFC 4959 */
+		stream_printf(&s->server, "AUTHENTICATE PLAIN ");
+		write_plain(s, up);
+	} else {
+		stream_printf(&s->server, "AUTHENTICATE PLAIN\r\n");
+		up->owed = IMAP_OWE_PLAIN;
+	}
+	return IMAP_NEXT_LINE;
+}
+
+static enum imap_next
+start_login(struct session *s, struct imap_upstream *up)
+{
+	/* Names and passwords are below LITERAL-'s 4,096 octets, RFC 7888 5. */
+	up->literal_plus = capability_has(&up->list, "LITERAL+") ||
+	    capability_has(&up->list, "LITERAL-");
+	imap_upstream_command(s, IMAP_UP_LOGIN);
+	stream_printf(&s->server, "LOGIN ");
+	write_parts(s, up);
+	return IMAP_NEXT_LINE;
+}
+
+enum imap_next
+imap_login_start(struct session *s)
+{
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
+	bool plain = capability_has(&up->list, "AUTH=PLAIN");
+	bool disabled = capability_has(&up->list, "LOGINDISABLED");
+
+	if (make_name(s->conf, s->login->authn, up->authn) == -1 ||
+	    make_name(s->conf, s->login->authz, up->authz) == -1)
+		return refuse(up, LOGIN_REFUSED, REFUSED, NULL);
+	up->known = false; /* after a login there is another list */
+	if (up->authz[0] != '\0') {
+		if (plain)
+			return start_plain(s, up);
+		/* LOGIN has no place for it, and dropping it is no answer. */
+		return refuse(
+		    up, LOGIN_MISMATCH, NO_AUTHZ, "AUTHORIZATIONFAILED");
+	}
+	if (!disabled)
+		return start_login(s, up);
+	if (plain)
+		return start_plain(s, up);
+	log_warnx("an inner server takes no login: it has LOGINDISABLED and "
+	          "no AUTH=PLAIN; does it want TLS (ssl_mode)?");
+	return refuse(up, LOGIN_MISMATCH, LOGIN_DISABLED, NULL);
+}
+
+enum imap_next
+imap_login_continue(struct session *s)
+{
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
+	enum imap_owed owed = up->owed;
+	struct text t;
+
+	up->owed = IMAP_OWE_NOTHING;
+	switch (owed) {
+	case IMAP_OWE_NOTHING:
+		break;
+	case IMAP_OWE_LITERAL:
+		t = login_part(s, up);
+		stream_write(&s->server, t.p, t.len);
+		end_part(s, up);
+		write_parts(s, up);
+		return IMAP_NEXT_LINE;
+	case IMAP_OWE_PLAIN:
+		write_plain(s, up);
+		return IMAP_NEXT_LINE;
+	}
+	return imap_upstream_failed(s, "Unexpected challenge from server");
+}
+
+static enum imap_next
+logged_in(struct session *s, const struct imap_response *r)
+{
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
+
+	if (up->owed != IMAP_OWE_NOTHING) /* it has not heard the password */
+		return imap_upstream_failed(s, "Login accepted too early");
+	/* The text of a referral names a host behind the gateway. */
+	if (!text_caseeq(r->code, "REFERRAL"))
+		imap_copy_text(r->text, up->text, sizeof(up->text));
+	if (up->known)
+		return IMAP_NEXT_LOGGED_IN;
+	/* The client may never ask by itself: it saw our list before. */
+	imap_upstream_command(s, IMAP_UP_CAPABILITY_AFTER);
+	stream_printf(&s->server, "CAPABILITY\r\n");
+	return IMAP_NEXT_LINE;
+}
+
+static enum imap_next
+refused(struct imap_upstream *up, const struct imap_response *r)
+{
+	size_t i;
+
+	if (text_caseeq(r->code, "REFERRAL")) { /* RFC 2221 4.1 */
+		log_warnx("an inner server refers a user to another one, "
+		          "which is not followed");
+		return refuse(up, LOGIN_MISMATCH, REFERRED, NULL);
+	}
+	imap_copy_text(r->text, up->text, sizeof(up->text));
+	for (i = 0; i < nitems(codes); i++) {
+		if (text_caseeq(r->code, codes[i].name))
+			return refuse(
+			    up, codes[i].why, codes[i].reason, codes[i].name);
+	}
+	return refuse(up, LOGIN_REFUSED, REFUSED, NULL);
+}
+
+enum imap_next
+imap_login_result(struct session *s, const struct imap_response *r)
+{
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
+
+	switch (r->status) {
+	case IMAP_OK:
+		return logged_in(s, r);
+	case IMAP_NO:
+		return refused(up, r);
+	case IMAP_BAD:
+	case IMAP_BYE:
+	case IMAP_PREAUTH:
+	case IMAP_DATA:
+		break;
+	}
+	/* It says nothing about the password: RFC 5530 3, SERVERBUG. */
+	return refuse(up, LOGIN_UNAVAILABLE, NOT_UNDERSTOOD, "SERVERBUG");
+}
+
+/* The administrator's words, the inner server's, or ours. */
+static const char *
+ok_text(const struct session *s, const struct imap_upstream *up)
+{
+	if (s->conf->ok_line != NULL && s->conf->ok_line[0] != '\0')
+		return s->conf->ok_line;
+	return up->text[0] != '\0' ? up->text : "Logged in";
+}
+
+void
+imap_login_reply(struct session *s)
+{
+	struct imap_session *im = s->data;
+	char list[CAPABILITY_MAX + 1];
+	struct capability c;
+
+	session_capability_after(s, &im->upstream->list, &c);
+	if (capability_print(&c, " ", list, sizeof(list)) == -1)
+		list[0] = '\0';
+	stream_printf(&s->client, "%s OK [CAPABILITY %s] %s\r\n", im->tag, list,
+	    ok_text(s, im->upstream));
+}
+
+void
+imap_login_failed(struct session *s, enum login_failure why)
+{
+	struct imap_session *im = s->data;
+	const struct imap_upstream *up = im->upstream;
+	const char *code = failures[why].code, *text = failures[why].text;
+
+	if (up != NULL && up->why == why) {
+		if (up->code != NULL)
+			code = up->code;
+		if (up->text[0] != '\0')
+			text = up->text;
+	}
+	stream_printf(&s->client, "%s NO [%s] %s\r\n", im->tag, code, text);
+	im->commands = 0;
+	imap_upstream_end(s);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a role must not do: a child in its sandbox tries it.  Every call has
+ * arguments that do no harm should it get through.
+ */
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "confined.h"
+#include "log.h"
+#include "sandbox.h"
+#include "sandbox_landlock.h"
+
+#define nitems(a) (sizeof(a) / sizeof((a)[0]))
+
+static struct sockaddr_un hidden = { .sun_family = AF_UNIX }; /* abstract */
+static char scratch[] = "/tmp/test_sandbox.XXXXXX";
+static char page[8192] __attribute__((aligned(4096)));
+static int one = 1;
+static struct msghdr no_message;
+
+/* One system call, and what each role sees of it. */
+struct probe {
+	const char *name;
+	long nr;
+	long args[6];
+	int keeper, broker, worker;
+	unsigned int needs; /* enum sandbox_missing: pointless without */
+};
+
+static int
+try_call(const void *arg)
+{
+	const struct probe *p = arg;
+	const long *a = p->args;
+
+	return syscall(p->nr, a[0], a[1], a[2], a[3], a[4], a[5]) == -1 ? errno
+	                                                                : 0;
+}
+
+static int
+nothing(const void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void
+check_probe(const struct probe *p, enter *confine)
+{
+	const int expected[ROLE_MAX] = { [ROLE_KEEPER] = p->keeper,
+		[ROLE_BROKER] = p->broker,
+		[ROLE_WORKER] = p->worker };
+	struct result r;
+	enum role role;
+
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++) {
+		r = confined(role, confine, try_call, p);
+		if ((r.missing & p->needs) != 0)
+			continue;
+		if (r.value == expected[role])
+			continue;
+		print_error("%s as role %d: %d, not %d\n", p->name, role,
+		    r.value, expected[role]);
+		fail();
+	}
+}
+
+#define CALL(name) #name, SYS_##name
+#define EVERYBODY(v) v, v, v, 0
+#define P(pointer) (long)(pointer)
+#define EXEC_PAGE P(page), 4096, PROT_READ | PROT_EXEC
+#define ANONYMOUS MAP_PRIVATE | MAP_ANONYMOUS, -1, 0
+
+static const struct probe probes[] = {
+	/* files */
+	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, EACCES, 0,
+	    EACCES, 0 },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, EVERYBODY(EACCES) },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_RDWR | O_CLOEXEC },
+	    EVERYBODY(EACCES) },
+	{ CALL(openat), { AT_FDCWD, P("/tmp/new"), O_WRONLY | O_CREAT, 0600 },
+	    EVERYBODY(EACCES) },
+	{ CALL(openat), { AT_FDCWD, P("/tmp/new"), O_CREAT, 0600 },
+	    EVERYBODY(EACCES) },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_TRUNC }, EVERYBODY(EACCES) },
+	{ CALL(openat), { AT_FDCWD, P("/etc"), O_RDWR | O_TMPFILE, 0600 },
+	    EVERYBODY(EACCES) },
+	{ CALL(newfstatat), { AT_FDCWD, P("/etc/hosts"), P(page), 0 }, EACCES,
+	    0, EACCES, 0 },
+	{ CALL(unlinkat), { AT_FDCWD, P(scratch), 0 }, EVERYBODY(EACCES) },
+	{ CALL(fchmod), { FD_UDP, 0777 }, EVERYBODY(EACCES) },
+	{ CALL(memfd_create), { P("x"), 0 }, EVERYBODY(ENOSYS) },
+#ifdef SYS_open
+	{ CALL(open), { P("/etc/hosts"), O_RDONLY }, EVERYBODY(EACCES) },
+	{ CALL(stat), { P("/etc/hosts"), P(page) }, EVERYBODY(EACCES) },
+#endif
+	/* the network */
+	{ CALL(socket), { AF_INET, SOCK_STREAM, 0 }, KILLED, 0, KILLED, 0 },
+	{ CALL(socket),
+	    { AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	        IPPROTO_UDP },
+	    KILLED, 0, KILLED, 0 },
+	{ CALL(socket), { AF_UNIX, SOCK_STREAM, 0 }, KILLED, EACCES, KILLED,
+	    0 },
+	{ CALL(socket), { AF_NETLINK, SOCK_DGRAM, 0 }, KILLED, EACCES, KILLED,
+	    0 },
+	{ CALL(socket), { AF_INET, SOCK_RAW, IPPROTO_TCP }, KILLED, ENOSYS,
+	    KILLED, 0 },
+	{ CALL(socket), { AF_INET, SOCK_DGRAM, IPPROTO_ICMP }, KILLED, ENOSYS,
+	    KILLED, 0 },
+	{ CALL(socket), { AF_INET6, SOCK_STREAM, 262 /* MPTCP */ }, KILLED,
+	    ENOSYS, KILLED, 0 },
+	{ CALL(connect), { FD_FRESH, P(&at), sizeof(at) }, KILLED, 0, KILLED,
+	    0 },
+	{ CALL(bind), { FD_FRESH, P(&at), sizeof(at) }, EVERYBODY(KILLED) },
+	{ CALL(listen), { FD_FRESH, 1 }, EVERYBODY(KILLED) },
+	{ CALL(socketpair), { AF_UNIX, SOCK_STREAM, 0, P(page) },
+	    EVERYBODY(KILLED) },
+	{ CALL(accept4), { FD_LISTENER, 0, 0, SOCK_CLOEXEC }, KILLED, KILLED, 0,
+	    0 },
+	{ CALL(shutdown), { FD_LISTENER, SHUT_RD }, ENOSYS, EACCES, EACCES, 0 },
+	{ CALL(shutdown), { FD_CLIENT, SHUT_RDWR }, ENOSYS, EACCES, EACCES, 0 },
+	{ CALL(shutdown), { FD_CLIENT, SHUT_WR }, ENOSYS, 0, 0, 0 },
+	{ CALL(sendto), { FD_CLIENT, P(page), 1, MSG_NOSIGNAL }, EVERYBODY(0) },
+	{ CALL(sendto), { FD_UDP, P(page), 1, 0, P(&at), sizeof(at) },
+	    EVERYBODY(ENOSYS) },
+	{ CALL(sendto), { FD_FRESH, 0, 0, MSG_FASTOPEN, P(&at), sizeof(at) },
+	    EVERYBODY(KILLED) },
+	{ CALL(sendto), { FD_FRESH, 0, 0, MSG_FASTOPEN, 0, 0 },
+	    EVERYBODY(KILLED) },
+	{ CALL(sendmsg), { FD_CLIENT, P(&no_message), MSG_FASTOPEN },
+	    EVERYBODY(KILLED) },
+	{ CALL(sendmsg), { FD_CLIENT, P(&no_message), MSG_NOSIGNAL },
+	    EVERYBODY(0) },
+	{ CALL(fcntl), { FD_LISTENER, F_SETFL, 0 }, EVERYBODY(ENOSYS) },
+	{ CALL(fcntl), { FD_LISTENER, F_SETFL, O_NONBLOCK | O_ASYNC },
+	    EVERYBODY(ENOSYS) },
+	{ CALL(fcntl), { FD_CLIENT, F_SETFL, O_RDWR | O_NONBLOCK },
+	    EVERYBODY(0) },
+	{ CALL(fcntl), { FD_CLIENT, F_SETOWN, 1 }, EVERYBODY(ENOSYS) },
+	{ CALL(setsockopt),
+	    { FD_CLIENT, IPPROTO_TCP, TCP_NODELAY, P(&one), sizeof(one) },
+	    ENOSYS, 0, 0, 0 },
+	{ CALL(setsockopt),
+	    { FD_CLIENT, SOL_SOCKET, SO_RCVBUF, P(&one), sizeof(one) },
+	    EVERYBODY(ENOSYS) },
+	{ CALL(ioctl), { FD_CLIENT, 0x541b /* FIONREAD */, P(page) },
+	    EVERYBODY(ENOSYS) },
+	/* other programs and processes */
+	{ CALL(execve), { P("/nonexistent"), 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(execveat), { -1, P("x"), 0, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(clone), { SIGCHLD, 0, 0, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(clone3), { 0, 0 }, EVERYBODY(KILLED) },
+#ifdef SYS_fork
+	{ CALL(fork), { 0 }, EVERYBODY(KILLED) },
+#endif
+	{ CALL(ptrace), { 2, 1, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(process_vm_readv), { 1, 0, 0, 0, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(process_vm_writev), { 1, 0, 0, 0, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(kill), { 1, 0 }, EVERYBODY(KILLED) },
+	{ CALL(tkill), { 1, 0 }, EVERYBODY(KILLED) },
+	{ CALL(tgkill), { 1, 1, 0 }, EVERYBODY(KILLED) },
+	{ CALL(pidfd_open), { 1, 0 }, EVERYBODY(KILLED) },
+	/* code of one's own */
+	{ CALL(mprotect), { EXEC_PAGE }, EVERYBODY(KILLED) },
+	{ CALL(mprotect), { 0, 0, PROT_READ | PROT_WRITE }, EVERYBODY(0) },
+	{ CALL(mmap), { 0, 4096, PROT_EXEC, ANONYMOUS }, EVERYBODY(KILLED) },
+	{ CALL(mmap), { 0, 4096, PROT_READ | PROT_WRITE, ANONYMOUS },
+	    EVERYBODY(0) },
+	{ CALL(personality), { 0xffffffff }, EVERYBODY(KILLED) },
+	/* rights and the kernel */
+	{ CALL(setuid), { -1 }, EVERYBODY(KILLED) },
+	{ CALL(setresuid), { -1, -1, -1 }, EVERYBODY(KILLED) },
+	{ CALL(setgroups), { -1, 0 }, EVERYBODY(KILLED) },
+	{ CALL(capset), { 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(chroot), { P("/nonexistent") }, EVERYBODY(KILLED) },
+	{ CALL(unshare), { 0 }, EVERYBODY(KILLED) },
+	{ CALL(setns), { -1, 0 }, EVERYBODY(KILLED) },
+	{ CALL(mount), { 0, 0, 0, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(bpf), { -1, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(perf_event_open), { 0, 0, 0, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(userfaultfd), { -1 }, EVERYBODY(KILLED) },
+	{ CALL(io_uring_setup), { 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(keyctl), { -1 }, EVERYBODY(KILLED) },
+	{ CALL(init_module), { 0, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(reboot), { 0, 0, 0, 0 }, EVERYBODY(KILLED) },
+	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, EVERYBODY(ENOSYS) },
+	{ CALL(dup), { FD_CLIENT }, EVERYBODY(ENOSYS) },
+	{ "a call that does not exist", 100000, { 0 }, EVERYBODY(ENOSYS) },
+#ifdef __x86_64__
+	{ "getpid in x32", 0x40000000 | SYS_getpid, { 0 }, EVERYBODY(KILLED) },
+#endif
+};
+
+/* Landlock by itself: files, TCP ports, signals, abstract sockets. */
+static const struct probe landlock_probes[] = {
+	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, EACCES, 0,
+	    EACCES, SANDBOX_NO_LANDLOCK },
+	{ CALL(openat), { AT_FDCWD, P("/proc/self/status"), O_RDONLY }, EACCES,
+	    EACCES, EACCES, SANDBOX_NO_LANDLOCK },
+	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_WRONLY }, EACCES, EACCES,
+	    EACCES, SANDBOX_NO_LANDLOCK },
+	{ CALL(openat), { AT_FDCWD, P("/etc"), O_RDONLY | O_DIRECTORY }, EACCES,
+	    EACCES, EACCES, SANDBOX_NO_LANDLOCK },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, EACCES, EACCES,
+	    EACCES, SANDBOX_NO_LANDLOCK },
+	{ CALL(unlinkat), { AT_FDCWD, P(scratch), 0 }, EACCES, EACCES, EACCES,
+	    SANDBOX_NO_LANDLOCK },
+	{ CALL(connect), { FD_FRESH, P(&at), sizeof(at) }, EACCES, 0, EACCES,
+	    SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_NET },
+	{ CALL(connect), { FD_FRESH, P(&elsewhere), sizeof(elsewhere) }, EACCES,
+	    EACCES, EACCES, SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_NET },
+	{ CALL(bind), { FD_FRESH, P(&at), sizeof(at) }, EACCES, EACCES, EACCES,
+	    SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_NET },
+	{ CALL(connect), { FD_UNIX, P(&hidden), sizeof(hidden) }, EPERM, EPERM,
+	    EPERM, SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_SCOPE },
+	{ CALL(kill), { 1, 0 }, EPERM, EPERM, EPERM,
+	    SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_SCOPE },
+};
+
+/* Skips the test that calls it where the filter cannot be had. */
+static void
+need_seccomp(void)
+{
+	struct result r;
+
+	r = confined(ROLE_WORKER, sandbox_enter, nothing, NULL);
+	if ((r.missing & SANDBOX_NO_SECCOMP) == 0)
+		return;
+	print_message("no seccomp here: system calls are not tried\n");
+	skip();
+}
+
+static void
+test_calls(void **state)
+{
+	size_t i;
+
+	(void)state;
+	need_seccomp();
+	for (i = 0; i < nitems(probes); i++)
+		check_probe(&probes[i], sandbox_enter);
+}
+
+static void
+test_landlock(void **state)
+{
+	struct result r;
+	size_t i;
+
+	(void)state;
+	r = confined(ROLE_WORKER, sandbox_landlock, nothing, NULL);
+	if (r.missing != 0)
+		print_message(
+		    "Landlock lacks %#x: parts are not tried\n", r.missing);
+	for (i = 0; i < nitems(landlock_probes); i++)
+		check_probe(&landlock_probes[i], sandbox_landlock);
+}
+
+static int
+try_abort(const void *arg)
+{
+	(void)arg;
+	abort();
+}
+
+/* Not a SIGSYS: the log is to say what happened. */
+static void
+test_abort(void **state)
+{
+	enum role role;
+
+	(void)state;
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+		assert_int_equal(
+		    confined(role, sandbox_enter, try_abort, NULL).value,
+		    ABORTED);
+}
+
+/* The parent's log stays clean. */
+static void
+no_log(void *arg, int priority, const char *text)
+{
+	(void)arg;
+	(void)priority;
+	(void)text;
+}
+
+static int
+status_of(const struct sandbox *s)
+{
+	int status;
+	pid_t pid = must(fork());
+
+	if (pid == 0) {
+		log_set_sink(no_log, NULL);
+		sandbox_enter(s);
+		_exit(0);
+	}
+	must(waitpid(pid, &status, 0));
+	return status;
+}
+
+/* A role that forgot something does not start. */
+static void
+test_misuse(void **state)
+{
+	const struct sandbox master = { .role = ROLE_MASTER };
+	const struct sandbox worker = { .role = ROLE_WORKER };
+
+	(void)state;
+	assert_int_equal(WEXITSTATUS(status_of(&master)), 1);
+	assert_int_equal(WEXITSTATUS(status_of(&worker)), 1); /* no_new_privs */
+}
+
+#ifdef __x86_64__
+static int
+try_i386(const void *arg)
+{
+	long r = 20; /* getpid(2) of i386 */
+
+	(void)arg;
+	__asm__ volatile("int $0x80"
+	                 : "+a"(r)
+	                 :
+	                 : "memory", "r8", "r9", "r10", "r11");
+	return 0;
+}
+
+/* Without IA-32 emulation in the kernel it is a SIGSEGV. */
+static void
+test_i386(void **state)
+{
+	int value;
+
+	(void)state;
+	need_seccomp();
+	value = confined(ROLE_WORKER, sandbox_enter, try_i386, NULL).value;
+	assert_true(value == KILLED || value == STRANGE);
+}
+#endif
+
+static int
+setup(void **state)
+{
+	int fd;
+
+	(void)state;
+	must(mkstemp(scratch));
+	fd = must(socket(AF_UNIX, SOCK_STREAM, 0));
+	/* sun_path[0] stays NUL: the name is abstract, and ours by the pid */
+	snprintf(hidden.sun_path + 1, sizeof(hidden.sun_path) - 1,
+	    "test_sandbox.%d", (int)getpid());
+	must(bind(fd, (struct sockaddr *)&hidden, sizeof(hidden)));
+	return listen(fd, 100);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	return unlink(scratch);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_landlock),
+		cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_misuse),
+#ifdef __x86_64__
+		cmocka_unit_test(test_i386),
+#endif
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
