@@ -42,12 +42,12 @@ ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fno-common -fPIE \
 	$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
-COMMON_OBJ = $(patsubst %.c,$B/%.o,$(wildcard common/*.c))
+COMMON_OBJ = $(patsubst %.c,$B/obj/%.o,$(wildcard common/*.c))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 
 all: $(DAEMONS:%=$B/%)
 
-$B/%.o: %.c | $B/.packages
+$B/obj/%.o: %.c | $B/.packages
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -62,12 +62,14 @@ $B/libcommon.a: $(COMMON_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 
-.SECONDEXPANSION:
-$(DAEMONS:%=$B/%): $B/%: $$(patsubst %.c,$B/%.o,$$(wildcard $$*/*.c)) $B/libcommon.a
-	$(CC) $(LINK_MODE) $(LDFLAGS) -o $@ $^ $(LIBS)
+define daemon
+$B/$1: $(patsubst %.c,$B/obj/%.o,$(wildcard $1/*.c)) $B/libcommon.a
+	$$(CC) $$(LINK_MODE) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach d,$(DAEMONS),$(eval $(call daemon,$d)))
 
 # A unit test may reach what belongs to a daemon, but not its main().
-IMAPSD_PARTS = $(patsubst %.c,$B/%.o,$(filter-out %/main.c,$(wildcard imapsd/*.c)))
+IMAPSD_PARTS = $(patsubst %.c,$B/obj/%.o,$(filter-out imapsd/main.c,$(wildcard imapsd/*.c)))
 $B/unit/test_imap%: PARTS = $(IMAPSD_PARTS)
 $B/unit/%: tests/unit/%.c $(IMAPSD_PARTS) $B/libcommon.a
 	@mkdir -p $(@D)
@@ -79,6 +81,31 @@ unit: $(UNIT_TESTS)
 clean:
 	rm -rf build build-san
 
--include $(wildcard $B/*/*.d $B/unit/*.d)
+-include $(wildcard $B/obj/*/*.d $B/unit/*.d)
 
 .PHONY: all unit clean
+
+# Test, show, install.
+
+deps:
+	@tests/deps
+
+check:
+	@tests/deps
+	@$(MAKE) --no-print-directory all unit
+	@RELAIS_BUILD=$B tests/run.py
+
+demo:
+	@tests/deps
+	@$(MAKE) --no-print-directory all
+	@RELAIS_BUILD=$B ONCE=$(ONCE) tests/demo.py
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
+	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(DOCDIR)
+	install -m 755 $(DAEMONS:%=$B/%) $(DESTDIR)$(SBINDIR)
+	install -m 644 imapsd/imapsd.8 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 conf/relais.conf.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 644 conf/imapsd.conf README.md LICENSE $(DESTDIR)$(DOCDIR)
+
+.PHONY: deps check demo install

@@ -208,6 +208,21 @@ on_readable(int fd, short what, void *arg)
 	ch->closed(ch->arg, ch, more == -1 ? why : ch->broken);
 }
 
+void
+ipc_drain(struct ipc *ch)
+{
+	const char *why;
+	bool freed = false;
+
+	if (ch->is_broken)
+		return;
+	ch->freed = &freed;
+	while (take_one(ch, &why) == 1 && !freed)
+		continue;
+	if (!freed)
+		ch->freed = NULL;
+}
+
 static void
 on_writable(int fd, short what, void *arg)
 {

@@ -37,6 +37,12 @@ struct ipc *ipc_new(struct event_base *base, int fd, enum role self,
     enum role peer, ipc_handler *handler, ipc_closed *closed, void *arg);
 void ipc_free(struct ipc **ch);
 
+/*
+ * The peer has died: hand on what it had said.  The channel stays open;
+ * closed() is not called.
+ */
+void ipc_drain(struct ipc *ch);
+
 /* How many messages a second the peer may send before it counts as broken. */
 void ipc_set_quota(struct ipc *ch, unsigned int per_second);
 

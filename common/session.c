@@ -585,15 +585,17 @@ session_stop(struct session *s)
 bool
 session_may_login(const struct session *s)
 {
-	return s->client_secure != SECURE_PLAINTEXT || s->clear_login;
+	return !s->conf->login_disabled &&
+	    (s->client_secure != SECURE_PLAINTEXT || s->clear_login);
 }
 
 static unsigned int
 situation(const struct session *s)
 {
 	if (s->client_secure != SECURE_PLAINTEXT)
-		return CAPABILITY_TLS;
-	return (s->clear_login ? CAPABILITY_CLEAR_LOGIN : CAPABILITY_CLEAR) |
+		return s->conf->login_disabled ? CAPABILITY_CLEAR
+					       : CAPABILITY_TLS;
+	return (session_may_login(s) ? CAPABILITY_CLEAR_LOGIN : CAPABILITY_CLEAR) |
 	    (s->can_starttls ? CAPABILITY_STARTTLS : 0);
 }
 

@@ -18,9 +18,9 @@ const struct capability_rule imap_rules[] = {
 	{ "IMAP4rev2", AFTER, NEVER, false,
 	    "other rules for names and literals: to be had behind the login" },
 
-	{ "STARTTLS", NEVER, CAPABILITY_STARTTLS, true,
+	{ "STARTTLS", CAPABILITY_STARTTLS, CAPABILITY_STARTTLS, true,
 	    "ours; the inner server's would be a handshake within TLS" },
-	{ "LOGINDISABLED", NEVER, CAPABILITY_CLEAR, true,
+	{ "LOGINDISABLED", CAPABILITY_CLEAR, CAPABILITY_CLEAR, true,
 	    "ours; the inner server's is about its own leg (RFC 3501 7.2.1)" },
 	{ "AUTH=PLAIN", NEVER, LOGIN, false,
 	    "the relay logs in again with what it says" },

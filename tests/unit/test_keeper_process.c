@@ -30,6 +30,13 @@ master_gone(void *arg, struct ipc *ch, const char *why)
 	_exit(why == NULL ? 3 : 4);
 }
 
+void
+role_accuse(uint16_t number, uint32_t serial)
+{
+	(void)number;
+	(void)serial;
+}
+
 struct ipc *
 role_confine(const struct role_start *start, const struct sandbox *box,
     unsigned int files, ipc_handler *handler, void *arg)

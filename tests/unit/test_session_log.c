@@ -149,8 +149,7 @@ test_lines(void **state)
 	conf_free(&c);
 }
 
-/* The longest that a worker can say: what is behind the names is still there.
- */
+/* The longest that a worker can say leaves what is behind a name in place. */
 static void
 test_longest(void **state)
 {
@@ -172,8 +171,8 @@ test_longest(void **state)
 	host[sizeof(host) - 1] = '\0';
 	free(c->servers[0].name);
 	c->servers[0].name = strdup(host);
-	e.client =
-	    parse("[2001:db8:1111:2222:3333:4444:5555:6666%4294967295]:65535");
+	e.client = parse("[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
+	e.client.in6.sin6_scope_id = UINT32_MAX;
 	e.local = e.client;
 	assert_int_equal(
 	    session_log_format(c, &e, line, sizeof(line)), LOG_NOTICE);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * generation: one sealed memfd per role.  Runs in the master.  No octet of a
+ * key enters the master's memory.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "generation.h"
+#include "handover.h"
+#include "log.h"
+#include "xmalloc.h"
+
+#define CONF_MAX 1048576     /* octets of a role's configuration */
+#define PASSPHRASE_MAX 1024
+
+struct generation {
+	int fds[ROLE_MAX];
+	unsigned int faults;
+	uint16_t ncas;
+};
+
+static void
+add_file(struct generation *g, enum role role, enum handover_kind kind,
+    size_t number, const char *directive, const char *path)
+{
+	if (handover_add_file(g->fds[role], kind, (uint16_t)number, path) ==
+	    0)
+		return;
+	log_warn("%s %s", directive, path);
+	g->faults++;
+}
+
+static void
+add_pairs(struct generation *g, const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->npairs; i++) {
+		add_file(g, ROLE_WORKER, HANDOVER_CERT, i, "ssl_cert_file",
+		    c->pairs[i].cert_file);
+		add_file(g, ROLE_KEEPER, HANDOVER_CERT, i, "ssl_cert_file",
+		    c->pairs[i].cert_file);
+		add_file(g, ROLE_KEEPER, HANDOVER_KEY, i, "ssl_key_file",
+		    c->pairs[i].key_file);
+	}
+}
+
+/* The first line of fd is the keys' passphrase. */
+static void
+add_passphrase(struct generation *g, int fd)
+{
+	char text[PASSPHRASE_MAX];
+	ssize_t n = 0, got;
+	char *end;
+
+	while ((size_t)n < sizeof(text) &&
+	    (got = read(fd, text + n, sizeof(text) - (size_t)n)) > 0)
+		n += got;
+	end = memchr(text, '\n', (size_t)n);
+	if (end != NULL)
+		n = end - text;
+	if (handover_add(g->fds[ROLE_KEEPER], HANDOVER_PASSPHRASE, 0,
+		(struct text){ text, (size_t)n }) == -1)
+		fatal("the passphrase");
+	explicit_bzero(text, sizeof(text));
+}
+
+static void
+find_passphrase(struct generation *g, const struct conf *c)
+{
+	int fd;
+
+	if (c->ssl_passphrase_fd >= 0)
+		add_passphrase(g, c->ssl_passphrase_fd);
+	if (c->ssl_passphrase_file == NULL)
+		return;
+	fd = open(c->ssl_passphrase_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd == -1) {
+		log_warn("ssl_passphrase_file %s", c->ssl_passphrase_file);
+		g->faults++;
+		return;
+	}
+	add_passphrase(g, fd);
+	close(fd);
+}
+
+static void
+add_ca(struct generation *g, const char *directive, const char *path)
+{
+	if (path != NULL)
+		add_file(g, ROLE_WORKER, HANDOVER_CA, g->ncas++, directive,
+		    path);
+}
+
+/* Each file of a folder of certificates (ssl_ca_path). */
+static void
+add_ca_folder(struct generation *g, const char *path)
+{
+	struct dirent *e;
+	char *file;
+	DIR *d = opendir(path);
+
+	if (d == NULL) {
+		log_warn("ssl_ca_path %s", path);
+		g->faults++;
+		return;
+	}
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		file = xasprintf("%s/%s", path, e->d_name);
+		add_ca(g, "ssl_ca_path", file);
+		free(file);
+	}
+	closedir(d);
+}
+
+static void
+add_conf(struct generation *g, const struct conf *c, enum role role)
+{
+	struct buf text;
+
+	buf_init(&text, CONF_MAX);
+	conf_write_role(c, role, &text);
+	if (handover_add(
+		g->fds[role], HANDOVER_CONF, 0, buf_view(&text)) == -1)
+		fatal("handing over the configuration");
+	buf_free(&text);
+}
+
+struct generation *
+generation_new(const struct conf *c)
+{
+	struct generation *g = xcalloc(1, sizeof(*g));
+	int role;
+
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++) {
+		g->fds[role] = handover_new(role_name(role));
+		if (g->fds[role] == -1)
+			fatal("memfd_create");
+		add_conf(g, c, role);
+	}
+	add_pairs(g, c);
+	find_passphrase(g, c);
+	if (c->outgoing_tls != OUTGOING_PLAIN) {
+		add_ca(g, "ssl_ca_file", c->ssl_ca_file);
+		add_ca(g, "ssl_ca_chain_file", c->ssl_ca_chain_file);
+		if (c->ssl_ca_path != NULL)
+			add_ca_folder(g, c->ssl_ca_path);
+	}
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+		if (handover_seal(g->fds[role]) == -1)
+			fatal("sealing a memfd");
+	if (g->faults == 0)
+		return g;
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+		close(g->fds[role]);
+	free(g);
+	return NULL;
+}
+
+int
+generation_handover(const struct generation *g, enum role role)
+{
+	return g->fds[role];
+}

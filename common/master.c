@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * master: from the command line to a daemon that serves.  Runs as root where
+ * it was started so, with the capabilities that are left of that.
+ */
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "listen.h"
+#include "log.h"
+#include "master.h"
+#include "priv.h"
+#include "session.h"
+#include "spool.h"
+#include "supervise.h"
+#include "xmalloc.h"
+
+#define CONF_FOLDER "/etc/relais"
+#define OUTPUT_MAX 4194304  /* octets of --help and --print_config */
+#define FILES_PER_CLIENT 2  /* the client's, the inner server's */
+#define FILES_BESIDE 256    /* channels, listeners, memfds */
+
+static struct pidfh *pid_file;
+static int parent = -1; /* the process that waits for us to be ready */
+
+/* Before there is a log: to the one who typed the command. */
+static void
+report(void *arg, bool is_error, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
+}
+
+/* At start, what goes to the log is also told to the one who waits. */
+static void
+to_both(void *arg, int priority, const char *text)
+{
+	(void)arg;
+	if (priority <= LOG_WARNING)
+		fprintf(stderr, "%s\n", text);
+	log_write(priority, getpid(), text);
+}
+
+/* A whole answer on stdout, or exit status 1. */
+static int
+answer(struct buf *out)
+{
+	struct text t = buf_view(out);
+
+	if (fwrite(t.p, 1, t.len, stdout) != t.len || fflush(stdout) != 0) {
+		fprintf(stderr, "stdout: %s\n", strerror(errno));
+		return 1;
+	}
+	return 0;
+}
+
+/* -f FILE, or the default when it is there. */
+static char *
+file_of(const struct protocol *p, const struct conf_command *cmd)
+{
+	char *path;
+
+	if (cmd->file != NULL)
+		return xstrdup(cmd->file);
+	path = xasprintf("%s/%s.conf", CONF_FOLDER, p->defaults->name);
+	if (access(path, F_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* Fill in what depends on the machine. */
+static void
+fit_to_machine(struct conf *c)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int processors = n < 1 ? 1 : (unsigned int)n;
+	struct rlimit r;
+	rlim_t want;
+
+	if (c->workers == 0)
+		c->workers = processors;
+	if (c->keepers == 0)
+		c->keepers = processors;
+	if (c->keepers > c->workers)
+		c->keepers = c->workers;
+	want = (rlim_t)c->worker_connections * FILES_PER_CLIENT +
+	    FILES_BESIDE + c->nlisten;
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+		return;
+	if (want > r.rlim_max) {
+		/* Root may raise it; else there will be fewer clients. */
+		struct rlimit more = { r.rlim_cur, want };
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			r.rlim_max = want;
+	}
+	if (want > r.rlim_max) {
+		want = r.rlim_max > FILES_BESIDE + c->nlisten + 2
+		    ? (r.rlim_max - FILES_BESIDE - c->nlisten) /
+			FILES_PER_CLIENT
+		    : 1;
+		log_info("worker_connections is %llu: the limit of open files "
+			 "allows no more",
+		    (unsigned long long)want);
+		c->worker_connections = (unsigned int)want;
+	}
+}
+
+/* The log, as configured; until we serve, stderr hears of it too. */
+static int
+open_log(const struct conf *c, const char *name)
+{
+	const char *why;
+
+	log_set_level(c->debug ? LOG_DEBUG : c->quiet ? LOG_ERR : LOG_INFO);
+	if (log_open(c->log_facility,
+		c->log_ident != NULL ? c->log_ident : name, &why) == -1) {
+		fprintf(stderr, "log_facility %s: %s\n", c->log_facility, why);
+		return -1;
+	}
+	if (strcmp(c->log_facility, "+") != 0)
+		log_set_sink(to_both, NULL);
+	return 0;
+}
+
+/* The parent goes when the child serves, with the child's own verdict. */
+static void
+into_background(void)
+{
+	char verdict = 1;
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		fatal("pipe");
+	pid = fork();
+	if (pid == -1)
+		fatal("fork");
+	if (pid > 0) {
+		close(fds[1]);
+		if (read(fds[0], &verdict, 1) != 1)
+			verdict = 1;
+		_exit(verdict);
+	}
+	close(fds[0]);
+	parent = fds[1];
+	(void)setsid();
+}
+
+static int
+open_pid_file(const struct conf *c)
+{
+	pid_t other;
+
+	if (c->pid_file == NULL || c->pid_file[0] == '\0')
+		return 0;
+	pid_file = pidfile_open(c->pid_file, 0644, &other);
+	if (pid_file == NULL && errno == EEXIST)
+		log_warnx("pid_file %s: process %ld runs already",
+		    c->pid_file, (long)other);
+	else if (pid_file == NULL)
+		log_warn("pid_file %s", c->pid_file);
+	return pid_file == NULL ? -1 : 0;
+}
+
+/* It serves: let go of the terminal and of whoever waits. */
+static void
+let_go(void)
+{
+	const char ok = 0;
+	int null;
+
+	log_set_sink(NULL, NULL);
+	if (parent == -1)
+		return;
+	if (chdir("/") == -1)
+		log_warn("chdir");
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null != -1) {
+		(void)dup2(null, STDIN_FILENO);
+		(void)dup2(null, STDOUT_FILENO);
+		(void)dup2(null, STDERR_FILENO);
+		close(null);
+	}
+	if (write(parent, &ok, 1) != 1)
+		log_warn("telling that we serve");
+	close(parent);
+}
+
+static int
+serve(struct conf *c, const struct protocol *p)
+{
+	struct supervisor *s;
+	const char *name = p->defaults->name;
+	int *listeners, status = 1;
+
+	if (listen_open(c, &listeners) == -1)
+		return 1;
+	if (!c->no_daemon)
+		into_background();
+	setproctitle("master");
+	(void)prctl(PR_SET_NAME, name);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (open_pid_file(c) == -1)
+		return 1;
+	if (!priv_am_root())
+		log_info("not started as root: no chroot, no change of user");
+	else if (spool_prepare(c->spool_directory) == -1)
+		goto done;
+	if (priv_trim_master() == -1)
+		log_warn("giving up capabilities");
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	s = supervise_new(c, p, listeners);
+	if (s == NULL || supervise_start(s) == -1)
+		goto done;
+	if (pid_file != NULL)
+		(void)pidfile_write(pid_file);
+	log_info("Starting %s version=" VERSION " workers=%u keepers=%u", name,
+	    c->workers, c->keepers);
+	let_go();
+	supervise_run(s);
+	log_info("stopped");
+	status = 0;
+done:
+	if (pid_file != NULL)
+		(void)pidfile_remove(pid_file);
+	return status;
+}
+
+/* Everything a start would need; each fault was printed. */
+static int
+check(struct conf *c, const struct protocol *p, unsigned int errors)
+{
+	struct supervisor *s;
+	s = supervise_new(c, p, NULL);
+	if (s == NULL || supervise_check(s) == -1)
+		errors++;
+	if (errors > 0) {
+		fprintf(stderr, "%s: %u fault%s\n", p->defaults->name, errors,
+		    errors == 1 ? "" : "s");
+		return 1;
+	}
+	printf("%s: the configuration is good\n", p->defaults->name);
+	return 0;
+}
+
+static int
+run(struct conf *c, const struct protocol *p, struct conf_command *cmd)
+{
+	unsigned int errors = 0;
+	struct buf out;
+	char *file;
+
+	buf_init(&out, OUTPUT_MAX);
+	if (cmd->help) {
+		conf_help(c, &out);
+		return answer(&out);
+	}
+	if (cmd->version) {
+		(void)buf_printf(&out, "%s (Relais) " VERSION "\n",
+		    p->defaults->name);
+		return answer(&out);
+	}
+	file = file_of(p, cmd);
+	if (file != NULL)
+		errors += conf_read_file(c, file);
+	errors += conf_settle(c, file);
+	free(file);
+	if (errors > 0)
+		return 1;
+	if (cmd->print_config) {
+		conf_print(c, &out);
+		return answer(&out);
+	}
+	if (!c->enabled && !cmd->check_config) {
+		printf("%s: enabled no: nothing to do\n", p->defaults->name);
+		return 0;
+	}
+	fit_to_machine(c);
+	errors += check_machine(c, p, report, NULL);
+	if (cmd->check_config)
+		return check(c, p, errors);
+	if (errors > 0 || open_log(c, p->defaults->name) == -1)
+		return 1;
+	return serve(c, p);
+}
+
+int
+master_main(const struct protocol *p, int argc, char *argv[])
+{
+	struct conf_command cmd = { .file = NULL };
+	struct conf *c = conf_new(p->defaults, report, NULL);
+	int fd;
+
+	/* Descriptors 0 to 2 exist, whatever started us. */
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+	(void)umask(022);
+	setproctitle_init(argc, argv, environ);
+	if (conf_read_args(c, argc, argv, &cmd) > 0)
+		return 1;
+	return run(c, p, &cmd);
+}
