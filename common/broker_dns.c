@@ -204,8 +204,7 @@ dns_new(struct event_base *base)
 {
 	struct dns *d = xcalloc(1, sizeof(*d));
 	struct ares_options options = {
-		.flags =
-		    ARES_FLAG_NOALIASES, /* no file that $HOSTALIASES names */
+		.flags = ARES_FLAG_NOALIASES, /* $HOSTALIASES is a file */
 		.timeout = TIMEOUT_MS,
 		.tries = TRIES,
 		.sock_state_cb = on_socket_state,
@@ -213,8 +212,7 @@ dns_new(struct event_base *base)
 	};
 	int rc;
 
-	/* Without it c-ares would go on, with numbers that anybody can guess.
-	 */
+	/* Without it c-ares goes on, with numbers that anybody can guess. */
 	if (access(SEED_FILE, R_OK) == -1)
 		fatal("%s", SEED_FILE);
 	d->base = base;

@@ -66,13 +66,13 @@ static const struct conf_directive directives[] = {
 
 	/* processes */
 	{ "username", 'u', STRING(username), .initial = "_relais",
-	  .arg = "USER", .meaning = "whom the workers run as" },
-	{ "group", 'g', STRING(group), .arg = "GROUP",
+	  .roles = W, .arg = "USER", .meaning = "whom the workers run as" },
+	{ "group", 'g', STRING(group), .roles = W, .arg = "GROUP",
 	  .meaning = "the workers' group; default: the user's own" },
 	{ "daemon_username", STRING(daemon_username), .initial = "_relaisd",
-	  .arg = "USER", .meaning = "whom keeper and broker run as" },
+	  .roles = K | B, .arg = "USER", .meaning = "whom keeper and broker run as" },
 	{ "spool_directory", PATH(spool_directory),
-	  .initial = "/var/spool/relais",
+	  .roles = K | B | W, .initial = "/var/spool/relais",
 	  .meaning = "the root directory of all processes but the master" },
 	{ "pid_file", PATH(pid_file), .flags = CONF_EMPTY,
 	  .meaning = "default: /run/DAEMON.pid; \"\" or no_daemon: none" },

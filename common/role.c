@@ -85,12 +85,12 @@ read_handover(struct role_start *start)
 
 /* argv: name, ROLE_ARG, role, number, serial, master's pid, descriptors. */
 void
-role_run(const struct protocol *p, int argc, char *const argv[])
+role_run(const struct protocol *p, int argc, char *argv[])
 {
 	struct role_start start = { .protocol = p };
 	sigset_t none;
 
-	(void)argc;
+	setproctitle_init(argc, argv, environ);
 	start.role = (enum role)number_of(argv[2], ROLE_MAX - 1);
 	start.number = (unsigned int)number_of(argv[3], UINT16_MAX);
 	start.serial = (uint32_t)number_of(argv[4], UINT32_MAX);

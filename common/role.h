@@ -38,8 +38,7 @@ struct role_start {
 int role_is_asked(int argc, char *const argv[]);
 
 /* Read what was inherited and run that role's main; never returns. */
-_Noreturn void role_run(
-    const struct protocol *p, int argc, char *const argv[]);
+_Noreturn void role_run(const struct protocol *p, int argc, char *argv[]);
 
 /* A base for one process's loop: no locks, nothing from the environment. */
 struct event_base *role_event_base(void);

@@ -146,7 +146,7 @@ drain(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < 16; i++)
 		event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
@@ -319,7 +319,7 @@ test_failure(void **state)
 		change->rcode = cases[i].rcode;
 		change->a = NULL;
 		skew += 301;
-		asked = 0;
+		asked = logged = 0;
 		assert_false(begin(&a, "change.test"));
 		wait_for(&a, 1);
 		assert_true(has(&a, "192.0.2.1"));
@@ -334,6 +334,13 @@ test_failure(void **state)
 
 		/* Asked again, but nobody has to wait for it. */
 		skew += 3;
+		assert_true(begin(&a, "change.test"));
+		assert_true(has(&a, "192.0.2.1"));
+		drain();
+		assert_int_equal(asked, 2 * cases[i].asked);
+		assert_int_equal(logged, 1); /* when it began, only */
+
+		skew += 6;
 		asked = 0;
 		*change = changing;
 		change->a = "192.0.2.2";
@@ -343,6 +350,7 @@ test_failure(void **state)
 		drain();
 		assert_true(begin(&a, "change.test"));
 		assert_true(has(&a, "192.0.2.2"));
+		assert_int_equal(logged, 2); /* and when it was over */
 	}
 }
 
