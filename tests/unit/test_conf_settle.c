@@ -382,7 +382,9 @@ check_worker(const struct conf *c)
 	assert_null(strstr(text, "/etc/"));
 	assert_null(strstr(text, "/secret/"));
 	assert_null(strstr(text, "pair"));
-	assert_null(strstr(text, "username"));
+	assert_null(strstr(text, "daemon_username"));
+	check_same(c->username, r->username);
+	check_same(c->spool_directory, r->spool_directory);
 	assert_int_equal(r->npairs, 0);
 	show_listeners(c, a, sizeof(a));
 	show_listeners(r, b, sizeof(b));
@@ -432,6 +434,7 @@ check_broker(const struct conf *c)
 	assert_int_equal(c->outgoing_timeout, r->outgoing_timeout);
 	assert_int_equal(c->capability_refresh, r->capability_refresh);
 	assert_int_equal(c->no_lookup, r->no_lookup);
+	check_same(c->daemon_username, r->daemon_username);
 	conf_free(&r);
 }
 
@@ -441,7 +444,10 @@ check_keeper(const struct conf *c)
 	char text[1024];
 	struct conf *r = role_conf(c, ROLE_KEEPER, text, sizeof(text));
 
-	assert_true(strlen(text) < 100);
+	assert_true(strlen(text) < 200);
+	check_same(c->daemon_username, r->daemon_username);
+	check_same(c->spool_directory, r->spool_directory);
+	assert_null(strstr(text, "/secret/"));
 	assert_int_equal(r->nlisten, 0);
 	assert_int_equal(r->nservers, 0);
 	assert_int_equal(c->listen_tls13_only, r->listen_tls13_only);
