@@ -38,9 +38,16 @@ add_file(struct generation *g, enum role role, enum handover_kind kind,
 static void
 add_pairs(struct generation *g, const struct conf *c)
 {
+	char *name;
 	size_t i;
 
 	for (i = 0; i < c->npairs; i++) {
+		name = xasprintf("%s, %s", c->pairs[i].cert_file,
+		    c->pairs[i].key_file);
+		if (handover_add(g->fds[ROLE_KEEPER], HANDOVER_NAME,
+			(uint16_t)i, text_of(name)) == -1)
+			fatal("handing over names");
+		free(name);
 		add_file(g, ROLE_WORKER, HANDOVER_CERT, i, "ssl_cert_file",
 		    c->pairs[i].cert_file);
 		add_file(g, ROLE_KEEPER, HANDOVER_CERT, i, "ssl_cert_file",

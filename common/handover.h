@@ -17,6 +17,7 @@ enum handover_kind {
 	HANDOVER_CONF = 1,   /* conf_write_role() */
 	HANDOVER_CERT,       /* PEM chain of pair number */
 	HANDOVER_KEY,        /* PEM private key of pair number; keepers only */
+	HANDOVER_NAME,       /* pair number's files, for messages */
 	HANDOVER_PASSPHRASE, /* of encrypted keys; keepers only */
 	HANDOVER_CA,         /* PEM certificates that inner servers chain to */
 };

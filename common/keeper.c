@@ -55,17 +55,20 @@ now_ms(void)
 }
 
 static struct keeper_key *
-load_pair(struct text cert, struct text key, struct text passphrase, size_t i)
+load_pair(struct text cert, struct text key, struct text passphrase,
+    struct text name, size_t i)
 {
 	struct keeper_key *k;
 	const char *why;
 
 	if ((k = keeper_key_new(cert, key, passphrase, &why)) == NULL) {
-		log_warnx("certificate pair %zu: %s", i + 1, why);
+		log_warnx("certificate pair %zu (%.*s): %s", i + 1,
+		    TEXT_ARG(name), why);
 		return NULL;
 	}
 	if ((why = keeper_key_dates(k, time(NULL))) != NULL)
-		log_warnx("certificate pair %zu: %s", i + 1, why);
+		log_warnx("certificate pair %zu (%.*s): %s", i + 1,
+		    TEXT_ARG(name), why);
 	return k;
 }
 
@@ -86,7 +89,8 @@ load_pairs(struct keeper *kp, const struct handover *h)
 			break;
 		kp->keys = xrecallocarray(
 		    kp->keys, kp->nkeys, kp->nkeys + 1, sizeof(*kp->keys));
-		kp->keys[i] = load_pair(cert, key, passphrase, i);
+		kp->keys[i] = load_pair(cert, key, passphrase,
+		    handover_get(h, HANDOVER_NAME, i), i);
 		if (kp->keys[i] == NULL)
 			bad = true;
 	}

@@ -110,8 +110,8 @@ fit_to_machine(struct conf *c)
 		    ? (r.rlim_max - FILES_BESIDE - c->nlisten) /
 			FILES_PER_CLIENT
 		    : 1;
-		log_info("worker_connections is %llu: the limit of open files "
-			 "allows no more",
+		log_debug("worker_connections is %llu: the limit of open files "
+			  "allows no more",
 		    (unsigned long long)want);
 		c->worker_connections = (unsigned int)want;
 	}
@@ -205,6 +205,7 @@ serve(struct conf *c, const struct protocol *p)
 	const char *name = p->defaults->name;
 	int *listeners, status = 1;
 
+	fit_to_machine(c);
 	if (listen_open(c, &listeners) == -1)
 		return 1;
 	if (!c->no_daemon)
@@ -243,6 +244,10 @@ static int
 check(struct conf *c, const struct protocol *p, unsigned int errors)
 {
 	struct supervisor *s;
+
+	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
+		errors++;
+	fit_to_machine(c);
 	s = supervise_new(c, p, NULL);
 	if (s == NULL || supervise_check(s) == -1)
 		errors++;
@@ -287,7 +292,6 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd)
 		printf("%s: enabled no: nothing to do\n", p->defaults->name);
 		return 0;
 	}
-	fit_to_machine(c);
 	errors += check_machine(c, p, report, NULL);
 	if (cmd->check_config)
 		return check(c, p, errors);

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,20 @@ role_accuse(uint16_t number, uint32_t serial)
 	(void)ipc_send(master, &w, -1);
 }
 
+/* From here on all words go to the master; nobody's terminal is held. */
+static void
+let_go_of_terminal(void)
+{
+#ifndef SANITIZE /* whose reports go to stderr */
+	int i, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (i = 0; i <= STDERR_FILENO && null != -1; i++)
+		(void)dup2(null, i);
+	if (null > STDERR_FILENO)
+		close(null);
+#endif
+}
+
 /* Root directory and user of this role (the README's table). */
 static void
 drop(const struct role_start *start)
@@ -191,6 +206,7 @@ role_confine(const struct role_start *start, const struct sandbox *box,
 	master = ipc_new(start->base, ROLE_FD_MASTER, start->role,
 	    ROLE_MASTER, handler, master_gone, arg);
 	log_set_sink(to_master, NULL);
+	let_go_of_terminal();
 	drop(start);
 	priv_harden(files, true);
 	ready.missing = sandbox_enter(box);

@@ -294,6 +294,11 @@ session_leave(struct session *s)
 		was_input = s->input && s->state == SESSION_DIALOGUE;
 	} while ((was_input || s->server_done) && !s->dead);
 
+	if (s->state == SESSION_RELAY && s->client_eof && !s->server_shut &&
+	    !stream_pending(&s->server)) {
+		s->server_shut = true;
+		stream_shutdown(&s->server);
+	}
 	if (s->state == SESSION_RELAY && s->data != NULL) {
 		/* Only the dialogue needed it: an idle session is small. */
 		if (s->protocol->end != NULL)

@@ -240,9 +240,13 @@ class Spread(StandInCase):
         before = self.relais.worker_sessions()
         for _ in range(200):
             self.connect(self.relais.plain)
-        after = self.relais.worker_sessions()
-        share = {pid: after[pid] - before[pid] for pid in before}
-        self.assertEqual(sum(share.values()), 200)
+
+        def share_of_all():
+            after = self.relais.worker_sessions()
+            share = {pid: after[pid] - before[pid] for pid in before}
+            return share if sum(share.values()) == 200 else None
+
+        share = wait_for(share_of_all, what="200 sessions")
         self.assertLessEqual(max(share.values()), 133, share)
 
 
