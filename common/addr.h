@@ -26,9 +26,9 @@ struct addr {
 /* Numeric address, IPv6 with or without brackets; no names.  0 or -1. */
 int addr_parse(struct text host, uint16_t port, struct addr *a);
 int addr_from_sockaddr(const struct sockaddr *sa, socklen_t len,
-    struct addr *a);                     /* -1: not IPv4 or IPv6 */
-int addr_peer(int fd, struct addr *a);   /* getpeername(2) */
-int addr_local(int fd, struct addr *a);  /* getsockname(2) */
+    struct addr *a);                    /* -1: not IPv4 or IPv6 */
+int addr_peer(int fd, struct addr *a);  /* getpeername(2) */
+int addr_local(int fd, struct addr *a); /* getsockname(2) */
 
 socklen_t addr_len(const struct addr *a);
 uint16_t addr_port(const struct addr *a);

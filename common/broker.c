@@ -80,7 +80,7 @@ request_find(struct peer *p, uint32_t session)
 {
 	struct request *rq;
 
-	TAILQ_FOREACH(rq, &p->requests, entry)
+	TAILQ_FOREACH (rq, &p->requests, entry)
 		if (rq->session == session)
 			return rq;
 	return NULL;
@@ -166,11 +166,10 @@ do_held(struct peer *p, struct reader *r)
 	uint32_t session;
 	size_t i;
 
-	if (msg_get_held(r, &m) == -1 ||
-	    p->nheld + m.n > p->broker->places)
+	if (msg_get_held(r, &m) == -1 || p->nheld + m.n > p->broker->places)
 		return -1;
-	p->held = xrecallocarray(
-	    p->held, p->nheld, p->nheld + m.n, sizeof(*p->held));
+	p->held =
+	    xrecallocarray(p->held, p->nheld, p->nheld + m.n, sizeof(*p->held));
 	for (i = 0; i < m.n; i++) {
 		memcpy(&session, m.sessions.p + i * sizeof(session),
 		    sizeof(session));
@@ -198,8 +197,8 @@ on_server(void *arg, int fd, uint16_t server)
 	uint32_t ms = 0;
 
 	rq->attempt = NULL;
-	if (limit_address(p->broker->limit, p->serial, rq->session,
-		&client) == 0)
+	if (limit_address(p->broker->limit, p->serial, rq->session, &client) ==
+	    0)
 		ms = limit_delay(p->broker->limit, &client, now());
 	ms += arc4random_uniform(JITTER_MS);
 	reply.failure_delay_ms = ms > DELAY_MAX_MS ? DELAY_MAX_MS : ms;
@@ -221,15 +220,15 @@ do_connect(struct peer *p, struct reader *r)
 	/* Only for a client that was admitted, and one at a time. */
 	if (msg_get_connect(r, &m) == -1 ||
 	    limit_address(p->broker->limit, p->serial, m.session, &client) ==
-		-1 ||
+	        -1 ||
 	    request_find(p, m.session) != NULL)
 		return -1;
 	rq = xcalloc(1, sizeof(*rq));
 	rq->peer = p;
 	rq->session = m.session;
 	TAILQ_INSERT_TAIL(&p->requests, rq, entry);
-	rq->attempt = upstreams_connect(
-	    p->broker->upstreams, m.tried, on_server, rq);
+	rq->attempt =
+	    upstreams_connect(p->broker->upstreams, m.tried, on_server, rq);
 	return 0;
 }
 
@@ -334,7 +333,7 @@ to_all_workers(void *arg, struct writer *w)
 	struct broker *b = arg;
 	struct peer *p;
 
-	TAILQ_FOREACH(p, &b->peers, entry)
+	TAILQ_FOREACH (p, &b->peers, entry)
 		(void)ipc_send(p->ch, w, -1);
 }
 
@@ -393,7 +392,7 @@ broker_places(const struct conf *c)
 		return c->workers * c->worker_connections;
 	/* A process per client: the limit, or what a host may well stand. */
 	return (c->connection_limit != 0 ? c->connection_limit
-					 : BROKER_CLIENTS_MAX) +
+	                                 : BROKER_CLIENTS_MAX) +
 	    c->workers;
 }
 
@@ -411,7 +410,7 @@ on_settled(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	TAILQ_FOREACH(p, &b->peers, entry)
+	TAILQ_FOREACH (p, &b->peers, entry)
 		if (n <= UINT16_MAX)
 			serials[n++] = p->serial;
 	limit_keep_workers(b->limit, serials, n);
@@ -429,13 +428,13 @@ open_limit(const struct role_start *start, unsigned int *places)
 	if (start->nfds != 1 || fstat(ROLE_FD_FIRST, &st) == -1 ||
 	    (size_t)st.st_size < limit_size(*places))
 		fatalx("the counters handed over are not what they should be");
-	mem = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED, ROLE_FD_FIRST, 0);
+	mem = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    ROLE_FD_FIRST, 0);
 	if (mem == MAP_FAILED)
 		fatal("the counters handed over");
 	close(ROLE_FD_FIRST);
-	return limit_new(mem, *places, c->connection_limit,
-	    c->connection_limit_address);
+	return limit_new(
+	    mem, *places, c->connection_limit, c->connection_limit_address);
 }
 
 /* The ports of the inner servers, for Landlock. */
@@ -470,10 +469,10 @@ broker_main(const struct role_start *start)
 
 	TAILQ_INIT(&b.peers);
 	b.limit = open_limit(start, &b.places);
-	b.upstreams = upstreams_new(b.base, b.conf,
-	    has_names(b.conf) ? dns_new(b.base) : NULL);
-	b.lessons = lessons_new(b.base, b.conf, b.upstreams, to_any_worker,
-	    to_all_workers, &b);
+	b.upstreams = upstreams_new(
+	    b.base, b.conf, has_names(b.conf) ? dns_new(b.base) : NULL);
+	b.lessons = lessons_new(
+	    b.base, b.conf, b.upstreams, to_any_worker, to_all_workers, &b);
 	box.ports = ports_of(b.conf);
 	box.nports = b.conf->nservers;
 	role_confine(start, &box, BROKER_FILES, on_master, &b);

@@ -18,10 +18,10 @@
 #include "log.h"
 #include "xmalloc.h"
 
-#define CONNECT_SECONDS 5   /* for each address: a SYN and two repeats */
-#define ALONE_MAX 60        /* seconds a dead server is left alone at most */
-#define RECENT 1024         /* local ends that are remembered */
-#define RECENT_SECONDS 30   /* a loop shows at once */
+#define CONNECT_SECONDS 5 /* for each address: a SYN and two repeats */
+#define ALONE_MAX 60      /* seconds a dead server is left alone at most */
+#define RECENT 1024       /* local ends that are remembered */
+#define RECENT_SECONDS 30 /* a loop shows at once */
 
 struct upstream {
 	const struct conf_server *conf;
@@ -69,8 +69,7 @@ now(void)
 }
 
 struct upstreams *
-upstreams_new(
-    struct event_base *base, const struct conf *c, struct dns *dns)
+upstreams_new(struct event_base *base, const struct conf *c, struct dns *dns)
 {
 	struct upstreams *u = xcalloc(1, sizeof(*u));
 	size_t i;
@@ -240,8 +239,8 @@ next_address(struct attempt *a)
 		}
 		a->fd = fd;
 		remember(a->u, fd);
-		event_assign(&a->connected, a->u->base, fd, EV_WRITE,
-		    on_connected, a);
+		event_assign(
+		    &a->connected, a->u->base, fd, EV_WRITE, on_connected, a);
 		event_add(&a->connected, &limit);
 		return;
 	}
@@ -330,6 +329,5 @@ struct attempt *
 upstreams_connect_to(
     struct upstreams *u, uint16_t server, upstream_done *done, void *arg)
 {
-	return upstreams_connect(
-	    u, ~(UINT64_C(1) << server), done, arg);
+	return upstreams_connect(u, ~(UINT64_C(1) << server), done, arg);
 }

@@ -76,8 +76,7 @@ decide(struct lessons *l)
 	}
 	if (!known && open)
 		return; /* the first answer is still to come */
-	if (l->decided && l->known == known &&
-	    capability_same(&l->list, &all))
+	if (l->decided && l->known == known && capability_same(&l->list, &all))
 		return;
 	l->decided = true;
 	l->known = known;
@@ -139,8 +138,8 @@ on_timer(int fd, short what, void *arg)
 }
 
 struct lessons *
-lessons_new(struct event_base *base, const struct conf *c,
-    struct upstreams *u, lesson_give *give, lesson_tell *tell, void *arg)
+lessons_new(struct event_base *base, const struct conf *c, struct upstreams *u,
+    lesson_give *give, lesson_tell *tell, void *arg)
 {
 	struct lessons *l = xcalloc(1, sizeof(*l));
 	size_t i;

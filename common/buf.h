@@ -23,7 +23,7 @@ void buf_init(struct buf *b, size_t max);
 /* Wipe and give the memory back; the buf may be used again. */
 void buf_free(struct buf *b);
 
-size_t buf_room(const struct buf *b); /* octets until the ceiling */
+size_t buf_room(const struct buf *b);      /* octets until the ceiling */
 struct text buf_view(const struct buf *b); /* valid until the buf changes */
 
 /* 0, or -1 with errno ENOBUFS and nothing added: the ceiling is in the way. */

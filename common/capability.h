@@ -52,10 +52,10 @@ int capability_print(
  * The situation of a client, as a bit: which rule applies depends on it.
  */
 enum capability_situation {
-	CAPABILITY_CLEAR = 1, /* no TLS; credentials are refused */
+	CAPABILITY_CLEAR = 1,       /* no TLS; credentials are refused */
 	CAPABILITY_CLEAR_LOGIN = 2, /* no TLS; the configuration takes them */
-	CAPABILITY_TLS = 4,   /* TLS is up, no login yet */
-	CAPABILITY_AFTER = 8, /* logged in: the inner server answers */
+	CAPABILITY_TLS = 4,         /* TLS is up, no login yet */
+	CAPABILITY_AFTER = 8,       /* logged in: the inner server answers */
 	CAPABILITY_STARTTLS = 16 /* added to a CLEAR one: TLS can be started */
 };
 

@@ -73,7 +73,8 @@ fdpass_recv(int sock, void *data, size_t size, int *fd)
 		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} control;
 	struct iovec iov = { .iov_base = data, .iov_len = size };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+	struct msghdr m = { .msg_iov = &iov,
+		.msg_iovlen = 1,
 		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space) };
 	int fds[FDS_MAX], nfds, i;

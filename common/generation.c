@@ -15,7 +15,7 @@
 #include "log.h"
 #include "xmalloc.h"
 
-#define CONF_MAX 1048576     /* octets of a role's configuration */
+#define CONF_MAX 1048576 /* octets of a role's configuration */
 #define PASSPHRASE_MAX 1024
 
 struct generation {
@@ -28,8 +28,7 @@ static void
 add_file(struct generation *g, enum role role, enum handover_kind kind,
     size_t number, const char *directive, const char *path)
 {
-	if (handover_add_file(g->fds[role], kind, (uint16_t)number, path) ==
-	    0)
+	if (handover_add_file(g->fds[role], kind, (uint16_t)number, path) == 0)
 		return;
 	log_warn("%s %s", directive, path);
 	g->faults++;
@@ -42,10 +41,10 @@ add_pairs(struct generation *g, const struct conf *c)
 	size_t i;
 
 	for (i = 0; i < c->npairs; i++) {
-		name = xasprintf("%s, %s", c->pairs[i].cert_file,
-		    c->pairs[i].key_file);
+		name = xasprintf(
+		    "%s, %s", c->pairs[i].cert_file, c->pairs[i].key_file);
 		if (handover_add(g->fds[ROLE_KEEPER], HANDOVER_NAME,
-			(uint16_t)i, text_of(name)) == -1)
+		        (uint16_t)i, text_of(name)) == -1)
 			fatal("handing over names");
 		free(name);
 		add_file(g, ROLE_WORKER, HANDOVER_CERT, i, "ssl_cert_file",
@@ -72,7 +71,7 @@ add_passphrase(struct generation *g, int fd)
 	if (end != NULL)
 		n = end - text;
 	if (handover_add(g->fds[ROLE_KEEPER], HANDOVER_PASSPHRASE, 0,
-		(struct text){ text, (size_t)n }) == -1)
+	        (struct text){ text, (size_t)n }) == -1)
 		fatal("the passphrase");
 	explicit_bzero(text, sizeof(text));
 }
@@ -100,8 +99,8 @@ static void
 add_ca(struct generation *g, const char *directive, const char *path)
 {
 	if (path != NULL)
-		add_file(g, ROLE_WORKER, HANDOVER_CA, g->ncas++, directive,
-		    path);
+		add_file(
+		    g, ROLE_WORKER, HANDOVER_CA, g->ncas++, directive, path);
 }
 
 /* Each file of a folder of certificates (ssl_ca_path). */
@@ -134,8 +133,7 @@ add_conf(struct generation *g, const struct conf *c, enum role role)
 
 	buf_init(&text, CONF_MAX);
 	conf_write_role(c, role, &text);
-	if (handover_add(
-		g->fds[role], HANDOVER_CONF, 0, buf_view(&text)) == -1)
+	if (handover_add(g->fds[role], HANDOVER_CONF, 0, buf_view(&text)) == -1)
 		fatal("handing over the configuration");
 	buf_free(&text);
 }

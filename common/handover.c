@@ -60,8 +60,7 @@ write_header(int fd, enum handover_kind kind, uint16_t number, size_t len)
 }
 
 int
-handover_add(
-    int fd, enum handover_kind kind, uint16_t number, struct text data)
+handover_add(int fd, enum handover_kind kind, uint16_t number, struct text data)
 {
 	if (data.len > HANDOVER_FILE_MAX) {
 		errno = EFBIG;
@@ -196,8 +195,7 @@ handover_close(struct handover **hp)
 }
 
 struct text
-handover_get(
-    const struct handover *h, enum handover_kind kind, uint16_t number)
+handover_get(const struct handover *h, enum handover_kind kind, uint16_t number)
 {
 	struct text data;
 	uint16_t k, n;

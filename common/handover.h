@@ -26,14 +26,14 @@ enum handover_kind {
 
 /* An unsealed memfd to be filled, or -1 with errno. */
 int handover_new(const char *name);
-int handover_add(int fd, enum handover_kind kind, uint16_t number,
-    struct text data);
+int handover_add(
+    int fd, enum handover_kind kind, uint16_t number, struct text data);
 /*
  * Add a whole file in the kernel (sendfile(2)), so that what is in it, a key,
  * never enters our memory.  -1 with errno (EFBIG, EISDIR, ENOENT ...).
  */
-int handover_add_file(int fd, enum handover_kind kind, uint16_t number,
-    const char *path);
+int handover_add_file(
+    int fd, enum handover_kind kind, uint16_t number, const char *path);
 int handover_seal(int fd); /* no process can change it any more */
 
 /*

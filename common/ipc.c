@@ -71,9 +71,9 @@ ipc_new(struct event_base *base, int fd, enum role self, enum role peer,
 	ch->arg = arg;
 	TAILQ_INIT(&ch->queue);
 	if (event_assign(&ch->read_ev, base, fd, EV_READ | EV_PERSIST,
-		on_readable, ch) == -1 ||
-	    event_assign(
-		&ch->write_ev, base, fd, EV_WRITE, on_writable, ch) == -1 ||
+	        on_readable, ch) == -1 ||
+	    event_assign(&ch->write_ev, base, fd, EV_WRITE, on_writable, ch) ==
+	        -1 ||
 	    event_add(&ch->read_ev, NULL) == -1)
 		fatalx("ipc: cannot watch a channel");
 	return ch;

@@ -38,8 +38,8 @@ struct limit *limit_new(void *mem, unsigned int connections,
     unsigned int max_all, unsigned int max_address);
 void limit_free(struct limit **l);
 
-enum limit_verdict limit_admit(struct limit *l, uint32_t worker,
-    uint32_t session, const struct addr *a);
+enum limit_verdict limit_admit(
+    struct limit *l, uint32_t worker, uint32_t session, const struct addr *a);
 void limit_release(struct limit *l, uint32_t worker, uint32_t session);
 
 /* The address a session was admitted from; -1 when there is no such. */
@@ -52,8 +52,7 @@ unsigned int limit_forget_worker(struct limit *l, uint32_t worker);
 void limit_reconcile(
     struct limit *l, uint32_t worker, const uint32_t *held, size_t n);
 /* Release those of every worker that is not in workers[0..n-1]. */
-void limit_keep_workers(
-    struct limit *l, const uint32_t *workers, size_t n);
+void limit_keep_workers(struct limit *l, const uint32_t *workers, size_t n);
 
 unsigned int limit_count(const struct limit *l);
 unsigned int limit_count_address(struct limit *l, const struct addr *a);

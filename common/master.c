@@ -26,9 +26,9 @@
 #include "xmalloc.h"
 
 #define CONF_FOLDER "/etc/relais"
-#define OUTPUT_MAX 4194304  /* octets of --help and --print_config */
-#define FILES_PER_CLIENT 2  /* the client's, the inner server's */
-#define FILES_BESIDE 256    /* channels, listeners, memfds */
+#define OUTPUT_MAX 4194304 /* octets of --help and --print_config */
+#define FILES_PER_CLIENT 2 /* the client's, the inner server's */
+#define FILES_BESIDE 256   /* channels, listeners, memfds */
 
 static struct pidfh *pid_file;
 static int parent = -1; /* the process that waits for us to be ready */
@@ -94,8 +94,8 @@ fit_to_machine(struct conf *c)
 		c->keepers = processors;
 	if (c->keepers > c->workers)
 		c->keepers = c->workers;
-	want = (rlim_t)c->worker_connections * FILES_PER_CLIENT +
-	    FILES_BESIDE + c->nlisten;
+	want = (rlim_t)c->worker_connections * FILES_PER_CLIENT + FILES_BESIDE +
+	    c->nlisten;
 	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
 		return;
 	if (want > r.rlim_max) {
@@ -108,10 +108,10 @@ fit_to_machine(struct conf *c)
 	if (want > r.rlim_max) {
 		want = r.rlim_max > FILES_BESIDE + c->nlisten + 2
 		    ? (r.rlim_max - FILES_BESIDE - c->nlisten) /
-			FILES_PER_CLIENT
+		        FILES_PER_CLIENT
 		    : 1;
 		log_debug("worker_connections is %llu: the limit of open files "
-			  "allows no more",
+		          "allows no more",
 		    (unsigned long long)want);
 		c->worker_connections = (unsigned int)want;
 	}
@@ -125,7 +125,7 @@ open_log(const struct conf *c, const char *name)
 
 	log_set_level(c->debug ? LOG_DEBUG : c->quiet ? LOG_ERR : LOG_INFO);
 	if (log_open(c->log_facility,
-		c->log_ident != NULL ? c->log_ident : name, &why) == -1) {
+	        c->log_ident != NULL ? c->log_ident : name, &why) == -1) {
 		fprintf(stderr, "log_facility %s: %s\n", c->log_facility, why);
 		return -1;
 	}
@@ -167,8 +167,8 @@ open_pid_file(const struct conf *c)
 		return 0;
 	pid_file = pidfile_open(c->pid_file, 0644, &other);
 	if (pid_file == NULL && errno == EEXIST)
-		log_warnx("pid_file %s: process %ld runs already",
-		    c->pid_file, (long)other);
+		log_warnx("pid_file %s: process %ld runs already", c->pid_file,
+		    (long)other);
 	else if (pid_file == NULL)
 		log_warn("pid_file %s", c->pid_file);
 	return pid_file == NULL ? -1 : 0;
@@ -273,8 +273,8 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd)
 		return answer(&out);
 	}
 	if (cmd->version) {
-		(void)buf_printf(&out, "%s (Relais) " VERSION "\n",
-		    p->defaults->name);
+		(void)buf_printf(
+		    &out, "%s (Relais) " VERSION "\n", p->defaults->name);
 		return answer(&out);
 	}
 	file = file_of(p, cmd);

@@ -30,8 +30,8 @@ static const struct {
 	[MSG_BUSY] = { "busy", FROM(ROLE_WORKER), FROM(ROLE_MASTER), NO_FD },
 	[MSG_STOP] = { "stop", FROM(ROLE_MASTER), ROLES, NO_FD },
 	[MSG_PEER] = { "peer", FROM(ROLE_MASTER), ROLES, WITH_FD },
-	[MSG_TICKET_KEY] = { "ticket-key", FROM(ROLE_MASTER),
-	    FROM(ROLE_WORKER), NO_FD },
+	[MSG_TICKET_KEY] = { "ticket-key", FROM(ROLE_MASTER), FROM(ROLE_WORKER),
+	    NO_FD },
 	[MSG_ADMIT] = { "admit", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
 	    WITH_FD },
 	[MSG_ADMIT_REPLY] = { "admit-reply", FROM(ROLE_BROKER),
@@ -47,13 +47,13 @@ static const struct {
 	    NO_FD },
 	[MSG_LEARN] = { "learn", FROM(ROLE_BROKER), FROM(ROLE_WORKER),
 	    WITH_FD },
-	[MSG_CAPABILITY] = { "capability", FROM(ROLE_WORKER),
-	    FROM(ROLE_BROKER), NO_FD },
+	[MSG_CAPABILITY] = { "capability", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
+	    NO_FD },
 	[MSG_CAPABILITY_SET] = { "capability-set", FROM(ROLE_BROKER),
 	    FROM(ROLE_WORKER), NO_FD },
 	[MSG_SIGN] = { "sign", FROM(ROLE_WORKER), FROM(ROLE_KEEPER), NO_FD },
-	[MSG_SIGN_REPLY] = { "sign-reply", FROM(ROLE_KEEPER),
-	    FROM(ROLE_WORKER), NO_FD },
+	[MSG_SIGN_REPLY] = { "sign-reply", FROM(ROLE_KEEPER), FROM(ROLE_WORKER),
+	    NO_FD },
 };
 
 const char *
@@ -61,8 +61,8 @@ role_name(enum role role)
 {
 	static const char *const names[] = { "master", "keeper", "broker",
 		"worker" };
-	_Static_assert(sizeof(names) / sizeof(names[0]) == ROLE_MAX,
-	    "name every role");
+	_Static_assert(
+	    sizeof(names) / sizeof(names[0]) == ROLE_MAX, "name every role");
 
 	return role < ROLE_MAX ? names[role] : "unknown";
 }
@@ -71,12 +71,12 @@ const char *
 msg_name(unsigned int type)
 {
 	return type < MSG_TYPES && table[type].name != NULL ? table[type].name
-							    : "unknown";
+	                                                    : "unknown";
 }
 
 bool
-msg_allowed(unsigned int type, enum role from, enum role to, bool has_fd,
-    size_t len)
+msg_allowed(
+    unsigned int type, enum role from, enum role to, bool has_fd, size_t len)
 {
 	if (type >= MSG_TYPES || len < MSG_HEADER || len > MSG_MAX)
 		return false;
@@ -296,8 +296,8 @@ int
 msg_get_log(struct reader *r, struct msg_log *m)
 {
 	if (get_enum(r, LOG_DEBUG + 1, &m->priority) == -1 ||
-	    m->priority < LOG_ERR ||
-	    get_text(r, MSG_LOG_MAX, &m->text) == -1 || get_end(r) == -1)
+	    m->priority < LOG_ERR || get_text(r, MSG_LOG_MAX, &m->text) == -1 ||
+	    get_end(r) == -1)
 		return -1;
 	return 0;
 }
@@ -326,8 +326,8 @@ msg_get_event(struct reader *r, struct msg_event *m)
 	if (get_enum(r, EVENT_TYPES, &m->type) == -1 ||
 	    get_enum(r, SECURE_MAX, &m->client_secure) == -1 ||
 	    get_enum(r, SECURE_MAX, &m->server_secure) == -1 ||
-	    get_bool(r, &m->has_authz) == -1 ||
-	    get_addr(r, &m->client) == -1 || get_addr(r, &m->local) == -1 ||
+	    get_bool(r, &m->has_authz) == -1 || get_addr(r, &m->client) == -1 ||
+	    get_addr(r, &m->local) == -1 ||
 	    get_text(r, MSG_NAME_MAX, &m->authz) == -1 ||
 	    get_text(r, MSG_NAME_MAX, &m->authn) == -1 ||
 	    get_u16(r, &m->server) == -1 ||
@@ -414,8 +414,7 @@ int
 msg_get_admit_reply(struct reader *r, struct msg_admit_reply *m)
 {
 	if (get_u32(r, &m->session) == -1 ||
-	    get_enum(r, ADMIT_VERDICTS, &m->verdict) == -1 ||
-	    get_end(r) == -1)
+	    get_enum(r, ADMIT_VERDICTS, &m->verdict) == -1 || get_end(r) == -1)
 		return -1;
 	return 0;
 }

@@ -24,15 +24,15 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_BROKER, ROLE_WORKER, ROLE_MAX };
 const char *role_name(enum role role); /* "keeper" */
 
 enum msg_type {
-	MSG_READY = 1,      /* role to master: confined and serving */
-	MSG_LOG,            /* role to master: a line for the log */
-	MSG_EVENT,          /* worker to master: an event in a session's life */
-	MSG_ACCUSE,         /* broker, keeper to master: a worker broke a rule */
-	MSG_BUSY,           /* worker to master: it has its one client */
-	MSG_STOP,           /* master to role: end */
-	MSG_PEER,           /* master to role: a new channel (descriptor) */
-	MSG_TICKET_KEY,     /* master to worker: the keys of the hour */
-	MSG_ADMIT,          /* worker to broker: a client (descriptor) */
+	MSG_READY = 1,  /* role to master: confined and serving */
+	MSG_LOG,        /* role to master: a line for the log */
+	MSG_EVENT,      /* worker to master: an event in a session's life */
+	MSG_ACCUSE,     /* broker, keeper to master: a worker broke a rule */
+	MSG_BUSY,       /* worker to master: it has its one client */
+	MSG_STOP,       /* master to role: end */
+	MSG_PEER,       /* master to role: a new channel (descriptor) */
+	MSG_TICKET_KEY, /* master to worker: the keys of the hour */
+	MSG_ADMIT,      /* worker to broker: a client (descriptor) */
 	MSG_ADMIT_REPLY,
 	MSG_RELEASE,        /* worker to broker: that client is gone */
 	MSG_HELD,           /* worker to a new broker: whom I still serve */
@@ -47,15 +47,15 @@ enum msg_type {
 	MSG_TYPES
 };
 
-#define MSG_HEADER 6     /* octets: type and request number */
-#define MSG_MAX 8192     /* octets of a whole message */
+#define MSG_HEADER 6 /* octets: type and request number */
+#define MSG_MAX 8192 /* octets of a whole message */
 
 /*
  * May from send type to to, with or without a descriptor, in a message of
  * len octets, header included?
  */
-bool msg_allowed(unsigned int type, enum role from, enum role to, bool has_fd,
-    size_t len);
+bool msg_allowed(
+    unsigned int type, enum role from, enum role to, bool has_fd, size_t len);
 const char *msg_name(unsigned int type); /* "sign"; "unknown" */
 
 /* Writing: a message under construction; failed once, it stays failed. */
@@ -101,10 +101,10 @@ struct msg_log {
 
 /* MSG_EVENT: what the master makes into a line that Perdition's users know. */
 enum event_type {
-	EVENT_CONNECT,      /* Connect: */
-	EVENT_AUTH,         /* Auth: ... status="ok" or "failed: REASON" */
-	EVENT_CLOSE,        /* Closing session: */
-	EVENT_CLOSE_NULL,   /* Closing NULL session: ended before a login */
+	EVENT_CONNECT,    /* Connect: */
+	EVENT_AUTH,       /* Auth: ... status="ok" or "failed: REASON" */
+	EVENT_CLOSE,      /* Closing session: */
+	EVENT_CLOSE_NULL, /* Closing NULL session: ended before a login */
 	EVENT_TYPES
 };
 enum event_secure { SECURE_PLAINTEXT, SECURE_STARTTLS, SECURE_SSL, SECURE_MAX };
@@ -116,7 +116,7 @@ struct msg_event {
 	uint8_t has_authz;
 	struct addr client, local;
 	struct text authz, authn; /* raw, from the client; the master escapes */
-	uint16_t server;   /* number of the inner server; 0xffff: none */
+	uint16_t server;          /* number of the inner server; 0xffff: none */
 	struct text status; /* "ok", "failed: ...", or why the session ended */
 	uint64_t received, sent;
 	uint32_t seconds;
@@ -182,8 +182,8 @@ struct msg_connect {
 
 struct msg_connect_reply {
 	uint32_t session;
-	uint8_t ok;      /* a descriptor comes along */
-	uint16_t server; /* its number in outgoing_server's order */
+	uint8_t ok;                /* a descriptor comes along */
+	uint16_t server;           /* its number in outgoing_server's order */
 	uint32_t failure_delay_ms; /* for the answer to a refused login */
 };
 
@@ -222,8 +222,8 @@ struct msg_capability_set {
  * looking at it; else data is a digest.
  */
 struct msg_sign {
-	uint16_t key;     /* which pair, in the configuration's order */
-	uint16_t scheme;  /* SignatureScheme, RFC 8446 4.2.3 */
+	uint16_t key;    /* which pair, in the configuration's order */
+	uint16_t scheme; /* SignatureScheme, RFC 8446 4.2.3 */
 	uint8_t content;
 	struct text data; /* at most MSG_SIGN_MAX octets */
 };
@@ -235,8 +235,8 @@ struct msg_sign_reply {
 };
 #define MSG_SIGNATURE_MAX 1024 /* RSA of 8192 bits */
 
-#define MSG_CODEC(name) \
-	void msg_put_##name(struct writer *w, const struct msg_##name *m); \
+#define MSG_CODEC(name)                                                        \
+	void msg_put_##name(struct writer *w, const struct msg_##name *m);     \
 	int msg_get_##name(struct reader *r, struct msg_##name *m)
 
 MSG_CODEC(ready);

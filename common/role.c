@@ -74,14 +74,13 @@ read_handover(struct role_start *start)
 	if (start->handover == NULL)
 		fatal("what the master handed over");
 	close(ROLE_FD_HANDOVER);
-	start->conf =
-	    conf_new(start->protocol->defaults, report, NULL);
+	start->conf = conf_new(start->protocol->defaults, report, NULL);
 	text = handover_get(start->handover, HANDOVER_CONF, 0);
 	if (conf_read_role(start->conf, text) == -1)
 		fatalx("the configuration handed over does not parse");
 	log_set_level(start->conf->debug ? LOG_DEBUG
-		: start->conf->quiet	 ? LOG_ERR
-					 : LOG_INFO);
+	        : start->conf->quiet     ? LOG_ERR
+	                                 : LOG_INFO);
 }
 
 /* argv: name, ROLE_ARG, role, number, serial, master's pid, descriptors. */
@@ -187,7 +186,7 @@ drop(const struct role_start *start)
 		return;
 	}
 	if (priv_lookup(worker ? c->username : c->daemon_username,
-		worker ? c->group : NULL, &user) == -1)
+	        worker ? c->group : NULL, &user) == -1)
 		fatalx("the user %s does not exist",
 		    worker ? c->username : c->daemon_username);
 	root = xasprintf("%s%s", c->spool_directory,
@@ -203,8 +202,8 @@ role_confine(const struct role_start *start, const struct sandbox *box,
 	struct msg_ready ready;
 	struct writer w;
 
-	master = ipc_new(start->base, ROLE_FD_MASTER, start->role,
-	    ROLE_MASTER, handler, master_gone, arg);
+	master = ipc_new(start->base, ROLE_FD_MASTER, start->role, ROLE_MASTER,
+	    handler, master_gone, arg);
 	log_set_sink(to_master, NULL);
 	let_go_of_terminal();
 	drop(start);

@@ -26,10 +26,10 @@ struct role_start {
 	unsigned int number; /* its place: worker 2 is number 2 */
 	uint32_t serial;
 	const struct protocol *protocol;
-	struct conf *conf;   /* what this role may know */
+	struct conf *conf; /* what this role may know */
 	struct handover *handover;
 	struct event_base *base;
-	unsigned int nfds;   /* further descriptors from ROLE_FD_FIRST on */
+	unsigned int nfds; /* further descriptors from ROLE_FD_FIRST on */
 };
 
 /* argv of a role: parsed by main() before anything else. */

@@ -18,10 +18,10 @@
 
 /* What could not be had, for the log: bits of the result of sandbox_enter(). */
 enum sandbox_missing {
-	SANDBOX_NO_LANDLOCK = 1,     /* none at all: told instead of these */
-	SANDBOX_NO_LANDLOCK_NET = 2, /* too old a kernel: no network rules */
+	SANDBOX_NO_LANDLOCK = 1,       /* none at all: told instead of these */
+	SANDBOX_NO_LANDLOCK_NET = 2,   /* too old a kernel: no network rules */
 	SANDBOX_NO_LANDLOCK_SCOPE = 4, /* too old: no scoping of signals */
-	SANDBOX_NO_SECCOMP = 8       /* not in this kernel, or a SANITIZE build */
+	SANDBOX_NO_SECCOMP = 8 /* not in this kernel, or a SANITIZE build */
 };
 
 struct sandbox {

@@ -134,8 +134,8 @@ session_new_bare(struct worker *w)
 }
 
 struct session *
-session_new(struct worker *w, int fd, const struct conf_listen *l,
-    uint32_t number)
+session_new(
+    struct worker *w, int fd, const struct conf_listen *l, uint32_t number)
 {
 	struct session *s = session_new_bare(w);
 
@@ -181,8 +181,7 @@ static void
 destroy(struct session *s)
 {
 	if (!s->lesson && s->client_addr.sa.sa_family != AF_UNSPEC)
-		session_event(s,
-		    s->logged_in ? EVENT_CLOSE : EVENT_CLOSE_NULL,
+		session_event(s, s->logged_in ? EVENT_CLOSE : EVENT_CLOSE_NULL,
 		    s->end_reason);
 	event_del(&s->timer);
 	worker_forget(s->worker, s);
@@ -396,8 +395,8 @@ session_admitted(struct session *s, enum admit_verdict v)
 
 	if (s->state != SESSION_ADMIT || s->accepted == -1)
 		return;
-	stream_open(&s->client, worker_base(s->worker), s->accepted, on_client,
-	    s);
+	stream_open(
+	    &s->client, worker_base(s->worker), s->accepted, on_client, s);
 	s->accepted = -1;
 	switch (v) {
 	case ADMIT_TOO_MANY:
@@ -599,8 +598,9 @@ situation(const struct session *s)
 {
 	if (s->client_secure != SECURE_PLAINTEXT)
 		return s->conf->login_disabled ? CAPABILITY_CLEAR
-					       : CAPABILITY_TLS;
-	return (session_may_login(s) ? CAPABILITY_CLEAR_LOGIN : CAPABILITY_CLEAR) |
+		                               : CAPABILITY_TLS;
+	return (session_may_login(s) ? CAPABILITY_CLEAR_LOGIN
+	                             : CAPABILITY_CLEAR) |
 	    (s->can_starttls ? CAPABILITY_STARTTLS : 0);
 }
 

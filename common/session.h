@@ -24,16 +24,16 @@
 #include "stream.h"
 
 enum session_state {
-	SESSION_ADMIT,     /* the broker is asked whether to serve */
-	SESSION_LEARN,     /* the capability list is waited for */
-	SESSION_HANDSHAKE, /* TLS with the client */
-	SESSION_DIALOGUE,  /* the client's commands before login */
-	SESSION_CONNECT,   /* the broker is asked for an inner server */
+	SESSION_ADMIT,            /* the broker is asked whether to serve */
+	SESSION_LEARN,            /* the capability list is waited for */
+	SESSION_HANDSHAKE,        /* TLS with the client */
+	SESSION_DIALOGUE,         /* the client's commands before login */
+	SESSION_CONNECT,          /* the broker is asked for an inner server */
 	SESSION_SERVER_HANDSHAKE, /* TLS with the inner server */
-	SESSION_LOGIN,     /* the dialogue with the inner server */
-	SESSION_DELAY,     /* a refusal is held back */
-	SESSION_RELAY,     /* bytes */
-	SESSION_CLOSING,   /* what is pending goes out, then the end */
+	SESSION_LOGIN,            /* the dialogue with the inner server */
+	SESSION_DELAY,            /* a refusal is held back */
+	SESSION_RELAY,            /* bytes */
+	SESSION_CLOSING,          /* what is pending goes out, then the end */
 	SESSION_STATES
 };
 
@@ -65,11 +65,11 @@ struct session {
 	uint32_t number; /* in messages to the broker */
 	enum session_state state;
 	enum event_secure client_secure, server_secure;
-	bool clear_login; /* the listener takes credentials without TLS */
+	bool clear_login;  /* the listener takes credentials without TLS */
 	bool can_starttls; /* and TLS has not been started yet */
 	bool lesson;
-	bool greeted;     /* this client has had its greeting */
-	bool input;       /* client_input() is to be called */
+	bool greeted; /* this client has had its greeting */
+	bool input;   /* client_input() is to be called */
 	bool client_eof, server_eof;
 	bool server_greeted, server_started;
 	bool server_done; /* the inner connection is to be closed */
@@ -85,7 +85,7 @@ struct session {
 	unsigned int refused;   /* logins so far */
 	uint32_t failure_delay_ms;
 	struct session_login *login; /* while a login is under way, else NULL */
-	char *user, *authz;     /* of the last login; for the log */
+	char *user, *authz;          /* of the last login; for the log */
 	struct event timer;
 	/* CLOCK_MONOTONIC seconds */
 	time_t began, active, login_deadline, relog_at;
@@ -190,8 +190,8 @@ void session_close(struct session *s, const char *reason);
 
 /* For the worker: */
 
-struct session *session_new(struct worker *w, int fd,
-    const struct conf_listen *l, uint32_t number);
+struct session *session_new(
+    struct worker *w, int fd, const struct conf_listen *l, uint32_t number);
 void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */

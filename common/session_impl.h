@@ -28,8 +28,7 @@ void session_leave(struct session *s);
 void session_drop(struct session *s, const char *reason);
 
 /* One line of the session's life for the log. */
-void session_event(
-    struct session *s, enum event_type type, const char *status);
+void session_event(struct session *s, enum event_type type, const char *status);
 
 void session_server_ready(int fd, short what, void *arg);
 void session_server_timeout(struct session *s);

@@ -15,7 +15,7 @@
  * server is out of conf->servers by number; protocol by client_secure (SSL:
  * the name for implicit TLS).
  */
-int session_log_format(const struct conf *c, const struct msg_event *e,
-    char *dst, size_t size);
+int session_log_format(
+    const struct conf *c, const struct msg_event *e, char *dst, size_t size);
 
 #endif

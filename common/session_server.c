@@ -43,8 +43,7 @@ session_login(struct session *s)
 	free(s->user);
 	free(s->authz);
 	s->user = xstrdup(s->login->authn);
-	s->authz = s->login->authz[0] != '\0' ? xstrdup(s->login->authz)
-					      : NULL;
+	s->authz = s->login->authz[0] != '\0' ? xstrdup(s->login->authz) : NULL;
 	s->tried = 0;
 	s->login_deadline = session_now() + s->conf->outgoing_timeout;
 	ask_for_server(s);
@@ -143,8 +142,8 @@ server_start(struct session *s)
 	s->server_started = true;
 	left = s->login_deadline - session_now();
 	if (!s->lesson && s->conf->nservers > 1 && left > GREETING_SECONDS)
-		event_add(&s->timer,
-		    &(struct timeval){ .tv_sec = GREETING_SECONDS });
+		event_add(
+		    &s->timer, &(struct timeval){ .tv_sec = GREETING_SECONDS });
 	s->protocol->server_start(s);
 }
 
@@ -216,7 +215,8 @@ void
 session_connected(
     struct session *s, int fd, uint16_t server, uint32_t failure_delay_ms)
 {
-	if (s->state != SESSION_CONNECT || (fd != -1 && stream_is_open(&s->server))) {
+	if (s->state != SESSION_CONNECT ||
+	    (fd != -1 && stream_is_open(&s->server))) {
 		if (fd != -1)
 			close(fd);
 		return;

@@ -93,9 +93,9 @@ stream_open(struct stream *s, struct event_base *base, int fd,
 	s->failed = s->reading = s->writing = false;
 	s->received = s->sent = 0;
 	if (event_assign(&s->read_ev, base, fd, EV_READ | EV_PERSIST, ready,
-		arg) == -1 ||
+	        arg) == -1 ||
 	    event_assign(&s->write_ev, base, fd, EV_WRITE | EV_PERSIST, ready,
-		arg) == -1)
+	        arg) == -1)
 		fatalx("stream: cannot watch a connection");
 	stream_want_read(s, true);
 }

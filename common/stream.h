@@ -25,19 +25,19 @@
 
 enum stream_result {
 	STREAM_OK,
-	STREAM_WAIT,  /* nothing there (read), not yet done (handshake) */
-	STREAM_EOF,   /* the peer has ended its side */
-	STREAM_ERROR  /* broken; errno, or tls_error() where TLS failed */
+	STREAM_WAIT, /* nothing there (read), not yet done (handshake) */
+	STREAM_EOF,  /* the peer has ended its side */
+	STREAM_ERROR /* broken; errno, or tls_error() where TLS failed */
 };
 
 struct stream {
-	int fd;           /* -1: not open */
-	struct tls *tls;  /* NULL: plain */
-	struct buf in;    /* read, not yet taken by the dialogue */
-	struct buf out;   /* gathered, or not yet taken by the peer */
+	int fd;          /* -1: not open */
+	struct tls *tls; /* NULL: plain */
+	struct buf in;   /* read, not yet taken by the dialogue */
+	struct buf out;  /* gathered, or not yet taken by the peer */
 	struct event read_ev, write_ev;
 	bool reading, writing; /* which events are armed */
-	bool failed;      /* an error while writing: the next call tells */
+	bool failed;           /* an error while writing: the next call tells */
 	uint64_t received, sent; /* octets of text since the last reset */
 };
 

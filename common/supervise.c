@@ -29,10 +29,10 @@
 #include "supervise.h"
 #include "xmalloc.h"
 
-#define START_SECONDS 20  /* for keepers and broker to be ready */
-#define STOP_SECONDS 5    /* from MSG_STOP to SIGKILL */
+#define START_SECONDS 20 /* for keepers and broker to be ready */
+#define STOP_SECONDS 5   /* from MSG_STOP to SIGKILL */
 #define TICKET_SECONDS 3600
-#define FLUSH_SECONDS 1   /* a busy syslog daemon is tried again */
+#define FLUSH_SECONDS 1 /* a busy syslog daemon is tried again */
 
 /* A place for a process of a role. */
 struct place {
@@ -131,8 +131,8 @@ static void
 send_ticket_key(struct place *p)
 {
 	struct supervisor *s = p->s;
-	struct msg_ticket_key m = { .current = { s->ticket_key,
-					TICKET_KEY_LEN } };
+	struct msg_ticket_key m = { .current = {
+		                        s->ticket_key, TICKET_KEY_LEN } };
 	struct writer w;
 
 	if (s->has_previous)
@@ -177,13 +177,13 @@ log_missing(struct supervisor *s, uint32_t missing)
 		log_warnx("this kernel has no Landlock: done without");
 	if ((news & SANDBOX_NO_LANDLOCK_NET) != 0)
 		log_info("this kernel's Landlock has no network rules: done "
-			 "without");
+		         "without");
 	if ((news & SANDBOX_NO_LANDLOCK_SCOPE) != 0)
 		log_info("this kernel's Landlock does not scope signals: done "
-			 "without");
+		         "without");
 	if ((news & SANDBOX_NO_SECCOMP) != 0)
 		log_warnx("no system call filter (the kernel has none, or "
-			  "this is a sanitizer build)");
+		          "this is a sanitizer build)");
 }
 
 static void
@@ -201,8 +201,8 @@ write_log(struct place *p, const struct msg_log *m)
 
 	/* Our own roles escape client text; control octets are not ours. */
 	for (i = 0; i < m->text.len; i++)
-		plain[i] = (unsigned char)m->text.p[i] < 0x20 ||
-			m->text.p[i] == 0x7f
+		plain[i] =
+		    (unsigned char)m->text.p[i] < 0x20 || m->text.p[i] == 0x7f
 		    ? '?'
 		    : m->text.p[i];
 	plain[i] = '\0';
@@ -303,8 +303,8 @@ on_closed(void *arg, struct ipc *ch, const char *why)
 
 	(void)ch;
 	if (why != NULL)
-		log_warnx("%s %u sent %s", role_name(p->role), p->number + 1,
-		    why);
+		log_warnx(
+		    "%s %u sent %s", role_name(p->role), p->number + 1, why);
 	ipc_free(&p->ch);
 	end_place(p);
 }
@@ -373,13 +373,13 @@ spawn(struct place *p)
 	p->serial = ++s->serial;
 	p->started = now();
 	p->ready = p->busy = false;
-	p->pid = child_spawn(s->conf_name, p->role, p->number, p->serial, fds,
-	    n);
+	p->pid =
+	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
 	if (p->pid == -1)
 		fatal("cannot start a %s", role_name(p->role));
 	close(master[1]);
-	p->ch = ipc_new(s->base, master[0], ROLE_MASTER, p->role, on_message,
-	    on_closed, p);
+	p->ch = ipc_new(
+	    s->base, master[0], ROLE_MASTER, p->role, on_message, on_closed, p);
 	connect_peers(p, ends);
 	for (n = 0; n < 2; n++)
 		if (ends[n][0] != -1) {
@@ -449,9 +449,8 @@ place_died(struct place *p, int status)
 	} else {
 		log_warnx("%s %u %s", role_name(p->role), p->number + 1,
 		    child_fate(status, fate, sizeof(fate)));
-		p->failures = now() - p->started >= CHILD_SETTLED
-		    ? 1
-		    : p->failures + 1;
+		p->failures =
+		    now() - p->started >= CHILD_SETTLED ? 1 : p->failures + 1;
 		if (p->role == ROLE_WORKER)
 			change_ticket_key(s);
 	}
@@ -590,8 +589,8 @@ on_hup(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (log_open(s->conf->log_facility,
-		s->conf->log_ident != NULL ? s->conf->log_ident : s->conf_name,
-		&why) == -1)
+	        s->conf->log_ident != NULL ? s->conf->log_ident : s->conf_name,
+	        &why) == -1)
 		log_warnx("log_facility %s: %s", s->conf->log_facility, why);
 }
 
@@ -605,8 +604,8 @@ on_flush(int fd, short what, void *arg)
 }
 
 static void
-init_place(struct supervisor *s, struct place *p, enum role role,
-    unsigned int number)
+init_place(
+    struct supervisor *s, struct place *p, enum role role, unsigned int number)
 {
 	p->s = s;
 	p->role = role;

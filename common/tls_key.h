@@ -24,8 +24,8 @@ gnutls_privkey_t tls_key_new(uint16_t key, gnutls_pubkey_t pub);
 struct tls_transcript;
 struct tls_transcript *tls_transcript_new(void);
 void tls_transcript_free(struct tls_transcript **t);
-void tls_transcript_add(struct tls_transcript *t, unsigned int type,
-    const void *body, size_t len);
+void tls_transcript_add(
+    struct tls_transcript *t, unsigned int type, const void *body, size_t len);
 /* Which session signs next; NULL: none. */
 void tls_key_set_current(gnutls_session_t s, struct tls_transcript *t);
 

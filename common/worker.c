@@ -116,8 +116,7 @@ worker_connect(struct worker *w, const struct session *s)
 }
 
 void
-worker_outcome(
-    struct worker *w, const struct session *s, enum outcome outcome)
+worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 {
 	struct msg_outcome m = { .session = s->number,
 		.server = s->server_number,
@@ -130,8 +129,7 @@ worker_outcome(
 }
 
 void
-worker_learned(
-    struct worker *w, uint16_t server, const struct capability *list)
+worker_learned(struct worker *w, uint16_t server, const struct capability *list)
 {
 	struct msg_capability m = { .server = server, .known = list != NULL };
 	struct writer msg;
@@ -238,9 +236,9 @@ on_accept(int fd, short what, void *arg)
 	n = epoll_wait(fd, evs, 8, 0);
 	for (i = 0; i < n; i++)
 		while (w->nfree > 0 && w->accepting && taken < ACCEPT_BATCH) {
-			client = accept4(
-			    (int)(ROLE_FD_FIRST + 2 + evs[i].data.u32), NULL,
-			    NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+			client =
+			    accept4((int)(ROLE_FD_FIRST + 2 + evs[i].data.u32),
+			        NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 			if (client == -1)
 				break; /* a sibling was quicker, or it left */
 			welcome(w, client, &w->conf->listen[evs[i].data.u32]);
@@ -369,8 +367,8 @@ introduce(struct worker *w)
 			continue;
 		m.last = i == w->places;
 		m.n = (uint16_t)n;
-		m.sessions = (struct text){ (const char *)held,
-			n * sizeof(*held) };
+		m.sessions =
+		    (struct text){ (const char *)held, n * sizeof(*held) };
 		msg_start(&msg, MSG_HELD, 0);
 		msg_put_held(&msg, &m);
 		to_broker(w, &msg, -1);
@@ -409,8 +407,7 @@ stop(struct worker *w)
 	w->stopping = true;
 	if (w->accepting)
 		queue_up(w, false);
-	event_base_once(
-	    w->base, -1, EV_TIMEOUT, on_stop_timeout, NULL, &grace);
+	event_base_once(w->base, -1, EV_TIMEOUT, on_stop_timeout, NULL, &grace);
 	for (i = 0; i < w->places; i++)
 		if (w->sessions[i] != NULL)
 			session_stop(w->sessions[i]);
@@ -497,8 +494,9 @@ set_up_tls(struct worker *w)
 void
 worker_main(const struct role_start *start)
 {
-	struct worker w = { .start = start, .conf = start->conf,
-		.base = start->base };
+	struct worker w = {
+		.start = start, .conf = start->conf, .base = start->base
+	};
 	struct sandbox box = { .role = ROLE_WORKER };
 	struct handover *h = start->handover;
 
@@ -512,8 +510,8 @@ worker_main(const struct role_start *start)
 	w.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w.epoll == -1)
 		fatal("epoll_create1");
-	event_assign(&w.accept_ev, w.base, w.epoll, EV_READ | EV_PERSIST,
-	    on_accept, &w);
+	event_assign(
+	    &w.accept_ev, w.base, w.epoll, EV_READ | EV_PERSIST, on_accept, &w);
 	event_add(&w.accept_ev, NULL);
 	w.master = role_confine(start, &box,
 	    2 * w.places + SPARE_FILES + start->nfds, on_master, &w);

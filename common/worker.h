@@ -40,8 +40,8 @@ void worker_connect(struct worker *w, const struct session *s);
 void worker_outcome(
     struct worker *w, const struct session *s, enum outcome outcome);
 /* A server's list, when it differs from what all were told (NULL: none). */
-void worker_learned(struct worker *w, uint16_t server,
-    const struct capability *list);
+void worker_learned(
+    struct worker *w, uint16_t server, const struct capability *list);
 
 void worker_event(struct worker *w, const struct msg_event *e);
 

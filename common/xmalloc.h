@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 void *xmalloc(size_t size);
-void *xcalloc(size_t n, size_t size);                  /* zeroed */
+void *xcalloc(size_t n, size_t size); /* zeroed */
 void *xrecallocarray(void *p, size_t old, size_t n, size_t size);
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);

@@ -28,18 +28,18 @@
 /* What the client's next line is. */
 enum imap_dialogue {
 	IMAP_COMMAND,
-	IMAP_PLAIN,         /* the answer in AUTHENTICATE PLAIN */
-	IMAP_LOGIN_NAME,    /* the answers in AUTHENTICATE LOGIN */
+	IMAP_PLAIN,      /* the answer in AUTHENTICATE PLAIN */
+	IMAP_LOGIN_NAME, /* the answers in AUTHENTICATE LOGIN */
 	IMAP_LOGIN_PASSWORD
 };
 
 /* What the inner server's next tagged response is about. */
 enum imap_upstream_state {
-	IMAP_UP_GREETING,         /* untagged, the first line */
+	IMAP_UP_GREETING, /* untagged, the first line */
 	IMAP_UP_CAPABILITY,
 	IMAP_UP_STARTTLS,
-	IMAP_UP_LOGIN,            /* LOGIN or AUTHENTICATE PLAIN */
-	IMAP_UP_CAPABILITY_AFTER  /* logged in, but it did not say its list */
+	IMAP_UP_LOGIN,           /* LOGIN or AUTHENTICATE PLAIN */
+	IMAP_UP_CAPABILITY_AFTER /* logged in, but it did not say its list */
 };
 
 /* What we owe the inner server when it says "+". */
@@ -64,8 +64,8 @@ struct imap_upstream {
 
 	/* How it ended: for the log and, code and text, for the client. */
 	enum login_failure why;
-	const char *reason; /* static */
-	const char *code;   /* static; NULL: as why has it */
+	const char *reason;           /* static */
+	const char *code;             /* static; NULL: as why has it */
 	char text[IMAP_TEXT_MAX + 1]; /* "": none */
 };
 
@@ -73,11 +73,11 @@ struct imap_upstream {
 struct imap_session {
 	struct imap_scan scan;
 	enum imap_dialogue dialogue;
-	unsigned int commands; /* since the start, TLS or the last login */
-	bool relaying;         /* the stream is the inner server's now */
+	unsigned int commands;      /* since the start, TLS or the last login */
+	bool relaying;              /* the stream is the inner server's now */
 	char tag[IMAP_TAG_MAX + 1]; /* of the command under way; "*": none */
-	char *name;            /* IMAP_LOGIN_PASSWORD: whose */
-	const char *lost;      /* static: why the dialogue cannot go on */
+	char *name;                 /* IMAP_LOGIN_PASSWORD: whose */
+	const char *lost;           /* static: why the dialogue cannot go on */
 	struct imap_upstream *upstream; /* NULL: none */
 };
 
@@ -86,19 +86,19 @@ enum imap_step {
 	IMAP_STEP_WAIT, /* the rest has not arrived yet */
 	IMAP_STEP_NEXT, /* done with this one */
 	IMAP_STEP_STARTTLS,
-	IMAP_STEP_LOGIN,  /* s->login is filled */
+	IMAP_STEP_LOGIN, /* s->login is filled */
 	IMAP_STEP_LOGOUT,
-	IMAP_STEP_LOST    /* imap_session.lost says why */
+	IMAP_STEP_LOST /* imap_session.lost says why */
 };
 
 /* What a step of the dialogue with the inner server leads to. */
 enum imap_next {
 	IMAP_NEXT_LINE,
 	IMAP_NEXT_STARTTLS,
-	IMAP_NEXT_LEARNED,   /* the lesson is over */
+	IMAP_NEXT_LEARNED, /* the lesson is over */
 	IMAP_NEXT_LOGGED_IN,
-	IMAP_NEXT_REFUSED,   /* upstream->why, reason */
-	IMAP_NEXT_FAILED     /* upstream->reason */
+	IMAP_NEXT_REFUSED, /* upstream->why, reason */
+	IMAP_NEXT_FAILED   /* upstream->reason */
 };
 
 /* struct protocol, see session.h: the client's side ... */
@@ -128,8 +128,7 @@ int imap_add_capability(struct capability *c, struct text words);
 enum imap_step imap_reply(
     struct session *s, const char *status, const char *text);
 /* BAD and BYE, code ("[TOOBIG] " or "") before why; IMAP_STEP_LOST. */
-enum imap_step imap_lost(
-    struct session *s, const char *why, const char *code);
+enum imap_step imap_lost(struct session *s, const char *why, const char *code);
 /* The client's input up to the CRLF behind taken is dealt with. */
 void imap_done(struct session *s, struct text taken);
 

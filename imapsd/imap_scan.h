@@ -16,10 +16,10 @@
 #include "text.h"
 
 /* Octets, CRLF included where a line is meant. */
-#define IMAP_LINE_MAX 8192 /* RFC 7162 4 */
+#define IMAP_LINE_MAX 8192          /* RFC 7162 4 */
 #define IMAP_AUTHENTICATE_MAX 16384 /* base64 of 12,288: Kerberos, OAuth */
-#define IMAP_LITERAL_MAX 4096 /* as LITERAL-, RFC 7888 5 */
-#define IMAP_COMMAND_MAX 24576 /* before its last line: a long ID */
+#define IMAP_LITERAL_MAX 4096       /* as LITERAL-, RFC 7888 5 */
+#define IMAP_COMMAND_MAX 24576      /* before its last line: a long ID */
 #define IMAP_TAG_MAX 64 /* no limit in the RFCs; clients use a few octets */
 
 /* How far the octets at the front of a buf were looked at; starts zeroed. */
@@ -29,9 +29,9 @@ struct imap_scan {
 };
 
 enum imap_scan_result {
-	IMAP_SCAN_OK,     /* a whole command */
-	IMAP_SCAN_WAIT,   /* the rest has not arrived yet */
-	IMAP_SCAN_INVITE, /* {n}: the client waits for "+ " or a refusal */
+	IMAP_SCAN_OK,         /* a whole command */
+	IMAP_SCAN_WAIT,       /* the rest has not arrived yet */
+	IMAP_SCAN_INVITE,     /* {n}: the client waits for "+ " or a refusal */
 	IMAP_SCAN_TOO_BIG,    /* {n} that will not be taken */
 	IMAP_SCAN_BAD_NUMBER, /* {n} that is no 32-bit number */
 	/* From here on nobody knows where the next command begins. */
@@ -57,8 +57,8 @@ enum imap_scan_result imap_scan_command(
  * line_peek() that does not look twice at what arrives octet by octet.  After
  * LINE_OK the caller consumes out->len + 2 octets and zeroes *scan.
  */
-enum line_result imap_scan_line(struct imap_scan *scan, const struct buf *in,
-    size_t max, struct text *out);
+enum line_result imap_scan_line(
+    struct imap_scan *scan, const struct buf *in, size_t max, struct text *out);
 
 /* Take one thing from the front of *rest; false leaves *rest where it was. */
 bool imap_take_tag(struct text *rest, struct text *tag);

@@ -11,7 +11,7 @@ import harness
 from case import StandInCase, TestCase, main, needs_root, not_sanitized
 from certs import Pair, certificates, gateway_pair, openssl
 from harness import (DAEMON_USER, ROOT, WORKER_USER, folder, proc_read,
-                     proc_status)
+                     proc_status, wait_for)
 from inner import StandIn
 
 

@@ -14,6 +14,8 @@ from inner import Script
 AT_ONCE = {
     "unavailable": ("NO [UNAVAILABLE] directory is down", "UNAVAILABLE"),
     "inuse": ("NO [INUSE] locked", "INUSE"),
+    "referred": ("NO [REFERRAL imap://elsewhere.test/] go there",
+                 "UNAVAILABLE"),
     "limit": ("NO [LIMIT] too many connections", "LIMIT"),
 }
 DELAYED = {
@@ -21,8 +23,6 @@ DELAYED = {
     "failed": ("NO [AUTHENTICATIONFAILED] no", "AUTHENTICATIONFAILED"),
     "denied": ("NO [AUTHORIZATIONFAILED] no", "AUTHORIZATIONFAILED"),
     "expired": ("NO [EXPIRED] password", "EXPIRED"),
-    "referred": ("NO [REFERRAL imap://elsewhere.test/] go there",
-                 "AUTHENTICATIONFAILED"),
 }
 
 

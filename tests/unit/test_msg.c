@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The messages between processes: each survives the wire, none survives it
+ * shortened or lengthened, and each channel carries only what it may.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fdpass.h"
+#include "ipc.h"
+#include "msg.h"
+#include "role.h"
+
+static char key[TICKET_KEY_LEN];
+
+/* Fill w with a good message of the type; -1: it has no fields. */
+static int
+make(struct writer *w, enum msg_type type)
+{
+	const struct text t = TEXT_LIT("text");
+	struct msg_event event = { .type = EVENT_AUTH, .authn = t,
+		.status = t, .server = 1, .received = 7, .sent = 8 };
+
+	msg_start(w, type, 9);
+	switch (type) {
+	case MSG_READY:
+		msg_put_ready(w, &(struct msg_ready){ 3 });
+		return 0;
+	case MSG_LOG:
+		msg_put_log(w, &(struct msg_log){ LOG_INFO, t });
+		return 0;
+	case MSG_EVENT:
+		(void)addr_parse(TEXT_LIT("192.0.2.1"), 993, &event.client);
+		(void)addr_parse(TEXT_LIT("2001:db8::1"), 1, &event.local);
+		msg_put_event(w, &event);
+		return 0;
+	case MSG_PEER:
+		msg_put_peer(w, &(struct msg_peer){ ROLE_WORKER, 1, 2 });
+		return 0;
+	case MSG_ACCUSE:
+		msg_put_accuse(w, &(struct msg_accuse){ 1, 2 });
+		return 0;
+	case MSG_TICKET_KEY:
+		msg_put_ticket_key(w,
+		    &(struct msg_ticket_key){ { key, sizeof(key) },
+			{ key, sizeof(key) } });
+		return 0;
+	case MSG_ADMIT:
+		msg_put_admit(w, &(struct msg_admit){ 1 });
+		return 0;
+	case MSG_ADMIT_REPLY:
+		msg_put_admit_reply(
+		    w, &(struct msg_admit_reply){ 1, ADMIT_LOOP });
+		return 0;
+	case MSG_RELEASE:
+		msg_put_release(w, &(struct msg_release){ 1 });
+		return 0;
+	case MSG_HELD:
+		msg_put_held(
+		    w, &(struct msg_held){ 1, 1, TEXT_LIT("abcd") });
+		return 0;
+	case MSG_CONNECT:
+		msg_put_connect(w, &(struct msg_connect){ 1, 2 });
+		return 0;
+	case MSG_CONNECT_REPLY:
+		msg_put_connect_reply(
+		    w, &(struct msg_connect_reply){ 1, 1, 2, 3 });
+		return 0;
+	case MSG_OUTCOME:
+		msg_put_outcome(
+		    w, &(struct msg_outcome){ 1, 2, OUTCOME_REFUSED });
+		return 0;
+	case MSG_LEARN:
+		msg_put_learn(w, &(struct msg_learn){ 1 });
+		return 0;
+	case MSG_CAPABILITY:
+		msg_put_capability(w, &(struct msg_capability){ 1, 1, t });
+		return 0;
+	case MSG_CAPABILITY_SET:
+		msg_put_capability_set(
+		    w, &(struct msg_capability_set){ 1, t });
+		return 0;
+	case MSG_SIGN:
+		msg_put_sign(w, &(struct msg_sign){ 1, 2, 1, t });
+		return 0;
+	case MSG_SIGN_REPLY:
+		msg_put_sign_reply(w, &(struct msg_sign_reply){ 1, t });
+		return 0;
+	case MSG_BUSY:
+	case MSG_STOP:
+	case MSG_TYPES:
+		break;
+	}
+	return -1;
+}
+
+/* Read the fields of type out of n octets. */
+static int
+take(enum msg_type type, const char *p, size_t n)
+{
+	union {
+		struct msg_ready ready;
+		struct msg_log log;
+		struct msg_event event;
+		struct msg_peer peer;
+		struct msg_accuse accuse;
+		struct msg_ticket_key ticket_key;
+		struct msg_admit admit;
+		struct msg_admit_reply admit_reply;
+		struct msg_release release;
+		struct msg_held held;
+		struct msg_connect connect;
+		struct msg_connect_reply connect_reply;
+		struct msg_outcome outcome;
+		struct msg_learn learn;
+		struct msg_capability capability;
+		struct msg_capability_set capability_set;
+		struct msg_sign sign;
+		struct msg_sign_reply sign_reply;
+	} m;
+	struct reader r = { p, n };
+
+	switch (type) {
+#define TAKE(constant, name)                                                   \
+	case constant:                                                         \
+		return msg_get_##name(&r, &m.name)
+		TAKE(MSG_READY, ready);
+		TAKE(MSG_LOG, log);
+		TAKE(MSG_EVENT, event);
+		TAKE(MSG_PEER, peer);
+		TAKE(MSG_ACCUSE, accuse);
+		TAKE(MSG_TICKET_KEY, ticket_key);
+		TAKE(MSG_ADMIT, admit);
+		TAKE(MSG_ADMIT_REPLY, admit_reply);
+		TAKE(MSG_RELEASE, release);
+		TAKE(MSG_HELD, held);
+		TAKE(MSG_CONNECT, connect);
+		TAKE(MSG_CONNECT_REPLY, connect_reply);
+		TAKE(MSG_OUTCOME, outcome);
+		TAKE(MSG_LEARN, learn);
+		TAKE(MSG_CAPABILITY, capability);
+		TAKE(MSG_CAPABILITY_SET, capability_set);
+		TAKE(MSG_SIGN, sign);
+		TAKE(MSG_SIGN_REPLY, sign_reply);
+	case MSG_BUSY:
+	case MSG_STOP:
+	case MSG_TYPES:
+		break;
+	}
+	return get_end(&r);
+}
+
+static void
+test_every_length(void **state)
+{
+	struct writer w;
+	unsigned int type;
+	size_t n;
+
+	(void)state;
+	for (type = MSG_READY; type < MSG_TYPES; type++) {
+		if (make(&w, type) == -1)
+			continue;
+		assert_false(w.failed);
+		for (n = MSG_HEADER; n < w.len; n++)
+			assert_int_equal(take(type, w.data + MSG_HEADER,
+					     n - MSG_HEADER),
+			    -1);
+		assert_int_equal(
+		    take(type, w.data + MSG_HEADER, w.len - MSG_HEADER), 0);
+		w.data[w.len++] = 0;
+		assert_int_equal(
+		    take(type, w.data + MSG_HEADER, w.len - MSG_HEADER), -1);
+	}
+}
+
+static void
+test_values(void **state)
+{
+	struct msg_connect_reply m = { 0x01020304, 1, 0x0506, 0x0708090a }, g;
+	struct reader r;
+	struct writer w;
+
+	(void)state;
+	msg_start(&w, MSG_CONNECT_REPLY, 7);
+	msg_put_connect_reply(&w, &m);
+	r = (struct reader){ w.data + MSG_HEADER, w.len - MSG_HEADER };
+	assert_int_equal(msg_get_connect_reply(&r, &g), 0);
+	assert_int_equal(g.session, m.session);
+	assert_int_equal(g.ok, m.ok);
+	assert_int_equal(g.server, m.server);
+	assert_int_equal(g.failure_delay_ms, m.failure_delay_ms);
+	w.data[MSG_HEADER + 4] = 2; /* ok is 0 or 1 */
+	r = (struct reader){ w.data + MSG_HEADER, w.len - MSG_HEADER };
+	assert_int_equal(msg_get_connect_reply(&r, &g), -1);
+}
+
+static void
+test_who_may(void **state)
+{
+	static const struct {
+		unsigned int type;
+		enum role from, to;
+		bool fd, allowed;
+	} cases[] = {
+		{ MSG_SIGN, ROLE_WORKER, ROLE_KEEPER, false, true },
+		{ MSG_SIGN, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_SIGN, ROLE_BROKER, ROLE_KEEPER, false, false },
+		{ MSG_SIGN, ROLE_WORKER, ROLE_KEEPER, true, false },
+		{ MSG_ADMIT, ROLE_WORKER, ROLE_BROKER, true, true },
+		{ MSG_ADMIT, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_STOP, ROLE_MASTER, ROLE_WORKER, false, true },
+		{ MSG_STOP, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_PEER, ROLE_WORKER, ROLE_MASTER, true, false },
+		{ MSG_ACCUSE, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_ACCUSE, ROLE_KEEPER, ROLE_MASTER, false, true },
+		{ MSG_TICKET_KEY, ROLE_MASTER, ROLE_BROKER, false, false },
+		{ 0, ROLE_MASTER, ROLE_WORKER, false, false },
+		{ MSG_TYPES, ROLE_MASTER, ROLE_WORKER, false, false },
+		{ 65535, ROLE_MASTER, ROLE_WORKER, false, false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(msg_allowed(cases[i].type, cases[i].from,
+				     cases[i].to, cases[i].fd, MSG_HEADER),
+		    cases[i].allowed);
+	assert_false(msg_allowed(
+	    MSG_STOP, ROLE_MASTER, ROLE_WORKER, false, MSG_HEADER - 1));
+	assert_false(msg_allowed(
+	    MSG_STOP, ROLE_MASTER, ROLE_WORKER, false, MSG_MAX + 1));
+}
+
+struct end {
+	unsigned int messages, ends;
+	const char *why;
+};
+
+static int
+on_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	struct end *e = arg;
+	struct msg_release m;
+
+	(void)ch;
+	(void)id;
+	assert_int_equal(fd, -1);
+	if (type != MSG_RELEASE || msg_get_release(r, &m) == -1)
+		return -1;
+	e->messages++;
+	return 0;
+}
+
+static void
+on_closed(void *arg, struct ipc *ch, const char *why)
+{
+	struct end *e = arg;
+
+	e->ends++;
+	e->why = why;
+	ipc_free(&ch);
+}
+
+/* A worker speaks to a broker's channel: what it sends, what comes of it. */
+static void
+test_a_rule_broken(void **state)
+{
+	static const struct {
+		const char *octets;
+		size_t len;
+		bool fd;
+		unsigned int messages, ends;
+	} cases[] = {
+		{ "\0\x0b\0\0\0\0\0\0\0\1", 10, false, 1, 0 }, /* release */
+		{ "\0\x0b\0\0\0\0\0\0\0", 9, false, 0, 1 },    /* cut */
+		{ "\0\x0b\0\0\0\0\0\0\0\1\0", 11, false, 0, 1 },
+		{ "\0\x0b\0\0\0\0\0\0\0\1", 10, true, 0, 1 },  /* with fd */
+		{ "\0\x05\0\0\0\0", 6, false, 0, 1 }, /* the master's word */
+		{ "\0\xff\0\0\0\0", 6, false, 0, 1 },
+		{ "\0", 1, false, 0, 1 },
+	};
+	struct event_base *base = role_event_base();
+	struct ipc *ch;
+	size_t i;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(MSG_RELEASE, 0x0b);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct end e = { 0, 0, NULL };
+
+		assert_int_equal(
+		    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+		ch = ipc_new(base, fds[0], ROLE_BROKER, ROLE_WORKER,
+		    on_message, on_closed, &e);
+		assert_int_equal(fdpass_send(fds[1], cases[i].octets,
+				     cases[i].len, cases[i].fd ? 0 : -1),
+		    0);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		assert_int_equal(e.messages, cases[i].messages);
+		assert_int_equal(e.ends, cases[i].ends);
+		if (e.ends == 0)
+			ipc_free(&ch);
+		else
+			assert_non_null(e.why);
+		close(fds[1]);
+	}
+	event_base_free(base);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_length),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_who_may),
+		cmocka_unit_test(test_a_rule_broken),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
