@@ -54,7 +54,7 @@ struct supervisor {
 	const char *conf_name; /* "imapsd" */
 	const int *listeners;
 	struct generation *generation;
-	int counters; /* memfd */
+	int counters, loads; /* memfds */
 	struct place *keepers, *workers, broker;
 	unsigned int nkeepers, nworkers; /* nworkers: places */
 	uint32_t serial;
@@ -320,6 +320,7 @@ worker_fds(struct place *p, int *fds, int ends[2][2])
 	make_pair(ends[1]);
 	fds[n++] = ends[0][0];
 	fds[n++] = ends[1][0];
+	fds[n++] = s->loads;
 	for (i = 0; i < s->conf->nlisten; i++)
 		fds[n++] = s->listeners[i];
 	return n;
@@ -359,7 +360,7 @@ static void
 spawn(struct place *p)
 {
 	struct supervisor *s = p->s;
-	int *fds = xcalloc(s->conf->nlisten + 4, sizeof(*fds));
+	int *fds = xcalloc(s->conf->nlisten + 5, sizeof(*fds));
 	int master[2], ends[2][2] = { { -1, -1 }, { -1, -1 } };
 	size_t n = 2;
 
@@ -614,13 +615,12 @@ init_place(
 }
 
 static int
-make_counters(const struct conf *c)
+make_memory(const char *name, size_t size)
 {
-	int fd = memfd_create("relais-counters", MFD_CLOEXEC);
+	int fd = memfd_create(name, MFD_CLOEXEC);
 
-	if (fd == -1 ||
-	    ftruncate(fd, (off_t)limit_size(broker_places(c))) == -1)
-		fatal("the counters' memory");
+	if (fd == -1 || ftruncate(fd, (off_t)size) == -1)
+		fatal("memory for the %s", name);
 	return fd;
 }
 
@@ -659,10 +659,11 @@ supervise_new(
 		return NULL;
 	}
 	s->base = role_event_base();
-	s->counters = make_counters(c);
+	s->counters = make_memory("counters", limit_size(broker_places(c)));
 	s->nkeepers = c->keepers;
 	s->nworkers =
 	    c->worker_connections == 1 ? broker_places(c) : c->workers;
+	s->loads = make_memory("loads", s->nworkers * sizeof(uint32_t));
 	s->keepers = xcalloc(s->nkeepers, sizeof(*s->keepers));
 	s->workers = xcalloc(s->nworkers, sizeof(*s->workers));
 	init_place(s, &s->broker, ROLE_BROKER, 0);

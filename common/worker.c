@@ -5,10 +5,13 @@
  * nothing it can ask for gives more than a client's own due.
  */
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <endian.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +25,10 @@
 #define ACCEPT_BATCH 16
 /* Descriptors beside the clients': channels, listeners, epoll, memfds. */
 #define SPARE_FILES 64
+/* A worker that has this many clients more than the idlest lets it go first. */
+#define LEAD_MIN 2
+#define YIELD_US 2000 /* for so long */
+enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS, FIRST_LISTENER };
 #define STOP_SECONDS 3 /* for goodbyes to go out */
 
 struct worker {
@@ -34,8 +41,10 @@ struct worker {
 
 	/* Listeners, in an epoll descriptor of their own (EPOLLEXCLUSIVE). */
 	int epoll;
-	struct event accept_ev;
-	bool accepting;
+	struct event accept_ev, yield_ev;
+	_Atomic uint32_t *loads; /* clients of each worker; ours: number */
+	unsigned int nloads;
+	bool accepting, yielding;
 
 	/* Sessions by place; a session's number is turn * places + place. */
 	struct session **sessions;
@@ -153,12 +162,20 @@ worker_event(struct worker *w, const struct msg_event *e)
 	(void)ipc_send(w->master, &msg, -1);
 }
 
-/* Take part in accepting, at the end of the line, or not. */
+static void
+publish_load(struct worker *w)
+{
+	if (w->nloads > 0)
+		atomic_store_explicit(&w->loads[w->start->number], w->used,
+		    memory_order_relaxed);
+}
+
+/* Take part in accepting, or not. */
 static void
 queue_up(struct worker *w, bool on)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE };
-	unsigned int i, first = ROLE_FD_FIRST + 2;
+	unsigned int i, first = FIRST_LISTENER;
 
 	for (i = first; i < ROLE_FD_FIRST + w->start->nfds; i++) {
 		ev.data.u32 = i - first;
@@ -192,7 +209,8 @@ worker_forget(struct worker *w, struct session *s)
 	w->sessions[place] = NULL;
 	w->free_places[w->nfree++] = place;
 	w->used--;
-	if (!w->accepting && !w->stopping && w->conf->worker_connections > 1)
+	publish_load(w);
+	if (!w->accepting && !w->yielding && !w->stopping && w->places > 1)
 		queue_up(w, true);
 	leave_if_done(w);
 }
@@ -225,35 +243,80 @@ welcome(struct worker *w, int fd, const struct conf_listen *l)
 	(void)ipc_send(w->master, &msg, -1);
 }
 
-static void
-on_accept(int fd, short what, void *arg)
+/*
+ * A connection wakes every worker that waits (EPOLLEXCLUSIVE does not reach
+ * through an epoll descriptor within another), and the quickest would get
+ * most of them: who has many already lets the others go first.
+ */
+static bool
+is_ahead(const struct worker *w)
 {
-	struct worker *w = arg;
+	uint32_t load, least = UINT32_MAX;
+	unsigned int i;
+
+	for (i = 0; i < w->nloads; i++) {
+		load = atomic_load_explicit(
+		    &w->loads[i], memory_order_relaxed);
+		if (load < least)
+			least = load;
+	}
+	return w->used > least + least / 8 + LEAD_MIN;
+}
+
+static void
+take_clients(struct worker *w)
+{
 	struct epoll_event evs[8];
 	int n, i, client, taken = 0;
 
-	(void)what;
-	n = epoll_wait(fd, evs, 8, 0);
+	n = epoll_wait(w->epoll, evs, 8, 0);
 	for (i = 0; i < n; i++)
 		while (w->nfree > 0 && w->accepting && taken < ACCEPT_BATCH) {
 			client =
-			    accept4((int)(ROLE_FD_FIRST + 2 + evs[i].data.u32),
+			    accept4((int)(FIRST_LISTENER + evs[i].data.u32),
 			        NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 			if (client == -1)
 				break; /* a sibling was quicker, or it left */
 			welcome(w, client, &w->conf->listen[evs[i].data.u32]);
 			taken++;
 		}
+	publish_load(w);
 	if (w->nfree == 0 && w->accepting) {
 		queue_up(w, false);
 		log_info("all %u worker_connections are taken", w->places);
-	} else if (w->accepting && taken > 0) {
-		/*
-		 * The kernel wakes the first in the line: whoever has taken
-		 * one goes to its end, and the load spreads.
-		 */
-		queue_up(w, true);
 	}
+}
+
+static void
+on_accept(int fd, short what, void *arg)
+{
+	const struct timeval yield = { .tv_usec = YIELD_US };
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	if (w->places > 1 && is_ahead(w)) {
+		queue_up(w, false);
+		w->yielding = true;
+		event_add(&w->yield_ev, &yield);
+		return;
+	}
+	take_clients(w);
+}
+
+/* The others had their chance. */
+static void
+on_yielded(int fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	w->yielding = false;
+	if (w->stopping || w->nfree == 0)
+		return;
+	queue_up(w, true);
+	take_clients(w);
 }
 
 static void
@@ -490,7 +553,26 @@ set_up_tls(struct worker *w)
 		fatalx("TLS towards inner servers: %s", why);
 }
 
-/* Further descriptors: broker, keeper, then a listener each. */
+/* How busy each worker is: a hint of fairness, trusted for nothing else. */
+static void
+share_loads(struct worker *w)
+{
+	struct stat st;
+
+	if (fstat(FD_LOADS, &st) == -1)
+		fatal("the loads' memory");
+	w->nloads = (unsigned int)((size_t)st.st_size / sizeof(*w->loads));
+	if (w->start->number >= w->nloads)
+		fatalx("the loads' memory is too small");
+	w->loads = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED, FD_LOADS, 0);
+	if (w->loads == MAP_FAILED)
+		fatal("the loads' memory");
+	close(FD_LOADS);
+	publish_load(w);
+}
+
+/* Further descriptors: see FD_BROKER and those behind it. */
 void
 worker_main(const struct role_start *start)
 {
@@ -500,22 +582,24 @@ worker_main(const struct role_start *start)
 	struct sandbox box = { .role = ROLE_WORKER };
 	struct handover *h = start->handover;
 
-	if (start->nfds != 2 + w.conf->nlisten)
+	if (start->nfds != FIRST_LISTENER - ROLE_FD_FIRST + w.conf->nlisten)
 		fatalx("the descriptors handed over are too few");
 	make_places(&w);
+	share_loads(&w);
 	stream_global_init();
 	set_up_tls(&w);
 	handover_close(&h);
-	tls_key_set_channel(ROLE_FD_FIRST + 1);
+	tls_key_set_channel(FD_KEEPER);
 	w.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w.epoll == -1)
 		fatal("epoll_create1");
 	event_assign(
 	    &w.accept_ev, w.base, w.epoll, EV_READ | EV_PERSIST, on_accept, &w);
 	event_add(&w.accept_ev, NULL);
+	evtimer_assign(&w.yield_ev, w.base, on_yielded, &w);
 	w.master = role_confine(start, &box,
 	    2 * w.places + SPARE_FILES + start->nfds, on_master, &w);
-	set_broker(&w, ROLE_FD_FIRST, true);
+	set_broker(&w, FD_BROKER, true);
 	queue_up(&w, true);
 	event_base_dispatch(w.base);
 	exit(0);
