@@ -104,11 +104,11 @@ static enum admit_verdict
 verdict(struct peer *p, uint32_t session, int fd)
 {
 	struct broker *b = p->broker;
-	struct addr client;
+	struct addr client, local;
 
-	if (addr_peer(fd, &client) == -1)
+	if (addr_peer(fd, &client) == -1 || addr_local(fd, &local) == -1)
 		return ADMIT_TOO_MANY; /* it has gone: nobody to count */
-	if (upstreams_is_ours(b->upstreams, &client)) {
+	if (upstreams_is_ours(b->upstreams, &client, &local)) {
 		log_warnx("outgoing_server leads back to this very daemon");
 		return ADMIT_LOOP;
 	}

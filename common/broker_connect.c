@@ -36,7 +36,7 @@ struct upstreams {
 	size_t n;
 	size_t turn;
 	struct {
-		struct addr addr;
+		struct addr local, remote;
 		time_t when;
 	} recent[RECENT];
 	size_t next_recent;
@@ -145,16 +145,18 @@ choose(struct upstreams *u, uint64_t tried)
 }
 
 static void
-remember(struct upstreams *u, int fd)
+remember(struct upstreams *u, int fd, const struct addr *to)
 {
-	if (addr_local(fd, &u->recent[u->next_recent].addr) == -1)
+	if (addr_local(fd, &u->recent[u->next_recent].local) == -1)
 		return;
+	u->recent[u->next_recent].remote = *to;
 	u->recent[u->next_recent].when = now();
 	u->next_recent = (u->next_recent + 1) % RECENT;
 }
 
 bool
-upstreams_is_ours(const struct upstreams *u, const struct addr *a)
+upstreams_is_ours(const struct upstreams *u, const struct addr *peer,
+    const struct addr *local)
 {
 	time_t t = now();
 	size_t i, k;
@@ -164,7 +166,8 @@ upstreams_is_ours(const struct upstreams *u, const struct addr *a)
 		if (u->recent[k].when == 0 ||
 		    u->recent[k].when + RECENT_SECONDS < t)
 			return false;
-		if (addr_eq(&u->recent[k].addr, a))
+		if (addr_eq(&u->recent[k].local, peer) &&
+		    addr_eq(&u->recent[k].remote, local))
 			return true;
 	}
 	return false;
@@ -238,7 +241,7 @@ next_address(struct attempt *a)
 			continue;
 		}
 		a->fd = fd;
-		remember(a->u, fd);
+		remember(a->u, fd, to);
 		event_assign(
 		    &a->connected, a->u->base, fd, EV_WRITE, on_connected, a);
 		event_add(&a->connected, &limit);

@@ -42,7 +42,11 @@ void attempt_cancel(struct attempt **a);
 /* What a worker saw of a server: it did its part, or it did not. */
 void upstreams_report(struct upstreams *u, uint16_t server, bool good);
 
-/* Is this the local end of one of our own connections (a loop)? */
-bool upstreams_is_ours(const struct upstreams *u, const struct addr *a);
+/*
+ * Is an accepted connection, with these two ends, the other side of one of
+ * our own (a loop)?
+ */
+bool upstreams_is_ours(const struct upstreams *u, const struct addr *peer,
+    const struct addr *local);
 
 #endif

@@ -166,8 +166,8 @@ static void
 publish_load(struct worker *w)
 {
 	if (w->nloads > 0)
-		atomic_store_explicit(&w->loads[w->start->number], w->used,
-		    memory_order_relaxed);
+		atomic_store_explicit(
+		    &w->loads[w->start->number], w->used, memory_order_relaxed);
 }
 
 /* Take part in accepting, or not. */
@@ -255,8 +255,7 @@ is_ahead(const struct worker *w)
 	unsigned int i;
 
 	for (i = 0; i < w->nloads; i++) {
-		load = atomic_load_explicit(
-		    &w->loads[i], memory_order_relaxed);
+		load = atomic_load_explicit(&w->loads[i], memory_order_relaxed);
 		if (load < least)
 			least = load;
 	}

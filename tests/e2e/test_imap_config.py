@@ -176,7 +176,7 @@ class Check(Config):
         self.assertNotEqual(status, 0, text)
         status, text = self.run_with(lines, "--print_config")
         self.assertEqual(status, 0, text)
-        self.assertRegex(text, r"(?m)^#   listen "\S*:993 ssl"")
+        self.assertRegex(text, r'(?m)^#   listen "\S*:993 ssl"')
 
 
 class Print(Config):
@@ -210,8 +210,8 @@ class Print(Config):
 
     def test_defaults_of_the_listeners(self):
         text = self.values(self.good()[1:])
-        self.assertRegex(text, r"(?m)^#   listen "\S*:993 ssl"")
-        self.assertRegex(text, r"(?m)^#   listen "\S*:143 starttls"")
+        self.assertRegex(text, r'(?m)^#   listen "\S*:993 ssl"')
+        self.assertRegex(text, r'(?m)^#   listen "\S*:143 starttls"')
 
 
 class Words(Config):

@@ -26,8 +26,12 @@ static int
 make(struct writer *w, enum msg_type type)
 {
 	const struct text t = TEXT_LIT("text");
-	struct msg_event event = { .type = EVENT_AUTH, .authn = t,
-		.status = t, .server = 1, .received = 7, .sent = 8 };
+	struct msg_event event = { .type = EVENT_AUTH,
+		.authn = t,
+		.status = t,
+		.server = 1,
+		.received = 7,
+		.sent = 8 };
 
 	msg_start(w, type, 9);
 	switch (type) {
@@ -50,8 +54,8 @@ make(struct writer *w, enum msg_type type)
 		return 0;
 	case MSG_TICKET_KEY:
 		msg_put_ticket_key(w,
-		    &(struct msg_ticket_key){ { key, sizeof(key) },
-			{ key, sizeof(key) } });
+		    &(struct msg_ticket_key){
+		        { key, sizeof(key) }, { key, sizeof(key) } });
 		return 0;
 	case MSG_ADMIT:
 		msg_put_admit(w, &(struct msg_admit){ 1 });
@@ -64,8 +68,7 @@ make(struct writer *w, enum msg_type type)
 		msg_put_release(w, &(struct msg_release){ 1 });
 		return 0;
 	case MSG_HELD:
-		msg_put_held(
-		    w, &(struct msg_held){ 1, 1, TEXT_LIT("abcd") });
+		msg_put_held(w, &(struct msg_held){ 1, 1, TEXT_LIT("abcd") });
 		return 0;
 	case MSG_CONNECT:
 		msg_put_connect(w, &(struct msg_connect){ 1, 2 });
@@ -85,8 +88,7 @@ make(struct writer *w, enum msg_type type)
 		msg_put_capability(w, &(struct msg_capability){ 1, 1, t });
 		return 0;
 	case MSG_CAPABILITY_SET:
-		msg_put_capability_set(
-		    w, &(struct msg_capability_set){ 1, t });
+		msg_put_capability_set(w, &(struct msg_capability_set){ 1, t });
 		return 0;
 	case MSG_SIGN:
 		msg_put_sign(w, &(struct msg_sign){ 1, 2, 1, t });
@@ -171,8 +173,8 @@ test_every_length(void **state)
 			continue;
 		assert_false(w.failed);
 		for (n = MSG_HEADER; n < w.len; n++)
-			assert_int_equal(take(type, w.data + MSG_HEADER,
-					     n - MSG_HEADER),
+			assert_int_equal(
+			    take(type, w.data + MSG_HEADER, n - MSG_HEADER),
 			    -1);
 		assert_int_equal(
 		    take(type, w.data + MSG_HEADER, w.len - MSG_HEADER), 0);
@@ -232,7 +234,7 @@ test_who_may(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(msg_allowed(cases[i].type, cases[i].from,
-				     cases[i].to, cases[i].fd, MSG_HEADER),
+		                     cases[i].to, cases[i].fd, MSG_HEADER),
 		    cases[i].allowed);
 	assert_false(msg_allowed(
 	    MSG_STOP, ROLE_MASTER, ROLE_WORKER, false, MSG_HEADER - 1));
@@ -284,7 +286,7 @@ test_a_rule_broken(void **state)
 		{ "\0\x0b\0\0\0\0\0\0\0\1", 10, false, 1, 0 }, /* release */
 		{ "\0\x0b\0\0\0\0\0\0\0", 9, false, 0, 1 },    /* cut */
 		{ "\0\x0b\0\0\0\0\0\0\0\1\0", 11, false, 0, 1 },
-		{ "\0\x0b\0\0\0\0\0\0\0\1", 10, true, 0, 1 },  /* with fd */
+		{ "\0\x0b\0\0\0\0\0\0\0\1", 10, true, 0, 1 }, /* with fd */
 		{ "\0\x05\0\0\0\0", 6, false, 0, 1 }, /* the master's word */
 		{ "\0\xff\0\0\0\0", 6, false, 0, 1 },
 		{ "\0", 1, false, 0, 1 },
@@ -301,10 +303,10 @@ test_a_rule_broken(void **state)
 
 		assert_int_equal(
 		    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
-		ch = ipc_new(base, fds[0], ROLE_BROKER, ROLE_WORKER,
-		    on_message, on_closed, &e);
+		ch = ipc_new(base, fds[0], ROLE_BROKER, ROLE_WORKER, on_message,
+		    on_closed, &e);
 		assert_int_equal(fdpass_send(fds[1], cases[i].octets,
-				     cases[i].len, cases[i].fd ? 0 : -1),
+		                     cases[i].len, cases[i].fd ? 0 : -1),
 		    0);
 		event_base_loop(base, EVLOOP_NONBLOCK);
 		assert_int_equal(e.messages, cases[i].messages);
