@@ -92,12 +92,12 @@ deps:
 
 check:
 	@tests/deps
-	@$(MAKE) --no-print-directory all unit
+	@$(MAKE) --no-print-directory -j"$$(nproc)" all unit
 	@RELAIS_BUILD=$B tests/run.py
 
 demo:
 	@tests/deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j"$$(nproc)" all
 	@RELAIS_BUILD=$B ONCE=$(ONCE) tests/demo.py
 
 install: all
