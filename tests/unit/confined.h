@@ -77,6 +77,26 @@ bound(int type, struct sockaddr_in *a)
 	return fd;
 }
 
+/* TCP and UDP on one port: another test may have the UDP port of our TCP. */
+static void
+bind_both(void)
+{
+	int tcp, udp, try;
+
+	udp = must(socket(AF_INET, SOCK_DGRAM, 0));
+	for (try = 0; try < 50; try++) {
+		at.sin_port = 0;
+		tcp = bound(SOCK_STREAM, &at);
+		if (bind(udp, (struct sockaddr *)&at, sizeof(at)) == 0) {
+			put(tcp, FD_LISTENER);
+			put(udp, FD_UDP);
+			return;
+		}
+		close(tcp);
+	}
+	must(-1);
+}
+
 static void
 prepare(void)
 {
@@ -86,10 +106,9 @@ prepare(void)
 	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	elsewhere = at;
 	must(listen(bound(SOCK_STREAM, &elsewhere), 1));
-	put(bound(SOCK_STREAM, &at), FD_LISTENER);
+	bind_both();
 	must(listen(FD_LISTENER, 8));
 	must(fcntl(FD_LISTENER, F_SETFL, O_NONBLOCK));
-	put(bound(SOCK_DGRAM, &at), FD_UDP);
 	put(must(socket(AF_INET, SOCK_STREAM, 0)), FD_CLIENT);
 	must(connect(FD_CLIENT, (struct sockaddr *)&at, sizeof(at)));
 	put(must(socket(AF_INET, SOCK_STREAM, 0)), FD_FRESH);
