@@ -244,10 +244,12 @@ class Spread(StandInCase):
         def share_of_all():
             after = self.relais.worker_sessions()
             share = {pid: after[pid] - before[pid] for pid in before}
-            return share if sum(share.values()) == 200 else None
+            # a session of an earlier test may end meanwhile
+            return share if sum(share.values()) >= 190 else None
 
         share = wait_for(share_of_all, what="200 sessions")
-        self.assertLessEqual(max(share.values()), 133, share)
+        self.assertLessEqual(max(share.values()),
+                             sum(share.values()) * 2 / 3, share)
 
 
 @needs_root
