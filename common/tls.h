@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tls: GnuTLS, whose only doors are the files tls*.c and, for keys, keeper.c.
+ * tls: GnuTLS, whose only doors are the files tls*.c and, for keys,
+ * keeper_sign.c.
  *
  * A session works on memory alone: it takes records from where the caller
  * points and hands records to the caller's function, so that the caller
