@@ -214,7 +214,7 @@ stream_write(struct stream *s, const void *p, size_t n)
 	struct tls_io io = { .out = gather, .arg = s };
 	size_t sent = 0;
 
-	if (s->fd == -1 || s->failed)
+	if (s->fd == -1 || s->failed || n == 0)
 		return;
 	s->sent += n;
 	if (s->tls != NULL) {

@@ -19,7 +19,11 @@ class Lists(TestCase):
     def greeting(self, port, tls=False):
         with connect(port, tls) as c:
             words = code_list(c.greeting)
-            self.assertEqual(c.capability(), words)
+            if words != c.capability():
+                # a new list may come between the two, but not on and on
+                with connect(port, tls) as c:
+                    words = code_list(c.greeting)
+                    self.assertEqual(c.capability(), words)
             return words
 
     def inner_words(self, port, tls=False):

@@ -8,7 +8,7 @@ import re
 import subprocess
 
 import harness
-from case import TestCase, main, needs_root
+from case import TestCase, main, needs_root, not_sanitized
 from certs import certificates, gateway_pair, openssl
 from harness import (DAEMON_USER, IMAPSD, ROOT, folder, free_port,
                      need_users, run_imapsd)
@@ -300,6 +300,7 @@ class Start(Config):
                     else:
                         self.assertIn(status.st_uid, (0, daemon))
 
+    @not_sanitized  # whose reports need stderr
     def test_background(self):
         """It returns when it serves; the pid file tells its master."""
         port = free_port()
