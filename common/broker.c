@@ -11,13 +11,13 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "broker_connect.h"
 #include "broker_dns.h"
 #include "broker_lesson.h"
+#include "clock.h"
 #include "limit.h"
 #include "log.h"
 #include "priv.h"
@@ -57,15 +57,6 @@ struct broker {
 	struct lessons *lessons;
 	TAILQ_HEAD(peers, peer) peers;
 };
-
-static time_t
-now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
 
 static void
 request_free(struct request *rq)
@@ -199,7 +190,7 @@ on_server(void *arg, int fd, uint16_t server)
 	rq->attempt = NULL;
 	if (limit_address(p->broker->limit, p->serial, rq->session, &client) ==
 	    0)
-		ms = limit_delay(p->broker->limit, &client, now());
+		ms = limit_delay(p->broker->limit, &client, clock_seconds());
 	ms += arc4random_uniform(JITTER_MS);
 	reply.failure_delay_ms = ms > DELAY_MAX_MS ? DELAY_MAX_MS : ms;
 	msg_start(&w, MSG_CONNECT_REPLY, 0);
@@ -249,7 +240,7 @@ do_outcome(struct peer *p, struct reader *r)
 		upstreams_report(b->upstreams, m.server, true);
 		break;
 	case OUTCOME_REFUSED:
-		limit_failed(b->limit, &client, now());
+		limit_failed(b->limit, &client, clock_seconds());
 		upstreams_report(b->upstreams, m.server, true);
 		break;
 	case OUTCOME_SERVER:

@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event_struct.h>
 
 #include "broker_connect.h"
 #include "broker_dns.h"
+#include "clock.h"
 #include "log.h"
 #include "xmalloc.h"
 
@@ -58,15 +58,6 @@ struct attempt {
 static void next_address(struct attempt *a);
 static void next_server(struct attempt *a);
 static void on_start(int fd, short what, void *arg);
-
-static time_t
-now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
 
 struct upstreams *
 upstreams_new(struct event_base *base, const struct conf *c, struct dns *dns)
@@ -118,7 +109,7 @@ upstreams_report(struct upstreams *u, uint16_t server, bool good)
 	if (s->failures++ == 0)
 		log_warnx("inner server %s:%u does not serve", s->conf->name,
 		    s->conf->port);
-	s->failed = now();
+	s->failed = clock_seconds();
 	s->alone_until = s->failed + alone;
 }
 
@@ -127,7 +118,7 @@ static size_t
 choose(struct upstreams *u, uint64_t tried)
 {
 	size_t i, s, best = u->n;
-	time_t t = now();
+	time_t t = clock_seconds();
 
 	for (i = 0; i < u->n; i++) {
 		s = (u->turn + i) % u->n;
@@ -150,7 +141,7 @@ remember(struct upstreams *u, int fd, const struct addr *to)
 	if (addr_local(fd, &u->recent[u->next_recent].local) == -1)
 		return;
 	u->recent[u->next_recent].remote = *to;
-	u->recent[u->next_recent].when = now();
+	u->recent[u->next_recent].when = clock_seconds();
 	u->next_recent = (u->next_recent + 1) % RECENT;
 }
 
@@ -158,7 +149,7 @@ bool
 upstreams_is_ours(const struct upstreams *u, const struct addr *peer,
     const struct addr *local)
 {
-	time_t t = now();
+	time_t t = clock_seconds();
 	size_t i, k;
 
 	for (i = 1; i <= RECENT; i++) { /* the newest first */

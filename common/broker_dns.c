@@ -17,10 +17,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker_dns.h"
+#include "clock.h"
 #include "log.h"
 #include "xmalloc.h"
 
@@ -93,15 +93,6 @@ compare_names(struct dns_name *a, struct dns_name *b)
 
 RB_PROTOTYPE(name_tree, dns_name, entry, compare_names)
 RB_GENERATE(name_tree, dns_name, entry, compare_names)
-
-static time_t
-now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
 
 /* Wake up when c-ares wants to, and at once for what is due. */
 static void
@@ -312,7 +303,7 @@ succeeded(struct dns_name *n, time_t ttl)
 	if (n->failing)
 		log_info("%s: the name has an address again", n->text);
 	n->failing = false;
-	n->until = now() + ttl;
+	n->until = clock_seconds() + ttl;
 }
 
 static void
@@ -323,7 +314,7 @@ failed(struct dns_name *n, int status)
 		    ares_strerror(status),
 		    n->naddrs > 0 ? "; those known before are used" : "");
 	n->failing = true;
-	n->until = now() + TTL_FAILURE;
+	n->until = clock_seconds() + TTL_FAILURE;
 }
 
 /* Within c-ares: nobody is told yet. */
@@ -400,7 +391,7 @@ dns_lookup(struct dns *d, const char *name, dns_done *done, void *arg)
 		return NULL;
 	}
 	n = find_name(d, name);
-	if (n->state == NAME_IDLE && now() >= n->until)
+	if (n->state == NAME_IDLE && clock_seconds() >= n->until)
 		ask(n);
 	/*
 	 * While name servers are down a login does not wait for them, if there

@@ -12,11 +12,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
-#include "relay.h"
 #include "session_impl.h"
 #include "xmalloc.h"
 
@@ -32,18 +31,7 @@ static const char *const state_names[] = { "admit", "learn", "handshake",
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SESSION_STATES,
     "name every state");
 
-static void on_client(int fd, short what, void *arg);
 static void on_timer(int fd, short what, void *arg);
-static void greet(struct session *s);
-
-time_t
-session_now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
 
 static void
 set_timer(struct session *s, time_t seconds, uint32_t ms)
@@ -75,7 +63,7 @@ set_relay_timer(struct session *s, time_t now)
 void
 session_enter(struct session *s, enum session_state next)
 {
-	time_t now = session_now();
+	time_t now = clock_seconds();
 
 	log_debug("session=%" PRIu32 " state=%s->%s", s->number,
 	    state_names[s->state], state_names[next]);
@@ -125,7 +113,7 @@ session_new_bare(struct worker *w)
 	s->conf = worker_conf(w);
 	s->server_number = MSG_NO_SERVER;
 	s->accepted = -1;
-	s->began = s->active = session_now();
+	s->began = s->active = clock_seconds();
 	s->data = xcalloc(1, s->protocol->data_size);
 	stream_init(&s->client, SESSION_IN_MAX);
 	stream_init(&s->server, s->protocol->server_in_max);
@@ -172,7 +160,7 @@ session_event(struct session *s, enum event_type type, const char *status)
 		.status = text_of(status),
 		.received = s->client.received,
 		.sent = s->client.sent,
-		.seconds = (uint32_t)(session_now() - s->began) };
+		.seconds = (uint32_t)(clock_seconds() - s->began) };
 
 	worker_event(s->worker, &e);
 }
@@ -219,12 +207,11 @@ session_close(struct session *s, const char *reason)
 static void
 finish_closing(struct session *s)
 {
-	if (s->lesson || s->client_eof || !stream_is_open(&s->client)) {
-		stream_shutdown(&s->client);
+	stream_shutdown(&s->client);
+	if (s->client_eof || !stream_is_open(&s->client)) {
 		s->dead = true;
 		return;
 	}
-	stream_shutdown(&s->client);
 	/*
 	 * Closing with octets unread would make the kernel send a reset, which
 	 * may overtake our last words at the client: read on for a moment.
@@ -249,7 +236,7 @@ offer_input(struct session *s)
 static void
 arm(struct session *s)
 {
-	bool client = !s->client_eof, server = !s->server_eof;
+	bool client = !s->client_eof, server = true;
 
 	if (s->state == SESSION_RELAY) {
 		client = client && !stream_pending(&s->server);
@@ -274,37 +261,44 @@ flush(struct session *s)
 		session_drop(s, "the client left");
 	if (stream_flush(&s->server) != STREAM_ERROR)
 		return;
-	if (s->state == SESSION_RELAY)
+	if (s->state == SESSION_RELAY || s->state == SESSION_CLOSING) {
+		session_server_close(s);
 		session_close(s, "the inner server left");
-	else
+	} else {
 		session_server_failed(s, "Connection closed by server");
+	}
+}
+
+/* The relay goes on by itself. */
+static void
+settle_relay(struct session *s)
+{
+	/* Nothing is invented: the inner server gets the client's end. */
+	if (s->client_eof)
+		stream_shutdown(&s->server);
+	if (s->data == NULL)
+		return;
+	/* Only the dialogue needed it: an idle session is small. */
+	if (s->protocol->end != NULL)
+		s->protocol->end(s);
+	free(s->data);
+	s->data = NULL;
 }
 
 void
 session_leave(struct session *s)
 {
-	bool was_input;
-
 	do {
 		offer_input(s);
 		if (s->server_done)
 			session_server_close(s);
-		flush(s);
-		was_input = s->input && s->state == SESSION_DIALOGUE;
-	} while ((was_input || s->server_done) && !s->dead);
+		flush(
+		    s); /* a failure may end a login, and input counts again */
+	} while (!s->dead &&
+	    (s->server_done || (s->input && s->state == SESSION_DIALOGUE)));
 
-	if (s->state == SESSION_RELAY && s->client_eof && !s->server_shut &&
-	    !stream_pending(&s->server)) {
-		s->server_shut = true;
-		stream_shutdown(&s->server);
-	}
-	if (s->state == SESSION_RELAY && s->data != NULL) {
-		/* Only the dialogue needed it: an idle session is small. */
-		if (s->protocol->end != NULL)
-			s->protocol->end(s);
-		free(s->data);
-		s->data = NULL;
-	}
+	if (s->state == SESSION_RELAY)
+		settle_relay(s);
 	if (s->state == SESSION_CLOSING && !s->lingers && !s->dead &&
 	    !stream_pending(&s->client) && !stream_pending(&s->server))
 		finish_closing(s);
@@ -314,212 +308,10 @@ session_leave(struct session *s)
 		arm(s);
 }
 
-/* TLS with the client is up. */
-static void
-client_secured(struct session *s)
-{
-	log_debug("session=%" PRIu32 " client %s%s", s->number,
-	    tls_describe(s->client.tls),
-	    tls_resumed(s->client.tls) ? " resumed" : "");
-	s->can_starttls = false;
-	if (!s->greeted) {
-		greet(s);
-		return;
-	}
-	s->client_secure = SECURE_STARTTLS;
-	session_enter(s, SESSION_DIALOGUE);
-	s->protocol->client_reset(s);
-	s->input = true;
-}
-
-static void
-handshake(struct session *s)
-{
-	switch (stream_handshake(&s->client)) {
-	case STREAM_OK:
-		client_secured(s);
-		break;
-	case STREAM_WAIT:
-		break;
-	case STREAM_EOF:
-		session_drop(s, "the client left during the TLS handshake");
-		break;
-	case STREAM_ERROR:
-		/* An alert may be waiting that tells the client why. */
-		session_close(s, tls_error(s->client.tls));
-		break;
-	}
-}
-
-static void
-greet(struct session *s)
-{
-	const struct capability *list;
-
-	if (s->conf->capability == NULL && s->state != SESSION_LEARN &&
-	    worker_list(s->worker, &list) == WORKER_LIST_AWAITED) {
-		session_enter(s, SESSION_LEARN);
-		return;
-	}
-	session_enter(s, SESSION_DIALOGUE);
-	s->greeted = true;
-	s->protocol->greet(s);
-	s->input = true;
-}
-
-void
-session_list_known(struct session *s)
-{
-	if (s->state != SESSION_LEARN)
-		return;
-	greet(s);
-	session_leave(s);
-}
-
-/* Refused: in clear there is a way to say so. */
-static void
-turn_away(struct session *s, const char *reason)
-{
-	if (s->client_secure == SECURE_SSL) {
-		session_drop(s, reason);
-		return;
-	}
-	s->protocol->goodbye(s, reason);
-	session_close(s, reason);
-}
-
-void
-session_admitted(struct session *s, enum admit_verdict v)
-{
-	struct tls *tls;
-
-	if (s->state != SESSION_ADMIT || s->accepted == -1)
-		return;
-	stream_open(
-	    &s->client, worker_base(s->worker), s->accepted, on_client, s);
-	s->accepted = -1;
-	switch (v) {
-	case ADMIT_TOO_MANY:
-		turn_away(s, "too many connections");
-		break;
-	case ADMIT_TOO_MANY_ADDRESS:
-		turn_away(s, "too many connections from your address");
-		break;
-	case ADMIT_LOOP:
-		turn_away(s, "connected to itself");
-		break;
-	case ADMIT_OK:
-	case ADMIT_VERDICTS:
-		session_event(s, EVENT_CONNECT, NULL);
-		if (s->client_secure != SECURE_SSL) {
-			greet(s);
-			break;
-		}
-		tls = tls_accept(worker_tls_server(s->worker));
-		stream_set_tls(&s->client, tls);
-		session_enter(s, SESSION_HANDSHAKE);
-		handshake(s); /* the ClientHello is most often there by now */
-		break;
-	}
-	session_leave(s);
-}
-
-void
-session_starttls(struct session *s)
-{
-	(void)stream_flush(&s->client);
-	/* What came in clear behind STARTTLS must never count (RFC 2595). */
-	buf_free(&s->client.in);
-	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
-	session_enter(s, SESSION_HANDSHAKE);
-}
-
-/* Read what the client sends while no login is through. */
-static void
-client_fill(struct session *s)
-{
-	switch (stream_fill(&s->client)) {
-	case STREAM_OK:
-		s->input = true;
-		break;
-	case STREAM_WAIT:
-		break;
-	case STREAM_EOF:
-		/* It may still listen: what it asked for is answered. */
-		s->client_eof = true;
-		break;
-	case STREAM_ERROR:
-		session_drop(s, "the client left");
-		break;
-	}
-}
-
-static void
-relay_client(struct session *s)
-{
-	switch (relay_move(&s->client, &s->server)) {
-	case RELAY_MOVED:
-		s->active = session_now();
-		break;
-	case RELAY_IDLE:
-		break;
-	case RELAY_EOF:
-		/* Nothing is invented: the inner server gets the same end. */
-		s->client_eof = true;
-		break;
-	case RELAY_BROKEN:
-		session_drop(s, "the client left");
-		break;
-	}
-}
-
-static void
-on_client(int fd, short what, void *arg)
-{
-	struct session *s = arg;
-	struct text rest;
-
-	(void)fd;
-	if ((what & EV_READ) != 0)
-		switch (s->state) {
-		case SESSION_HANDSHAKE:
-			handshake(s);
-			break;
-		case SESSION_RELAY:
-			relay_client(s);
-			break;
-		case SESSION_CLOSING:
-			/* Past caring what it is. */
-			switch (stream_read(&s->client, &rest)) {
-			case STREAM_OK:
-			case STREAM_WAIT:
-				break;
-			case STREAM_EOF:
-			case STREAM_ERROR:
-				s->client_eof = true;
-				s->dead = s->lingers;
-				break;
-			}
-			break;
-		case SESSION_ADMIT:
-		case SESSION_LEARN:
-		case SESSION_DIALOGUE:
-		case SESSION_CONNECT:
-		case SESSION_SERVER_HANDSHAKE:
-		case SESSION_LOGIN:
-		case SESSION_DELAY:
-			client_fill(s);
-			break;
-		case SESSION_STATES:
-			break;
-		}
-	session_leave(s);
-}
-
 static void
 relay_timer(struct session *s)
 {
-	time_t now = session_now();
+	time_t now = clock_seconds();
 
 	if (s->relog_at != 0 && now >= s->relog_at) {
 		s->relog_at = now + s->conf->connect_relog;
@@ -544,7 +336,7 @@ on_timer(int fd, short what, void *arg)
 		session_drop(s, "not admitted in time");
 		break;
 	case SESSION_LEARN:
-		greet(s);
+		session_greet(s);
 		break;
 	case SESSION_HANDSHAKE:
 		session_drop(s, "timeout during the TLS handshake");
@@ -584,52 +376,4 @@ session_stop(struct session *s)
 	else
 		session_drop(s, "shutting down");
 	session_leave(s);
-}
-
-bool
-session_may_login(const struct session *s)
-{
-	return !s->conf->login_disabled &&
-	    (s->client_secure != SECURE_PLAINTEXT || s->clear_login);
-}
-
-static unsigned int
-situation(const struct session *s)
-{
-	if (s->client_secure != SECURE_PLAINTEXT)
-		return s->conf->login_disabled ? CAPABILITY_CLEAR
-		                               : CAPABILITY_TLS;
-	return (session_may_login(s) ? CAPABILITY_CLEAR_LOGIN
-	                             : CAPABILITY_CLEAR) |
-	    (s->can_starttls ? CAPABILITY_STARTTLS : 0);
-}
-
-void
-session_capability(const struct session *s, struct capability *out)
-{
-	const struct protocol *p = s->protocol;
-	const struct capability *list;
-	struct capability set;
-
-	if (s->conf->capability != NULL) {
-		/* The master checked its form. */
-		capability_clear(&set);
-		(void)p->parse_capability(s->conf->capability, &set);
-		capability_edit(p->rules, p->nrules, situation(s), &set, out);
-		return;
-	}
-	if (worker_list(s->worker, &list) != WORKER_LIST_KNOWN) {
-		capability_clear(&set);
-		(void)p->parse_capability(p->minimum, &set);
-		list = &set;
-	}
-	capability_rewrite(p->rules, p->nrules, situation(s), list, out);
-}
-
-void
-session_capability_after(const struct session *s,
-    const struct capability *inner, struct capability *out)
-{
-	capability_rewrite(s->protocol->rules, s->protocol->nrules,
-	    CAPABILITY_AFTER, inner, out);
 }

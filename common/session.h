@@ -70,11 +70,10 @@ struct session {
 	bool lesson;
 	bool greeted; /* this client has had its greeting */
 	bool input;   /* client_input() is to be called */
-	bool client_eof, server_eof;
+	bool client_eof;
 	bool server_greeted, server_started;
 	bool server_done; /* the inner connection is to be closed */
 	bool logged_in;
-	bool server_shut; /* the inner server has been told the client's end */
 	bool lingers;     /* all is said; the client's end is waited for */
 	bool dead;        /* to be destroyed at the end of this turn */
 	int accepted;     /* the client's descriptor until it is admitted */

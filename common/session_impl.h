@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * session_impl: what session.c (the client, the states, the end) and
- * session_server.c (the inner server, the login) know of each other.
+ * session_impl: what session.c (states, turns, the end), session_client.c
+ * (admission, TLS, dialogue) and session_server.c (the inner server, the
+ * login) know of each other.
  */
 #ifndef SESSION_IMPL_H
 #define SESSION_IMPL_H
@@ -11,8 +12,6 @@
 
 /* Neither client nor server yet; all is at its beginning. */
 struct session *session_new_bare(struct worker *w);
-
-time_t session_now(void); /* CLOCK_MONOTONIC seconds */
 
 /* The only place that changes s->state; it sets the state's time limit. */
 void session_enter(struct session *s, enum session_state next);
@@ -29,6 +28,10 @@ void session_drop(struct session *s, const char *reason);
 
 /* One line of the session's life for the log. */
 void session_event(struct session *s, enum event_type type, const char *status);
+
+void session_client_ready(int fd, short what, void *arg);
+/* Greet, once the list is known or LEARN's time is over. */
+void session_greet(struct session *s);
 
 void session_server_ready(int fd, short what, void *arg);
 void session_server_timeout(struct session *s);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "relay.h"
 #include "session_impl.h"
@@ -45,7 +46,7 @@ session_login(struct session *s)
 	s->user = xstrdup(s->login->authn);
 	s->authz = s->login->authz[0] != '\0' ? xstrdup(s->login->authz) : NULL;
 	s->tried = 0;
-	s->login_deadline = session_now() + s->conf->outgoing_timeout;
+	s->login_deadline = clock_seconds() + s->conf->outgoing_timeout;
 	ask_for_server(s);
 }
 
@@ -63,7 +64,6 @@ session_server_close(struct session *s)
 	s->server_done = false;
 	stream_shutdown(&s->server);
 	stream_close(&s->server);
-	s->server_eof = false;
 	s->server_secure = SECURE_PLAINTEXT;
 }
 
@@ -117,7 +117,7 @@ void
 session_server_timeout(struct session *s)
 {
 	if (!s->lesson && s->state == SESSION_LOGIN && !s->server_greeted &&
-	    session_now() < s->login_deadline) {
+	    clock_seconds() < s->login_deadline) {
 		next_server(s);
 		return;
 	}
@@ -140,7 +140,7 @@ server_start(struct session *s)
 
 	session_enter(s, SESSION_LOGIN);
 	s->server_started = true;
-	left = s->login_deadline - session_now();
+	left = s->login_deadline - clock_seconds();
 	if (!s->lesson && s->conf->nservers > 1 && left > GREETING_SECONDS)
 		event_add(
 		    &s->timer, &(struct timeval){ .tv_sec = GREETING_SECONDS });
@@ -238,7 +238,7 @@ session_new_lesson(struct worker *w, int fd, uint16_t server)
 	struct session *s = session_new_bare(w);
 
 	s->lesson = true;
-	s->login_deadline = session_now() + s->conf->outgoing_timeout;
+	s->login_deadline = clock_seconds() + s->conf->outgoing_timeout;
 	server_connected(s, fd, server);
 	session_leave(s);
 	return s;
@@ -275,15 +275,16 @@ relay_server(struct session *s)
 {
 	switch (relay_move(&s->server, &s->client)) {
 	case RELAY_MOVED:
-		s->active = session_now();
+		s->active = clock_seconds();
 		break;
 	case RELAY_IDLE:
 		break;
 	case RELAY_EOF:
-		s->server_eof = true;
+		session_server_close(s);
 		session_close(s, NULL);
 		break;
 	case RELAY_BROKEN:
+		session_server_close(s);
 		session_close(s, "the inner server left");
 		break;
 	}

@@ -91,6 +91,7 @@ stream_open(struct stream *s, struct event_base *base, int fd,
 	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
 	s->fd = fd;
 	s->failed = s->reading = s->writing = false;
+	s->output = STREAM_BOTH;
 	s->received = s->sent = 0;
 	if (event_assign(&s->read_ev, base, fd, EV_READ | EV_PERSIST, ready,
 	        arg) == -1 ||
@@ -265,7 +266,13 @@ stream_flush(struct stream *s)
 	if (s->failed)
 		return STREAM_ERROR;
 	want_write(s, s->out.len > 0);
-	return s->out.len > 0 ? STREAM_WAIT : STREAM_OK;
+	if (s->out.len > 0)
+		return STREAM_WAIT;
+	if (s->output == STREAM_ENDING) {
+		(void)shutdown(s->fd, SHUT_WR);
+		s->output = STREAM_ENDED;
+	}
+	return STREAM_OK;
 }
 
 bool
@@ -401,10 +408,10 @@ stream_shutdown(struct stream *s)
 {
 	struct tls_io io = { .out = gather, .arg = s };
 
-	if (s->fd == -1 || s->failed)
+	if (s->fd == -1 || s->failed || s->output != STREAM_BOTH)
 		return;
+	s->output = STREAM_ENDING;
 	if (s->tls != NULL)
 		tls_bye(s->tls, &io);
-	if (stream_flush(s) == STREAM_OK)
-		(void)shutdown(s->fd, SHUT_WR);
+	(void)stream_flush(s);
 }

@@ -38,6 +38,7 @@ struct stream {
 	struct event read_ev, write_ev;
 	bool reading, writing; /* which events are armed */
 	bool failed;           /* an error while writing: the next call tells */
+	enum { STREAM_BOTH, STREAM_ENDING, STREAM_ENDED } output;
 	uint64_t received, sent; /* octets of text since the last reset */
 };
 
@@ -88,7 +89,10 @@ enum stream_result stream_flush(struct stream *s);
 bool stream_pending(const struct stream *s); /* something waits to be sent */
 
 void stream_want_read(struct stream *s, bool on);
-/* Say goodbye in TLS, then no more output: FIN follows what is pending. */
+/*
+ * No more output: TLS's goodbye and FIN follow what is pending, if need be in
+ * a later stream_flush().  May be asked for again.
+ */
 void stream_shutdown(struct stream *s);
 
 #endif

@@ -12,13 +12,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event_struct.h>
 
 #include "broker.h"
 #include "child.h"
+#include "clock.h"
 #include "generation.h"
 #include "ipc.h"
 #include "limit.h"
@@ -66,15 +66,6 @@ struct supervisor {
 
 static void spawn(struct place *p);
 static void want_spares(struct supervisor *s);
-
-static time_t
-now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
 
 static struct place *
 keeper_of(struct supervisor *s, const struct place *worker)
@@ -372,7 +363,7 @@ spawn(struct place *p)
 	else if (p->role == ROLE_BROKER)
 		fds[n++] = s->counters;
 	p->serial = ++s->serial;
-	p->started = now();
+	p->started = clock_seconds();
 	p->ready = p->busy = false;
 	p->pid =
 	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
@@ -451,7 +442,7 @@ place_died(struct place *p, int status)
 		log_warnx("%s %u %s", role_name(p->role), p->number + 1,
 		    child_fate(status, fate, sizeof(fate)));
 		p->failures =
-		    now() - p->started >= CHILD_SETTLED ? 1 : p->failures + 1;
+		    clock_seconds() - p->started >= CHILD_SETTLED ? 1 : p->failures + 1;
 		if (p->role == ROLE_WORKER)
 			change_ticket_key(s);
 	}

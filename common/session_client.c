@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_client: admission, TLS and dialogue with the client, and what it
+ * may be promised; the shared part of session.h that has to do with the
+ * client's side.  Runs in workers, on what anybody on the Internet sends.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "log.h"
+#include "relay.h"
+#include "session_impl.h"
+
+/* TLS with the client is up. */
+static void
+client_secured(struct session *s)
+{
+	log_debug("session=%" PRIu32 " client %s%s", s->number,
+	    tls_describe(s->client.tls),
+	    tls_resumed(s->client.tls) ? " resumed" : "");
+	s->can_starttls = false;
+	if (!s->greeted) {
+		session_greet(s);
+		return;
+	}
+	s->client_secure = SECURE_STARTTLS;
+	session_enter(s, SESSION_DIALOGUE);
+	s->protocol->client_reset(s);
+	s->input = true;
+}
+
+static void
+handshake(struct session *s)
+{
+	switch (stream_handshake(&s->client)) {
+	case STREAM_OK:
+		client_secured(s);
+		break;
+	case STREAM_WAIT:
+		break;
+	case STREAM_EOF:
+		session_drop(s, "the client left during the TLS handshake");
+		break;
+	case STREAM_ERROR:
+		/* An alert may be waiting that tells the client why. */
+		session_close(s, tls_error(s->client.tls));
+		break;
+	}
+}
+
+void
+session_greet(struct session *s)
+{
+	const struct capability *list;
+
+	if (s->conf->capability == NULL && s->state != SESSION_LEARN &&
+	    worker_list(s->worker, &list) == WORKER_LIST_AWAITED) {
+		session_enter(s, SESSION_LEARN);
+		return;
+	}
+	session_enter(s, SESSION_DIALOGUE);
+	s->greeted = true;
+	s->protocol->greet(s);
+	s->input = true;
+}
+
+void
+session_list_known(struct session *s)
+{
+	if (s->state != SESSION_LEARN)
+		return;
+	session_greet(s);
+	session_leave(s);
+}
+
+/* Refused: in clear there is a way to say so. */
+static void
+turn_away(struct session *s, const char *reason)
+{
+	if (s->client_secure == SECURE_SSL) {
+		session_drop(s, reason);
+		return;
+	}
+	s->protocol->goodbye(s, reason);
+	session_close(s, reason);
+}
+
+void
+session_admitted(struct session *s, enum admit_verdict v)
+{
+	struct tls *tls;
+
+	if (s->state != SESSION_ADMIT || s->accepted == -1)
+		return;
+	stream_open(&s->client, worker_base(s->worker), s->accepted,
+	    session_client_ready, s);
+	s->accepted = -1;
+	switch (v) {
+	case ADMIT_TOO_MANY:
+		turn_away(s, "too many connections");
+		break;
+	case ADMIT_TOO_MANY_ADDRESS:
+		turn_away(s, "too many connections from your address");
+		break;
+	case ADMIT_LOOP:
+		turn_away(s, "connected to itself");
+		break;
+	case ADMIT_OK:
+	case ADMIT_VERDICTS:
+		session_event(s, EVENT_CONNECT, NULL);
+		if (s->client_secure != SECURE_SSL) {
+			session_greet(s);
+			break;
+		}
+		tls = tls_accept(worker_tls_server(s->worker));
+		stream_set_tls(&s->client, tls);
+		session_enter(s, SESSION_HANDSHAKE);
+		handshake(s); /* the ClientHello is most often there by now */
+		break;
+	}
+	session_leave(s);
+}
+
+void
+session_starttls(struct session *s)
+{
+	(void)stream_flush(&s->client);
+	/* What came in clear behind STARTTLS must never count (RFC 2595). */
+	buf_free(&s->client.in);
+	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+	session_enter(s, SESSION_HANDSHAKE);
+}
+
+/* Read what the client sends while no login is through. */
+static void
+client_fill(struct session *s)
+{
+	switch (stream_fill(&s->client)) {
+	case STREAM_OK:
+		s->input = true;
+		break;
+	case STREAM_WAIT:
+		break;
+	case STREAM_EOF:
+		/* It may still listen: what it asked for is answered. */
+		s->client_eof = true;
+		break;
+	case STREAM_ERROR:
+		session_drop(s, "the client left");
+		break;
+	}
+}
+
+static void
+relay_client(struct session *s)
+{
+	switch (relay_move(&s->client, &s->server)) {
+	case RELAY_MOVED:
+		s->active = clock_seconds();
+		break;
+	case RELAY_IDLE:
+		break;
+	case RELAY_EOF:
+		/* Nothing is invented: the inner server gets the same end. */
+		s->client_eof = true;
+		break;
+	case RELAY_BROKEN:
+		session_drop(s, "the client left");
+		break;
+	}
+}
+
+void
+session_client_ready(int fd, short what, void *arg)
+{
+	struct session *s = arg;
+	struct text rest;
+
+	(void)fd;
+	if ((what & EV_READ) != 0)
+		switch (s->state) {
+		case SESSION_HANDSHAKE:
+			handshake(s);
+			break;
+		case SESSION_RELAY:
+			relay_client(s);
+			break;
+		case SESSION_CLOSING:
+			/* Past caring what it is. */
+			switch (stream_read(&s->client, &rest)) {
+			case STREAM_OK:
+			case STREAM_WAIT:
+				break;
+			case STREAM_EOF:
+			case STREAM_ERROR:
+				s->client_eof = true;
+				s->dead = s->lingers;
+				break;
+			}
+			break;
+		case SESSION_ADMIT:
+		case SESSION_LEARN:
+		case SESSION_DIALOGUE:
+		case SESSION_CONNECT:
+		case SESSION_SERVER_HANDSHAKE:
+		case SESSION_LOGIN:
+		case SESSION_DELAY:
+			client_fill(s);
+			break;
+		case SESSION_STATES:
+			break;
+		}
+	session_leave(s);
+}
+
+bool
+session_may_login(const struct session *s)
+{
+	return !s->conf->login_disabled &&
+	    (s->client_secure != SECURE_PLAINTEXT || s->clear_login);
+}
+
+static unsigned int
+situation(const struct session *s)
+{
+	if (s->client_secure != SECURE_PLAINTEXT)
+		return s->conf->login_disabled ? CAPABILITY_CLEAR
+		                               : CAPABILITY_TLS;
+	return (session_may_login(s) ? CAPABILITY_CLEAR_LOGIN
+	                             : CAPABILITY_CLEAR) |
+	    (s->can_starttls ? CAPABILITY_STARTTLS : 0);
+}
+
+void
+session_capability(const struct session *s, struct capability *out)
+{
+	const struct protocol *p = s->protocol;
+	const struct capability *list;
+	struct capability set;
+
+	if (s->conf->capability != NULL) {
+		/* The master checked its form. */
+		capability_clear(&set);
+		(void)p->parse_capability(s->conf->capability, &set);
+		capability_edit(p->rules, p->nrules, situation(s), &set, out);
+		return;
+	}
+	if (worker_list(s->worker, &list) != WORKER_LIST_KNOWN) {
+		capability_clear(&set);
+		(void)p->parse_capability(p->minimum, &set);
+		list = &set;
+	}
+	capability_rewrite(p->rules, p->nrules, situation(s), list, out);
+}
+
+void
+session_capability_after(const struct session *s,
+    const struct capability *inner, struct capability *out)
+{
+	capability_rewrite(s->protocol->rules, s->protocol->nrules,
+	    CAPABILITY_AFTER, inner, out);
+}
