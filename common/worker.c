@@ -4,30 +4,19 @@
  * empty root; reads what the Internet sends, and may therefore be taken over:
  * nothing it can ask for gives more than a client's own due.
  */
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-
 #include <endian.h>
-#include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "log.h"
 #include "tls_key.h"
 #include "worker.h"
 #include "xmalloc.h"
 
-/* Clients taken in one turn, so that those that are served are not starved. */
-#define ACCEPT_BATCH 16
 /* Descriptors beside the clients': channels, listeners, epoll, memfds. */
 #define SPARE_FILES 64
-/* A worker that has this many clients more than the idlest lets it go first. */
-#define LEAD_MIN 2
-#define YIELD_US 2000 /* for so long */
 enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS, FIRST_LISTENER };
 #define STOP_SECONDS 3 /* for goodbyes to go out */
 
@@ -39,12 +28,7 @@ struct worker {
 	struct tls_server *tls_server;
 	struct tls_client *tls_client;
 
-	/* Listeners, in an epoll descriptor of their own (EPOLLEXCLUSIVE). */
-	int epoll;
-	struct event accept_ev, yield_ev;
-	_Atomic uint32_t *loads; /* clients of each worker; ours: number */
-	unsigned int nloads;
-	bool accepting, yielding;
+	struct acceptor *acceptor;
 
 	/* Sessions by place; a session's number is turn * places + place. */
 	struct session **sessions;
@@ -163,31 +147,6 @@ worker_event(struct worker *w, const struct msg_event *e)
 }
 
 static void
-publish_load(struct worker *w)
-{
-	if (w->nloads > 0)
-		atomic_store_explicit(
-		    &w->loads[w->start->number], w->used, memory_order_relaxed);
-}
-
-/* Take part in accepting, or not. */
-static void
-queue_up(struct worker *w, bool on)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE };
-	unsigned int i, first = FIRST_LISTENER;
-
-	for (i = first; i < ROLE_FD_FIRST + w->start->nfds; i++) {
-		ev.data.u32 = i - first;
-		if (w->accepting)
-			(void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, (int)i, NULL);
-		if (on && epoll_ctl(w->epoll, EPOLL_CTL_ADD, (int)i, &ev) == -1)
-			fatal("cannot watch a listener");
-	}
-	w->accepting = on;
-}
-
-static void
 leave_if_done(struct worker *w)
 {
 	if (w->used == 0 && (w->stopping || w->conf->worker_connections == 1))
@@ -209,9 +168,9 @@ worker_forget(struct worker *w, struct session *s)
 	w->sessions[place] = NULL;
 	w->free_places[w->nfree++] = place;
 	w->used--;
-	publish_load(w);
-	if (!w->accepting && !w->yielding && !w->stopping && w->places > 1)
-		queue_up(w, true);
+	acceptor_set_load(w->acceptor, w->used);
+	if (!w->stopping && w->places > 1)
+		acceptor_open(w->acceptor);
 	leave_if_done(w);
 }
 
@@ -223,99 +182,38 @@ find(const struct worker *w, uint32_t number)
 	return s != NULL && s->number == number ? s : NULL;
 }
 
+/* All places are taken. */
 static void
-welcome(struct worker *w, int fd, const struct conf_listen *l)
+stop_accepting(struct worker *w)
 {
-	unsigned int place = w->free_places[--w->nfree];
-	uint32_t number = w->turn[place]++ * w->places + place;
-	struct session *s;
 	struct writer msg;
 
-	/* A session that ends at once gives its place back by itself. */
-	w->used++;
-	s = session_new(w, fd, l, number);
-	if (s != NULL)
-		w->sessions[place] = s;
-	if (w->conf->worker_connections != 1)
+	acceptor_close(w->acceptor);
+	if (w->places > 1) {
+		log_info("all %u worker_connections are taken", w->places);
 		return;
-	queue_up(w, false);
+	}
+	/* A process per client: the master sees to the next one. */
 	msg_start(&msg, MSG_BUSY, 0);
 	(void)ipc_send(w->master, &msg, -1);
 }
 
-/*
- * A connection wakes every worker that waits (EPOLLEXCLUSIVE does not reach
- * through an epoll descriptor within another), and the quickest would get
- * most of them: who has many already lets the others go first.
- */
-static bool
-is_ahead(const struct worker *w)
-{
-	uint32_t load, least = UINT32_MAX;
-	unsigned int i;
-
-	for (i = 0; i < w->nloads; i++) {
-		load = atomic_load_explicit(&w->loads[i], memory_order_relaxed);
-		if (load < least)
-			least = load;
-	}
-	return w->used > least + least / 8 + LEAD_MIN;
-}
-
 static void
-take_clients(struct worker *w)
-{
-	struct epoll_event evs[8];
-	int n, i, client, taken = 0;
-
-	n = epoll_wait(w->epoll, evs, 8, 0);
-	for (i = 0; i < n; i++)
-		while (w->nfree > 0 && w->accepting && taken < ACCEPT_BATCH) {
-			client =
-			    accept4((int)(FIRST_LISTENER + evs[i].data.u32),
-			        NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-			if (client == -1)
-				break; /* a sibling was quicker, or it left */
-			welcome(w, client, &w->conf->listen[evs[i].data.u32]);
-			taken++;
-		}
-	publish_load(w);
-	if (w->nfree == 0 && w->accepting) {
-		queue_up(w, false);
-		log_info("all %u worker_connections are taken", w->places);
-	}
-}
-
-static void
-on_accept(int fd, short what, void *arg)
-{
-	const struct timeval yield = { .tv_usec = YIELD_US };
-	struct worker *w = arg;
-
-	(void)fd;
-	(void)what;
-	if (w->places > 1 && is_ahead(w)) {
-		queue_up(w, false);
-		w->yielding = true;
-		event_add(&w->yield_ev, &yield);
-		return;
-	}
-	take_clients(w);
-}
-
-/* The others had their chance. */
-static void
-on_yielded(int fd, short what, void *arg)
+on_client(void *arg, int fd, unsigned int listener)
 {
 	struct worker *w = arg;
+	unsigned int place = w->free_places[--w->nfree];
+	uint32_t number = w->turn[place]++ * w->places + place;
+	struct session *s;
 
-	(void)fd;
-	(void)what;
-	w->yielding = false;
-	if (w->stopping || w->nfree == 0)
-		return;
-	queue_up(w, true);
-	take_clients(w);
+	w->used++;
+	acceptor_set_load(w->acceptor, w->used);
+	if (w->nfree == 0)
+		stop_accepting(w);
+	/* A session that ends at once gives its place back by itself. */
+	s = session_new(w, fd, &w->conf->listen[listener], number);
+	if (s != NULL)
+		w->sessions[place] = s;
 }
 
 static void
@@ -467,8 +365,7 @@ stop(struct worker *w)
 	unsigned int i;
 
 	w->stopping = true;
-	if (w->accepting)
-		queue_up(w, false);
+	acceptor_close(w->acceptor);
 	event_base_once(w->base, -1, EV_TIMEOUT, on_stop_timeout, NULL, &grace);
 	for (i = 0; i < w->places; i++)
 		if (w->sessions[i] != NULL)
@@ -552,25 +449,6 @@ set_up_tls(struct worker *w)
 		fatalx("TLS towards inner servers: %s", why);
 }
 
-/* How busy each worker is: a hint of fairness, trusted for nothing else. */
-static void
-share_loads(struct worker *w)
-{
-	struct stat st;
-
-	if (fstat(FD_LOADS, &st) == -1)
-		fatal("the loads' memory");
-	w->nloads = (unsigned int)((size_t)st.st_size / sizeof(*w->loads));
-	if (w->start->number >= w->nloads)
-		fatalx("the loads' memory is too small");
-	w->loads = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED, FD_LOADS, 0);
-	if (w->loads == MAP_FAILED)
-		fatal("the loads' memory");
-	close(FD_LOADS);
-	publish_load(w);
-}
-
 /* Further descriptors: see FD_BROKER and those behind it. */
 void
 worker_main(const struct role_start *start)
@@ -584,22 +462,16 @@ worker_main(const struct role_start *start)
 	if (start->nfds != FIRST_LISTENER - ROLE_FD_FIRST + w.conf->nlisten)
 		fatalx("the descriptors handed over are too few");
 	make_places(&w);
-	share_loads(&w);
 	stream_global_init();
 	set_up_tls(&w);
 	handover_close(&h);
 	tls_key_set_channel(FD_KEEPER);
-	w.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (w.epoll == -1)
-		fatal("epoll_create1");
-	event_assign(
-	    &w.accept_ev, w.base, w.epoll, EV_READ | EV_PERSIST, on_accept, &w);
-	event_add(&w.accept_ev, NULL);
-	evtimer_assign(&w.yield_ev, w.base, on_yielded, &w);
+	w.acceptor = acceptor_new(w.base, FD_LOADS, start->number,
+	    FIRST_LISTENER, (unsigned int)w.conf->nlisten, on_client, &w);
 	w.master = role_confine(start, &box,
 	    2 * w.places + SPARE_FILES + start->nfds, on_master, &w);
 	set_broker(&w, FD_BROKER, true);
-	queue_up(&w, true);
+	acceptor_open(w.acceptor);
 	event_base_dispatch(w.base);
 	exit(0);
 }

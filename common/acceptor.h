@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * acceptor: takes clients from the listeners that all workers share, so that
+ * none of the workers gets many more than the others.  Runs in workers.
+ */
+#ifndef ACCEPTOR_H
+#define ACCEPTOR_H
+
+#include <event2/event.h>
+
+struct acceptor;
+
+/*
+ * fd is a client's, non-blocking, and the callee's from now on; listener
+ * counts from 0.  It may call acceptor_close().
+ */
+typedef void acceptor_client(void *arg, int fd, unsigned int listener);
+
+/*
+ * Listeners are the nlisteners descriptors from first_listener on.  loads is
+ * a memfd with one uint32_t for each worker, of which number is ours; it is
+ * closed here.  A fault ends the process.
+ */
+struct acceptor *acceptor_new(struct event_base *base, int loads,
+    unsigned int number, int first_listener, unsigned int nlisteners,
+    acceptor_client *client, void *arg);
+
+/* Take clients from now on, or no more.  It begins closed. */
+void acceptor_open(struct acceptor *a);
+void acceptor_close(struct acceptor *a);
+
+/* Tell the siblings how many clients we have. */
+void acceptor_set_load(struct acceptor *a, unsigned int clients);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * supervise_impl: what supervise.c (start, signals, end), supervise_place.c
+ * (a process and its channels) and supervise_message.c (what roles say) know
+ * of each other.
+ */
+#ifndef SUPERVISE_IMPL_H
+#define SUPERVISE_IMPL_H
+
+#include <sys/types.h>
+
+#include <event2/event_struct.h>
+#include <time.h>
+
+#include "ipc.h"
+#include "role.h"
+#include "session.h"
+#include "supervise.h"
+
+/* A place for a process of a role. */
+struct place {
+	struct supervisor *s;
+	enum role role;
+	unsigned int number;
+	uint32_t serial;
+	pid_t pid; /* 0: none */
+	struct ipc *ch;
+	bool ready, busy;
+	time_t started;
+	unsigned int failures;
+	struct event respawn;
+};
+
+struct supervisor {
+	struct event_base *base;
+	const struct conf *conf;
+	const char *conf_name; /* "imapsd" */
+	const int *listeners;
+	struct generation *generation;
+	int counters, loads; /* memfds */
+	struct place *keepers, *workers, broker;
+	unsigned int nkeepers, nworkers; /* nworkers: places */
+	uint32_t serial;
+	bool starting, checking, stopping, failed, has_previous;
+	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];
+	uint32_t told_missing;
+	struct event chld, term, intr, hup, ticket, flush, deadline;
+};
+
+void place_init(
+    struct supervisor *s, struct place *p, enum role role, unsigned int number);
+struct place *place_of(struct supervisor *s, pid_t pid); /* NULL: none */
+/* Start its process and make it known to its peers. */
+void place_spawn(struct place *p);
+void place_send(struct place *p, enum msg_type type); /* without more */
+void place_end(struct place *p); /* SIGKILL; SIGCHLD does the rest */
+/* status is waitpid(2)'s; it is replaced as its end deserves. */
+void place_died(struct place *p, int status);
+
+/* A new key for tickets: hourly, and after a worker's bad end. */
+void supervise_change_ticket_key(struct supervisor *s);
+/* With a process per client: as many that wait as there are to be. */
+void supervise_want_spares(struct supervisor *s);
+
+/* What a role says (ipc_handler); arg is its place. */
+int supervise_message(void *arg, struct ipc *ch, enum msg_type type,
+    uint32_t id, struct reader *r, int fd);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * supervise_message: what the roles say to the master.  Runs in the master;
+ * it may come from a process that was taken over: a broken rule costs that
+ * process its life, and nothing else.
+ */
+#include "log.h"
+#include "session_log.h"
+#include "supervise_impl.h"
+
+static void
+log_missing(struct supervisor *s, uint32_t missing)
+{
+	uint32_t news = missing & ~s->told_missing;
+
+	s->told_missing |= missing;
+	if ((news & SANDBOX_NO_LANDLOCK) != 0)
+		log_warnx("this kernel has no Landlock: done without");
+	if ((news & SANDBOX_NO_LANDLOCK_NET) != 0)
+		log_info("this kernel's Landlock has no network rules: done "
+		         "without");
+	if ((news & SANDBOX_NO_LANDLOCK_SCOPE) != 0)
+		log_info("this kernel's Landlock does not scope signals: done "
+		         "without");
+	if ((news & SANDBOX_NO_SECCOMP) != 0)
+		log_warnx("no system call filter (the kernel has none, or "
+		          "this is a sanitizer build)");
+}
+
+static void
+write_log(struct place *p, const struct msg_log *m)
+{
+	char plain[MSG_LOG_MAX + 1];
+	size_t i;
+
+	/* Our own roles escape client text; control octets are not ours. */
+	for (i = 0; i < m->text.len; i++)
+		plain[i] =
+		    (unsigned char)m->text.p[i] < 0x20 || m->text.p[i] == 0x7f
+		    ? '?'
+		    : m->text.p[i];
+	plain[i] = '\0';
+	if (log_wants(m->priority))
+		log_write(m->priority, p->pid, plain);
+}
+
+static void
+write_event(struct place *p, const struct msg_event *e)
+{
+	char line[LOG_LINE_MAX];
+	int level;
+
+	level = session_log_format(p->s->conf, e, line, sizeof(line));
+	if (log_wants(level))
+		log_write(level, p->pid, line);
+}
+
+static int
+do_accuse(struct supervisor *s, struct reader *r)
+{
+	struct msg_accuse m;
+
+	if (msg_get_accuse(r, &m) == -1 || m.number >= s->nworkers)
+		return -1;
+	if (s->workers[m.number].serial == m.serial)
+		place_end(&s->workers[m.number]);
+	return 0;
+}
+
+/* All that supervise_start() waits for is there. */
+static void
+break_when_ready(struct supervisor *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nkeepers; i++)
+		if (!s->keepers[i].ready)
+			return;
+	if (s->checking || s->broker.ready)
+		event_base_loopbreak(s->base);
+}
+
+static int
+do_ready(struct place *p, struct reader *r)
+{
+	struct msg_ready m;
+
+	if (p->ready || msg_get_ready(r, &m) == -1)
+		return -1;
+	p->ready = true;
+	log_missing(p->s, m.missing);
+	if (p->s->starting)
+		break_when_ready(p->s);
+	return 0;
+}
+
+/* What a role may say. */
+int
+supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	struct place *p = arg;
+	struct msg_log log;
+	struct msg_event event;
+
+	(void)ch;
+	(void)id;
+	(void)fd; /* msg_allowed(): none of these brings one */
+	switch (type) {
+	case MSG_READY:
+		return do_ready(p, r);
+	case MSG_LOG:
+		if (msg_get_log(r, &log) == -1)
+			return -1;
+		write_log(p, &log);
+		return 0;
+	case MSG_EVENT:
+		if (msg_get_event(r, &event) == -1)
+			return -1;
+		write_event(p, &event);
+		return 0;
+	case MSG_ACCUSE:
+		return do_accuse(p->s, r);
+	case MSG_BUSY:
+		p->busy = true;
+		supervise_want_spares(p->s);
+		return get_end(r);
+	default:
+		return -1;
+	}
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * supervise_place: a process of a role and its channels to the others: begun,
+ * introduced, ended, replaced.  Runs in the master.
+ */
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "clock.h"
+#include "generation.h"
+#include "log.h"
+#include "supervise_impl.h"
+#include "xmalloc.h"
+
+#define TICKET_SECONDS 3600
+
+static struct place *
+keeper_of(struct supervisor *s, const struct place *worker)
+{
+	return &s->keepers[worker->number % s->nkeepers];
+}
+
+void
+place_send(struct place *p, enum msg_type type)
+{
+	struct writer w;
+
+	msg_start(&w, type, 0);
+	if (p->ch != NULL)
+		(void)ipc_send(p->ch, &w, -1);
+}
+
+/* Give p an end of a channel to the process at peer. */
+static void
+send_peer(struct place *p, const struct place *peer, int fd)
+{
+	struct msg_peer m = { .role = (uint8_t)peer->role,
+		.number = (uint16_t)peer->number,
+		.serial = peer->serial };
+	struct writer w;
+
+	msg_start(&w, MSG_PEER, 0);
+	msg_put_peer(&w, &m);
+	if (p->ch != NULL)
+		(void)ipc_send(p->ch, &w, fd);
+}
+
+static void
+make_pair(int fds[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == -1)
+		fatal("socketpair");
+}
+
+/* A new channel between two processes that both run. */
+static void
+introduce(struct place *a, struct place *b)
+{
+	int fds[2];
+
+	make_pair(fds);
+	send_peer(a, b, fds[0]);
+	send_peer(b, a, fds[1]);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void
+send_ticket_key(struct place *p)
+{
+	struct supervisor *s = p->s;
+	struct msg_ticket_key m = { .current = {
+		                        s->ticket_key, TICKET_KEY_LEN } };
+	struct writer w;
+
+	if (s->has_previous)
+		m.previous = (struct text){ s->previous_key, TICKET_KEY_LEN };
+	msg_start(&w, MSG_TICKET_KEY, 0);
+	msg_put_ticket_key(&w, &m);
+	(void)ipc_send(p->ch, &w, -1);
+	explicit_bzero(&w, sizeof(w));
+}
+
+/* A key of tickets lives an hour, and no longer than a worker's bad end. */
+void
+supervise_change_ticket_key(struct supervisor *s)
+{
+	const struct timeval hour = { .tv_sec = TICKET_SECONDS };
+	unsigned int i;
+
+	memcpy(s->previous_key, s->ticket_key, TICKET_KEY_LEN);
+	s->has_previous = true;
+	arc4random_buf(s->ticket_key, TICKET_KEY_LEN);
+	for (i = 0; i < s->nworkers; i++)
+		if (s->workers[i].ch != NULL)
+			send_ticket_key(&s->workers[i]);
+	event_add(&s->ticket, &hour);
+}
+
+void
+place_end(struct place *p)
+{
+	if (p->pid != 0)
+		(void)kill(p->pid, SIGKILL); /* SIGCHLD does the rest */
+}
+
+static void
+on_closed(void *arg, struct ipc *ch, const char *why)
+{
+	struct place *p = arg;
+
+	(void)ch;
+	if (why != NULL)
+		log_warnx(
+		    "%s %u sent %s", role_name(p->role), p->number + 1, why);
+	ipc_free(&p->ch);
+	place_end(p);
+}
+
+/* The descriptors of a worker beside the two that every role has. */
+static size_t
+worker_fds(struct place *p, int *fds, int ends[2][2])
+{
+	struct supervisor *s = p->s;
+	size_t i, n = 0;
+
+	make_pair(ends[0]);
+	make_pair(ends[1]);
+	fds[n++] = ends[0][0];
+	fds[n++] = ends[1][0];
+	fds[n++] = s->loads;
+	for (i = 0; i < s->conf->nlisten; i++)
+		fds[n++] = s->listeners[i];
+	return n;
+}
+
+/* Tell the new process's peers, and it of those that run. */
+static void
+connect_peers(struct place *p, int ends[2][2])
+{
+	struct supervisor *s = p->s;
+	unsigned int i;
+
+	switch (p->role) {
+	case ROLE_WORKER:
+		send_peer(&s->broker, p, ends[0][1]);
+		send_peer(keeper_of(s, p), p, ends[1][1]);
+		send_ticket_key(p);
+		break;
+	case ROLE_BROKER:
+		for (i = 0; i < s->nworkers; i++)
+			if (s->workers[i].ch != NULL)
+				introduce(&s->workers[i], p);
+		break;
+	case ROLE_KEEPER:
+		for (i = 0; i < s->nworkers; i++)
+			if (s->workers[i].ch != NULL &&
+			    keeper_of(s, &s->workers[i]) == p)
+				introduce(&s->workers[i], p);
+		break;
+	case ROLE_MASTER:
+	case ROLE_MAX:
+		break;
+	}
+}
+
+void
+place_spawn(struct place *p)
+{
+	struct supervisor *s = p->s;
+	int *fds = xcalloc(s->conf->nlisten + 5, sizeof(*fds));
+	int master[2], ends[2][2] = { { -1, -1 }, { -1, -1 } };
+	size_t n = 2;
+
+	make_pair(master);
+	fds[0] = master[1];
+	fds[1] = generation_handover(s->generation, p->role);
+	if (p->role == ROLE_WORKER)
+		n += worker_fds(p, fds + 2, ends);
+	else if (p->role == ROLE_BROKER)
+		fds[n++] = s->counters;
+	p->serial = ++s->serial;
+	p->started = clock_seconds();
+	p->ready = p->busy = false;
+	p->pid =
+	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
+	if (p->pid == -1)
+		fatal("cannot start a %s", role_name(p->role));
+	close(master[1]);
+	p->ch = ipc_new(s->base, master[0], ROLE_MASTER, p->role,
+	    supervise_message, on_closed, p);
+	connect_peers(p, ends);
+	for (n = 0; n < 2; n++)
+		if (ends[n][0] != -1) {
+			close(ends[n][0]);
+			close(ends[n][1]);
+		}
+	free(fds);
+}
+
+/* With a process per client: as many that wait as there are to be. */
+void
+supervise_want_spares(struct supervisor *s)
+{
+	unsigned int i, idle = 0;
+
+	if (s->conf->worker_connections != 1 || s->stopping)
+		return;
+	for (i = 0; i < s->nworkers; i++)
+		if (s->workers[i].pid != 0 && !s->workers[i].busy)
+			idle++;
+	for (i = 0; i < s->nworkers && idle < s->conf->workers; i++)
+		if (s->workers[i].pid == 0 &&
+		    !evtimer_pending(&s->workers[i].respawn, NULL)) {
+			place_spawn(&s->workers[i]);
+			idle++;
+		}
+}
+
+static void
+on_respawn(int fd, short what, void *arg)
+{
+	struct place *p = arg;
+
+	(void)fd;
+	(void)what;
+	if (p->pid == 0 && !p->s->stopping)
+		place_spawn(p);
+}
+
+static void
+respawn(struct place *p)
+{
+	unsigned int ms = child_backoff_ms(p->failures);
+	const struct timeval wait = { .tv_sec = ms / 1000,
+		.tv_usec = ms % 1000 * 1000 };
+
+	if (p->role == ROLE_WORKER && p->s->conf->worker_connections == 1 &&
+	    p->failures == 0)
+		supervise_want_spares(p->s);
+	else
+		event_add(&p->respawn, &wait);
+}
+
+void
+place_died(struct place *p, int status)
+{
+	struct supervisor *s = p->s;
+	bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	char fate[64];
+
+	p->pid = 0;
+	ipc_free(&p->ch);
+	if (s->stopping || s->checking)
+		return;
+	if (good && p->busy) {
+		p->failures = 0; /* its one client is served */
+	} else {
+		log_warnx("%s %u %s", role_name(p->role), p->number + 1,
+		    child_fate(status, fate, sizeof(fate)));
+		p->failures = clock_seconds() - p->started >= CHILD_SETTLED
+		    ? 1
+		    : p->failures + 1;
+		if (p->role == ROLE_WORKER)
+			supervise_change_ticket_key(s);
+	}
+	respawn(p);
+}
+
+struct place *
+place_of(struct supervisor *s, pid_t pid)
+{
+	unsigned int i;
+
+	if (s->broker.pid == pid)
+		return &s->broker;
+	for (i = 0; i < s->nkeepers; i++)
+		if (s->keepers[i].pid == pid)
+			return &s->keepers[i];
+	for (i = 0; i < s->nworkers; i++)
+		if (s->workers[i].pid == pid)
+			return &s->workers[i];
+	return NULL;
+}
+
+void
+place_init(
+    struct supervisor *s, struct place *p, enum role role, unsigned int number)
+{
+	p->s = s;
+	p->role = role;
+	p->number = number;
+	evtimer_assign(&p->respawn, s->base, on_respawn, p);
+}
