@@ -20,6 +20,7 @@
 #include "addr.h"
 #include "capability.h"
 #include "conf.h"
+#include "credentials.h"
 #include "msg.h"
 #include "stream.h"
 
@@ -37,20 +38,7 @@ enum session_state {
 	SESSION_STATES
 };
 
-/* Octets: RFC 4616 has no limit; Dovecot and Cyrus take 1,024 at most. */
-#define SESSION_NAME_MAX 1024
-#define SESSION_PASSWORD_MAX 1024
-#define SESSION_IN_MAX 65536 /* of a client's input that waits */
-
-/*
- * Whom the client claims to be.  Names and password have no NUL, CR, LF (the
- * protocol checks).  Wiped when the login is over, whatever its end.
- */
-struct session_login {
-	char authn[SESSION_NAME_MAX + 1];
-	char authz[SESSION_NAME_MAX + 1]; /* "": none given */
-	char password[SESSION_PASSWORD_MAX + 1];
-};
+#define SESSION_IN_MAX 65536 /* octets of a client's input that wait */
 
 enum login_failure {
 	LOGIN_REFUSED,     /* by the inner server: answered after the delay */
@@ -74,17 +62,17 @@ struct session {
 	bool server_greeted, server_started;
 	bool server_done; /* the inner connection is to be closed */
 	bool logged_in;
-	bool lingers;     /* all is said; the client's end is waited for */
-	bool dead;        /* to be destroyed at the end of this turn */
-	int accepted;     /* the client's descriptor until it is admitted */
+	bool lingers; /* all is said; the client's end is waited for */
+	bool dead;    /* to be destroyed at the end of this turn */
+	int accepted; /* the client's descriptor until it is admitted */
 	struct addr client_addr, local_addr;
 	struct stream client, server;
 	uint16_t server_number; /* MSG_NO_SERVER: none */
 	uint64_t tried;         /* inner servers that failed this login */
 	unsigned int refused;   /* logins so far */
 	uint32_t failure_delay_ms;
-	struct session_login *login; /* while a login is under way, else NULL */
-	char *user, *authz;          /* of the last login; for the log */
+	struct credentials *login; /* while a login is under way, else NULL */
+	char *user, *authz;        /* of the last login; for the log */
 	struct event timer;
 	/* CLOCK_MONOTONIC seconds */
 	time_t began, active, login_deadline, relog_at;
@@ -156,9 +144,12 @@ void session_starttls(struct session *s);
  * server_start().  A server that fails before session_server_greeted() is
  * passed over for the next one.
  */
-struct session_login *session_login_space(struct session *s); /* zeroed */
+struct credentials *session_login_space(struct session *s); /* zeroed */
 void session_login(struct session *s);
 void session_server_greeted(struct session *s);
+/* Is STARTTLS (STLS) to be said to the inner server, offered or not? */
+bool session_wants_starttls(const struct session *s, bool offered);
+/* It said yes: shake hands, unless something came in clear behind that. */
 void session_server_starttls(struct session *s);
 
 /*
@@ -175,6 +166,9 @@ void session_login_failed(
 
 /* The inner server broke its protocol or went away in mid-login. */
 void session_server_failed(struct session *s, const char *reason);
+
+/* A login's success in words: the administrator's, the server's, or ours. */
+const char *session_ok_line(const struct session *s, const char *inner);
 
 /*
  * A lesson's result: the inner server's list (NULL: it could not be had);

@@ -30,7 +30,7 @@ ask_for_server(struct session *s)
 	worker_connect(s->worker, s);
 }
 
-struct session_login *
+struct credentials *
 session_login_space(struct session *s)
 {
 	freezero(s->login, sizeof(*s->login));
@@ -190,9 +190,12 @@ start_server_tls(struct session *s)
 void
 session_server_starttls(struct session *s)
 {
+	/* What was said in the clear must not be taken for what TLS brings. */
+	if (s->server.in.len > 0) {
+		session_server_failed(s, "Data from server before TLS");
+		return;
+	}
 	(void)stream_flush(&s->server);
-	/* What came in clear behind the answer must never count. */
-	buf_free(&s->server.in);
 	start_server_tls(s);
 	server_handshake(s);
 }

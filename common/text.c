@@ -194,3 +194,13 @@ text_printable(struct text a, char *dst, size_t size)
 	dst[len] = '\0';
 	return dst;
 }
+
+void
+text_for_people(struct text t, char *dst, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < t.len && i < size - 1; i++)
+		dst[i] = t.p[i] >= ' ' && t.p[i] < 0x7f ? t.p[i] : '?';
+	dst[i] = '\0';
+}

@@ -49,4 +49,10 @@ bool text_u64(struct text a, uint64_t max, uint64_t *out);
  */
 char *text_printable(struct text a, char *dst, size_t size);
 
+/*
+ * What a server says to people, for a client: printable ASCII, others '?',
+ * cut to size - 1 octets, and a NUL.
+ */
+void text_for_people(struct text t, char *dst, size_t size);
+
 #endif

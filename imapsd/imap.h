@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "capability.h"
+#include "exchange.h"
 #include "imap_scan.h"
 #include "session.h"
 
@@ -24,14 +25,6 @@
 
 /* Octets of a server's text for people that a client gets to see. */
 #define IMAP_TEXT_MAX 256
-
-/* What the client's next line is. */
-enum imap_dialogue {
-	IMAP_COMMAND,
-	IMAP_PLAIN,      /* the answer in AUTHENTICATE PLAIN */
-	IMAP_LOGIN_NAME, /* the answers in AUTHENTICATE LOGIN */
-	IMAP_LOGIN_PASSWORD
-};
 
 /* What the inner server's next tagged response is about. */
 enum imap_upstream_state {
@@ -52,12 +45,11 @@ struct imap_upstream {
 	unsigned int number; /* of the command under way */
 	char tag[16];        /* of the same */
 	unsigned int lines;  /* untagged so far */
-	bool tls;            /* STARTTLS is behind us */
 	bool known;          /* list is what the server said last */
 	struct capability list;
 
-	/* The names as this server knows them (conf->name_rules). */
-	char authn[SESSION_NAME_MAX + 1], authz[SESSION_NAME_MAX + 1];
+	/* The names as this server knows them. */
+	char authn[CREDENTIALS_NAME_MAX + 1], authz[CREDENTIALS_NAME_MAX + 1];
 	enum imap_owed owed;
 	unsigned int part; /* of LOGIN: 0 the name, 1 the password, 2 done */
 	bool literal_plus;
@@ -72,11 +64,10 @@ struct imap_upstream {
 /* session->data */
 struct imap_session {
 	struct imap_scan scan;
-	enum imap_dialogue dialogue;
+	struct exchange exchange;   /* of an AUTHENTICATE under way */
 	unsigned int commands;      /* since the start, TLS or the last login */
 	bool relaying;              /* the stream is the inner server's now */
 	char tag[IMAP_TAG_MAX + 1]; /* of the command under way; "*": none */
-	char *name;                 /* IMAP_LOGIN_PASSWORD: whose */
 	const char *lost;           /* static: why the dialogue cannot go on */
 	struct imap_upstream *upstream; /* NULL: none */
 };
@@ -132,12 +123,10 @@ enum imap_step imap_lost(struct session *s, const char *why, const char *code);
 /* The client's input up to the CRLF behind taken is dealt with. */
 void imap_done(struct session *s, struct text taken);
 
-/* imap_auth, for imap_client: commands, a line while dialogue is not
- * IMAP_COMMAND, and the end of such a dialogue. */
+/* imap_auth, for imap_client: commands, and a line of an exchange. */
 enum imap_step imap_auth_login(struct session *s, struct text args);
 enum imap_step imap_auth_authenticate(struct session *s, struct text args);
 enum imap_step imap_auth_answer(struct session *s);
-void imap_auth_forget(struct imap_session *im);
 
 /* imap_login, for imap_upstream: write LOGIN or AUTHENTICATE ... */
 enum imap_next imap_login_start(struct session *s);

@@ -122,9 +122,8 @@ imap_client_reset(struct session *s)
 {
 	struct imap_session *im = s->data;
 
-	imap_auth_forget(im);
+	exchange_end(&im->exchange);
 	im->scan = (struct imap_scan){ 0 };
-	im->dialogue = IMAP_COMMAND;
 	im->commands = 0;
 }
 
@@ -133,7 +132,7 @@ imap_end(struct session *s)
 {
 	struct imap_session *im = s->data;
 
-	imap_auth_forget(im);
+	exchange_end(&im->exchange);
 	imap_upstream_end(s);
 }
 
@@ -384,7 +383,7 @@ imap_client_input(struct session *s)
 	enum imap_step step;
 
 	do {
-		if (im->dialogue == IMAP_COMMAND)
+		if (im->exchange.stage == EXCHANGE_NONE)
 			step = take_command(s);
 		else
 			step = imap_auth_answer(s);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * imap_login: the login at an inner server: in which form, under which name,
- * and what the server's answer is to the client.  Runs in the worker.  The
+ * imap_login: the login at an inner server: in which form, and what the
+ * server's answer is to the client.  Runs in the worker.  The
  * password goes to the inner server and nowhere else.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "base64.h"
 #include "imap.h"
 #include "log.h"
 
@@ -16,9 +15,6 @@
  * refuses a line of two of them.
  */
 #define QUOTED_MAX 255
-
-/* Octets of authz NUL authn NUL password (RFC 4616 2). */
-#define PLAIN_MAX (2 * SESSION_NAME_MAX + SESSION_PASSWORD_MAX + 2)
 
 /* Reasons in the log; NULL is Perdition's "Re-Authentication Failure". */
 #define REFUSED NULL
@@ -68,60 +64,6 @@ refuse(struct imap_upstream *up, enum login_failure why, const char *reason,
 	up->reason = reason;
 	up->code = code;
 	return IMAP_NEXT_REFUSED;
-}
-
-/* The last delimiter in name, or NULL. */
-static char *
-find_domain(char *name, const char *delimiter)
-{
-	char *at, *last = NULL;
-
-	if (delimiter == NULL || *delimiter == '\0')
-		return NULL;
-	for (at = name; (at = strstr(at, delimiter)) != NULL; at++)
-		last = at;
-	return last;
-}
-
-static void
-lower(char *s)
-{
-	for (; *s != '\0'; s++) {
-		if (*s >= 'A' && *s <= 'Z')
-			*s = (char)(*s - 'A' + 'a');
-	}
-}
-
-/*
- * The name that the inner server knows, in Perdition's order of rules.
- * -1: there is none of that name, or it would be too long.
- */
-static int
-make_name(const struct conf *c, const char *name,
-    char out[static SESSION_NAME_MAX + 1])
-{
-	const size_t size = SESSION_NAME_MAX + 1;
-	char *domain;
-
-	(void)strlcpy(out, name, size);
-	if (*out == '\0')
-		return 0; /* no authorisation identity */
-	domain = find_domain(out, c->domain_delimiter);
-	if (c->name_rules.strip_domain && domain != NULL) {
-		*domain = '\0';
-		if (*out == '\0')
-			return -1;
-		domain = find_domain(out, c->domain_delimiter);
-	}
-	if (c->name_rules.add_domain && domain == NULL &&
-	    c->domain_delimiter != NULL && c->explicit_domain != NULL) {
-		if (strlcat(out, c->domain_delimiter, size) >= size ||
-		    strlcat(out, c->explicit_domain, size) >= size)
-			return -1;
-	}
-	if (c->name_rules.lower_case)
-		lower(out);
-	return 0;
 }
 
 /* RFC 3501 9, quoted, but nothing that would need a backslash in it. */
@@ -179,21 +121,11 @@ write_parts(struct session *s, struct imap_upstream *up)
 static void
 write_plain(struct session *s, const struct imap_upstream *up)
 {
-	char message[PLAIN_MAX], code[BASE64_LEN(PLAIN_MAX) + 1];
-	const char *const part[] = { up->authz, up->authn, s->login->password };
-	size_t i, n, len = 0;
+	char code[CREDENTIALS_PLAIN_MAX];
 
-	for (i = 0; i < nitems(part); i++) {
-		if (i > 0)
-			message[len++] = '\0';
-		n = strlen(part[i]);
-		memcpy(message + len, part[i], n);
-		len += n;
-	}
-	if (base64_encode(message, len, code, sizeof(code)) == 0)
-		stream_write(&s->server, code, BASE64_LEN(len));
+	credentials_plain(up->authz, up->authn, s->login->password, code);
+	stream_write(&s->server, code, strlen(code));
 	stream_write(&s->server, "\r\n", 2);
-	explicit_bzero(message, sizeof(message));
 	explicit_bzero(code, sizeof(code));
 }
 
@@ -231,8 +163,8 @@ imap_login_start(struct session *s)
 	bool plain = capability_has(&up->list, "AUTH=PLAIN");
 	bool disabled = capability_has(&up->list, "LOGINDISABLED");
 
-	if (make_name(s->conf, s->login->authn, up->authn) == -1 ||
-	    make_name(s->conf, s->login->authz, up->authz) == -1)
+	if (credentials_rename(s->conf, s->login->authn, up->authn) == -1 ||
+	    credentials_rename(s->conf, s->login->authz, up->authz) == -1)
 		return refuse(up, LOGIN_REFUSED, REFUSED, NULL);
 	up->known = false; /* after a login there is another list */
 	if (up->authz[0] != '\0') {
@@ -286,7 +218,7 @@ logged_in(struct session *s, const struct imap_response *r)
 		return imap_upstream_failed(s, "Login accepted too early");
 	/* The text of a referral names a host behind the gateway. */
 	if (!text_caseeq(r->code, "REFERRAL"))
-		imap_copy_text(r->text, up->text, sizeof(up->text));
+		text_for_people(r->text, up->text, sizeof(up->text));
 	if (up->known)
 		return IMAP_NEXT_LOGGED_IN;
 	/* The client may never ask by itself: it saw our list before. */
@@ -305,7 +237,7 @@ refused(struct imap_upstream *up, const struct imap_response *r)
 		          "which is not followed");
 		return refuse(up, LOGIN_MISMATCH, REFERRED, NULL);
 	}
-	imap_copy_text(r->text, up->text, sizeof(up->text));
+	text_for_people(r->text, up->text, sizeof(up->text));
 	for (i = 0; i < nitems(codes); i++) {
 		if (text_caseeq(r->code, codes[i].name))
 			return refuse(
@@ -335,15 +267,6 @@ imap_login_result(struct session *s, const struct imap_response *r)
 	return refuse(up, LOGIN_UNAVAILABLE, NOT_UNDERSTOOD, "SERVERBUG");
 }
 
-/* The administrator's words, the inner server's, or ours. */
-static const char *
-ok_text(const struct session *s, const struct imap_upstream *up)
-{
-	if (s->conf->ok_line != NULL && s->conf->ok_line[0] != '\0')
-		return s->conf->ok_line;
-	return up->text[0] != '\0' ? up->text : "Logged in";
-}
-
 void
 imap_login_reply(struct session *s)
 {
@@ -355,7 +278,7 @@ imap_login_reply(struct session *s)
 	if (capability_print(&c, " ", list, sizeof(list)) == -1)
 		list[0] = '\0';
 	stream_printf(&s->client, "%s OK [CAPABILITY %s] %s\r\n", im->tag, list,
-	    ok_text(s, im->upstream));
+	    session_ok_line(s, im->upstream->text));
 }
 
 void

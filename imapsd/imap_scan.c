@@ -348,13 +348,3 @@ imap_parse_response(struct text line, struct imap_response *r)
 	r->args = text_trim(line);
 	return r->kind == IMAP_UNTAGGED;
 }
-
-void
-imap_copy_text(struct text t, char *dst, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < t.len && i < size - 1; i++)
-		dst[i] = t.p[i] >= ' ' && t.p[i] < 0x7f ? t.p[i] : '?';
-	dst[i] = '\0';
-}

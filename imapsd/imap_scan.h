@@ -17,7 +17,7 @@
 
 /* Octets, CRLF included where a line is meant. */
 #define IMAP_LINE_MAX 8192          /* RFC 7162 4 */
-#define IMAP_AUTHENTICATE_MAX 16384 /* base64 of 12,288: Kerberos, OAuth */
+#define IMAP_AUTHENTICATE_MAX 16384 /* with an initial response */
 #define IMAP_LITERAL_MAX 4096       /* as LITERAL-, RFC 7888 5 */
 #define IMAP_COMMAND_MAX 24576      /* before its last line: a long ID */
 #define IMAP_TAG_MAX 64 /* no limit in the RFCs; clients use a few octets */
@@ -101,11 +101,5 @@ bool imap_parse_response(struct text line, struct imap_response *r);
 
 /* Does line announce a literal, {n} or {n+}, at its end? */
 bool imap_ends_in_literal(struct text line);
-
-/*
- * What a server says to people, for a client: printable ASCII, others '?',
- * cut to size - 1 octets, and a NUL.
- */
-void imap_copy_text(struct text t, char *dst, size_t size);
 
 #endif

@@ -27,7 +27,6 @@
 #define LITERAL "Literal from server before login"
 #define NO_TLS "STARTTLS not offered by server"
 #define TLS_REFUSED "STARTTLS refused by server"
-#define INJECTED "Data from server before TLS"
 
 void
 imap_upstream_end(struct session *s)
@@ -93,29 +92,7 @@ ask_capability(struct session *s, enum imap_upstream_state state)
 void
 imap_server_tls(struct session *s)
 {
-	struct imap_session *im = s->data;
-
-	im->upstream->tls = true;
 	(void)ask_capability(s, IMAP_UP_CAPABILITY);
-}
-
-static bool
-wants_starttls(const struct session *s)
-{
-	const struct imap_session *im = s->data;
-
-	if (im->upstream->tls)
-		return false;
-	switch (s->conf->outgoing_tls) {
-	case OUTGOING_PLAIN:
-	case OUTGOING_SSL:
-		return false;
-	case OUTGOING_STARTTLS:
-		return capability_has(&im->upstream->list, "STARTTLS");
-	case OUTGOING_STARTTLS_FORCE:
-		return true;
-	}
-	return true;
 }
 
 /* The server was heard: its list, TLS, then the login, whatever is missing. */
@@ -124,11 +101,13 @@ negotiate(struct session *s)
 {
 	struct imap_session *im = s->data;
 	struct imap_upstream *up = im->upstream;
+	bool starttls;
 
 	if (!up->known)
 		return ask_capability(s, IMAP_UP_CAPABILITY);
-	if (wants_starttls(s)) {
-		if (!capability_has(&up->list, "STARTTLS"))
+	starttls = capability_has(&up->list, "STARTTLS");
+	if (session_wants_starttls(s, starttls)) {
+		if (!starttls)
 			return imap_upstream_failed(s, NO_TLS);
 		imap_upstream_command(s, IMAP_UP_STARTTLS);
 		stream_printf(&s->server, "STARTTLS\r\n");
@@ -163,7 +142,7 @@ pass_alert(struct session *s, const struct imap_response *r)
 
 	if (session_is_lesson(s) || !text_caseeq(r->code, "ALERT"))
 		return;
-	imap_copy_text(r->text, text, sizeof(text));
+	text_for_people(r->text, text, sizeof(text));
 	stream_printf(&s->client, "* %s [ALERT] %s\r\n",
 	    r->status == IMAP_OK ? "OK" : "NO", text);
 }
@@ -278,25 +257,6 @@ take_line(struct session *s, struct text line)
 	return IMAP_NEXT_FAILED;
 }
 
-static void
-fail(struct session *s, const char *reason)
-{
-	if (session_is_lesson(s))
-		session_learned(s, NULL);
-	else
-		session_server_failed(s, reason);
-}
-
-static void
-start_tls(struct session *s)
-{
-	/* What was said in the clear must not be taken for what TLS brings. */
-	if (buf_view(&s->server.in).len > 0)
-		fail(s, INJECTED);
-	else
-		session_server_starttls(s);
-}
-
 /* The line that led to next is consumed.  True: take another. */
 static bool
 go_on(struct session *s, enum imap_next next)
@@ -308,7 +268,7 @@ go_on(struct session *s, enum imap_next next)
 	case IMAP_NEXT_LINE:
 		return true;
 	case IMAP_NEXT_STARTTLS:
-		start_tls(s);
+		session_server_starttls(s);
 		break;
 	case IMAP_NEXT_LEARNED:
 		imap_upstream_command(s, up->state);
@@ -325,7 +285,7 @@ go_on(struct session *s, enum imap_next next)
 		session_login_failed(s, up->why, up->reason);
 		break;
 	case IMAP_NEXT_FAILED:
-		fail(s, up->reason);
+		session_server_failed(s, up->reason);
 		break;
 	}
 	return false;

@@ -9,7 +9,13 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "imap_fake.h"
+#include "imap.h"
+
+#define FAKE_DATA struct imap_session
+#define FAKE_RULES imap_rules
+#define FAKE_NRULES IMAP_NRULES
+#define FAKE_END imap_end
+#include "dialogue_fake.h"
 
 #define CAPA_TLS "IMAP4rev1 LITERAL+ ID AUTH=PLAIN AUTH=LOGIN SASL-IR"
 #define CAPA_CLEAR "IMAP4rev1 LITERAL+ ID STARTTLS LOGINDISABLED"
@@ -228,9 +234,19 @@ static const struct {
 };
 
 static void
-start_clear(void)
+start(void)
 {
 	fake_start();
+	assert_int_equal(
+	    capability_add_words(&fake.inner,
+	        S("IMAP4rev1 SASL-IR LITERAL+ ID AUTH=PLAIN")),
+	    0);
+}
+
+static void
+start_clear(void)
+{
+	start();
 	fake.situation = CAPABILITY_CLEAR | CAPABILITY_STARTTLS;
 	fake.s.can_starttls = true;
 	fake.s.state = SESSION_DIALOGUE;
@@ -239,7 +255,7 @@ start_clear(void)
 static void
 start_tls(void)
 {
-	fake_start();
+	start();
 	fake.s.client_secure = SECURE_SSL;
 	fake.s.can_starttls = true;
 	fake.s.state = SESSION_DIALOGUE;
@@ -426,7 +442,7 @@ test_reset(void **state)
 	feed(S("a AUTHENTICATE LOGIN am9l\r\nc2Vj"), 99);
 	buf_consume(&fake.s.client.in, fake.s.client.in.len);
 	imap_client_reset(&fake.s);
-	assert_null(fake.im.name);
+	assert_null(fake.data.exchange.name);
 	check(S("b NOOP\r\n"), 99, "+ UGFzc3dvcmQ6\r\nb OK NOOP completed\r\n",
 	    "");
 }
@@ -437,7 +453,7 @@ test_goodbye(void **state)
 	(void)state;
 	start_tls();
 	imap_goodbye(&fake.s, "Timeout");
-	fake.im.relaying = true;
+	fake.data.relaying = true;
 	imap_goodbye(&fake.s, "Timeout");
 	assert_string_equal(fake_text(&fake.to_client), "* BYE Timeout\r\n");
 	fake_end();

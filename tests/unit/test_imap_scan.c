@@ -417,11 +417,11 @@ test_copy_text(void **state)
 	char dst[8];
 
 	(void)state;
-	imap_copy_text(S("a\tb\x1b\xff~"), dst, sizeof(dst));
+	text_for_people(S("a\tb\x1b\xff~"), dst, sizeof(dst));
 	assert_string_equal(dst, "a?b??~");
-	imap_copy_text(S("1234567890"), dst, sizeof(dst));
+	text_for_people(S("1234567890"), dst, sizeof(dst));
 	assert_string_equal(dst, "1234567");
-	imap_copy_text(TEXT_NONE, dst, sizeof(dst));
+	text_for_people(TEXT_NONE, dst, sizeof(dst));
 	assert_string_equal(dst, "");
 }
 

@@ -9,7 +9,13 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "imap_fake.h"
+#include "imap.h"
+
+#define FAKE_DATA struct imap_session
+#define FAKE_RULES imap_rules
+#define FAKE_NRULES IMAP_NRULES
+#define FAKE_END imap_end
+#include "dialogue_fake.h"
 
 #define LIST "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN"
 #define HELLO "* OK [CAPABILITY " LIST "] ready\r\n"
@@ -252,10 +258,10 @@ static const struct {
 static void
 start(const char *authz, const char *authn, const char *password)
 {
-	struct session_login *l;
+	struct credentials *l;
 
 	fake_start();
-	(void)strlcpy(fake.im.tag, "t", sizeof(fake.im.tag));
+	(void)strlcpy(fake.data.tag, "t", sizeof(fake.data.tag));
 	l = session_login_space(&fake.s);
 	(void)strlcpy(l->authz, authz, sizeof(l->authz));
 	(void)strlcpy(l->authn, authn, sizeof(l->authn));
@@ -335,7 +341,7 @@ test_forms(void **state)
 static void
 test_long(void **state)
 {
-	static char name[SESSION_NAME_MAX + 1];
+	static char name[CREDENTIALS_NAME_MAX + 1];
 	size_t len;
 
 	(void)state;
@@ -389,7 +395,7 @@ test_names(void **state)
 static void
 test_long_name(void **state)
 {
-	static char name[SESSION_NAME_MAX + 1];
+	static char name[CREDENTIALS_NAME_MAX + 1];
 	char domain[] = "dom.example", delimiter[] = "@";
 
 	(void)state;
@@ -453,10 +459,8 @@ test_tls(void **state)
 			start("", "joe", "secret");
 			fake.conf.outgoing_tls = tls_cases[i].mode;
 			feed(tls_cases[i].before, step);
-			if (fake.tls_due) {
-				fake.s.state = SESSION_LOGIN;
+			if (fake_server_tls())
 				imap_server_tls(&fake.s);
-			}
 			feed(tls_cases[i].after, step);
 			check(
 			    "tls", i, tls_cases[i].server, tls_cases[i].client);
@@ -515,10 +519,8 @@ test_lessons(void **state)
 		fake.conf.outgoing_tls = lessons[i].mode;
 		imap_server_start(&fake.s);
 		feed(lessons[i].before, 9999);
-		if (fake.tls_due) {
-			fake.s.state = SESSION_LOGIN;
+		if (fake_server_tls())
 			imap_server_tls(&fake.s);
-		}
 		feed(lessons[i].after, 1);
 		check("lesson", i, lessons[i].server,
 		    lessons[i].client != NULL ? lessons[i].client
@@ -603,7 +605,7 @@ test_ok_line(void **state)
 	feed(S(HELLO IN), 999);
 	check("ok_line", 0, ASKED,
 	    HEARD "t OK [CAPABILITY " AFTER "] You are so in\r\n{ok}");
-	assert_true(fake.im.relaying);
+	assert_true(fake.data.relaying);
 	fake_end();
 }
 
@@ -627,7 +629,7 @@ test_no_server(void **state)
 {
 	(void)state;
 	fake_start();
-	(void)strlcpy(fake.im.tag, "t", sizeof(fake.im.tag));
+	(void)strlcpy(fake.data.tag, "t", sizeof(fake.data.tag));
 	imap_login_failed(&fake.s, LOGIN_UNAVAILABLE);
 	check("none", 0, "", DOWN);
 	fake_end();

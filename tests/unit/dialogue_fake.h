@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * imap_fake: a session without a worker, for the tests of imapsd's dialogues.
- * What is written to the client and to the inner server, and what the
- * protocol asks of session, is kept as text: calls in braces, among what the
- * client gets.  Included once by a test program.
+ * dialogue_fake: a session without a worker and without connections, for the
+ * tests of a protocol's dialogues.  What is written to the client and to the
+ * inner server, and what the protocol asks of session, is kept as text: calls
+ * in braces, among what the client gets.  Included once by a test program,
+ * which has defined
+ *
+ *	FAKE_DATA	the protocol's own struct (protocol.data_size)
+ *	FAKE_RULES	its rules for capabilities; FAKE_NRULES how many
+ *	FAKE_END	protocol.end
  */
-#ifndef IMAP_FAKE_H
-#define IMAP_FAKE_H
+#ifndef DIALOGUE_FAKE_H
+#define DIALOGUE_FAKE_H
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "imap.h"
+#include "session.h"
 
 #define NITEMS(a) (sizeof(a) / sizeof((a)[0]))
 #define S(s) TEXT_LIT(s)
@@ -21,8 +26,8 @@
 static struct fake {
 	struct session s;
 	struct conf conf;
-	struct imap_session im;
-	struct session_login login;
+	FAKE_DATA data;
+	struct credentials login;
 	unsigned int situation; /* of the client, for the capability list */
 	struct capability inner;
 	struct buf to_client, to_server;
@@ -36,20 +41,18 @@ fake_start(void)
 {
 	memset(&fake, 0, sizeof(fake));
 	fake.s.conf = &fake.conf;
-	fake.s.data = &fake.im;
+	fake.s.data = &fake.data;
 	fake.situation = CAPABILITY_TLS;
 	buf_init(&fake.s.client.in, SESSION_IN_MAX);
-	buf_init(&fake.s.server.in, IMAP_SERVER_IN_MAX);
+	buf_init(&fake.s.server.in, 65536);
 	buf_init(&fake.to_client, 1 << 20);
 	buf_init(&fake.to_server, 1 << 20);
-	(void)capability_add_words(
-	    &fake.inner, text_of("IMAP4rev1 SASL-IR LITERAL+ ID AUTH=PLAIN"));
 }
 
 static void
 fake_end(void)
 {
-	imap_end(&fake.s);
+	FAKE_END(&fake.s);
 	buf_free(&fake.s.client.in);
 	buf_free(&fake.s.server.in);
 	buf_free(&fake.to_client);
@@ -96,7 +99,7 @@ session_capability(const struct session *s, struct capability *out)
 {
 	(void)s;
 	capability_rewrite(
-	    imap_rules, IMAP_NRULES, fake.situation, &fake.inner, out);
+	    FAKE_RULES, FAKE_NRULES, fake.situation, &fake.inner, out);
 }
 
 void
@@ -105,7 +108,7 @@ session_capability_after(const struct session *s,
 {
 	(void)s;
 	capability_rewrite(
-	    imap_rules, IMAP_NRULES, CAPABILITY_AFTER, inner, out);
+	    FAKE_RULES, FAKE_NRULES, CAPABILITY_AFTER, inner, out);
 }
 
 bool
@@ -122,7 +125,7 @@ session_starttls(struct session *s)
 	s->state = SESSION_HANDSHAKE;
 }
 
-struct session_login *
+struct credentials *
 session_login_space(struct session *s)
 {
 	memset(&fake.login, 0, sizeof(fake.login));
@@ -144,8 +147,25 @@ session_server_greeted(struct session *s)
 }
 
 void
+session_server_failed(struct session *s, const char *reason)
+{
+	if (s->lesson) {
+		session_learned(s, NULL);
+		return;
+	}
+	stream_printf(&s->client, "{server: %s}", reason);
+	s->state = SESSION_CLOSING;
+	fake.failed = true;
+	fake.why = LOGIN_UNAVAILABLE;
+}
+
+void
 session_server_starttls(struct session *s)
 {
+	if (s->server.in.len > 0) {
+		session_server_failed(s, "Data from server before TLS");
+		return;
+	}
 	stream_printf(&s->client, "{server starttls}");
 	s->state = SESSION_SERVER_HANDSHAKE;
 	fake.tls_due = true;
@@ -173,13 +193,15 @@ session_login_failed(
 	fake.why = why;
 }
 
-void
-session_server_failed(struct session *s, const char *reason)
+/* Was there a session_server_starttls()?  Then TLS is up now. */
+static inline bool
+fake_server_tls(void)
 {
-	stream_printf(&s->client, "{server: %s}", reason);
-	s->state = SESSION_CLOSING;
-	fake.failed = true;
-	fake.why = LOGIN_UNAVAILABLE;
+	if (!fake.tls_due)
+		return false;
+	fake.s.state = SESSION_LOGIN;
+	fake.s.server_secure = SECURE_STARTTLS;
+	return true;
 }
 
 bool
