@@ -295,10 +295,10 @@ on_worker_closed(void *arg, struct ipc *ch, const char *why)
 	struct peer *p = arg;
 
 	(void)ch;
-	if (why != NULL) {
+	if (why != NULL)
 		log_warnx("worker %u sent %s", p->number + 1U, why);
-		role_accuse(p->number, p->serial);
-	}
+	/* It is dead, or of no use without us and no longer counted. */
+	role_accuse(p->number, p->serial);
 	limit_forget_worker(p->broker->limit, p->serial);
 	peer_free(p);
 }

@@ -47,6 +47,45 @@ capability_has(const struct capability *c, const char *entry)
 	return has_entry(c, text_of(entry));
 }
 
+/* The next entry of keyword from *at on, as what stands behind it. */
+static bool
+next_of(const struct capability *c, size_t *at, const char *keyword,
+    struct text *arguments)
+{
+	struct text word;
+
+	while (capability_next(c, at, arguments)) {
+		if (text_word(arguments, &word) && text_caseeq(word, keyword))
+			return true;
+	}
+	return false;
+}
+
+bool
+capability_has_keyword(const struct capability *c, const char *keyword)
+{
+	struct text arguments;
+	size_t at = 0;
+
+	return next_of(c, &at, keyword, &arguments);
+}
+
+bool
+capability_has_argument(
+    const struct capability *c, const char *keyword, const char *argument)
+{
+	struct text arguments, word;
+	size_t at = 0;
+
+	while (next_of(c, &at, keyword, &arguments)) {
+		while (text_word(&arguments, &word)) {
+			if (text_caseeq(word, argument))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool
 is_entry(struct text t)
 {

@@ -32,6 +32,11 @@ int capability_add(struct capability *c, struct text entry);
 int capability_add_words(struct capability *c, struct text words);
 
 bool capability_has(const struct capability *c, const char *entry);
+/* Is there an entry of this keyword, whatever stands behind it? */
+bool capability_has_keyword(const struct capability *c, const char *keyword);
+/* Has an entry of this keyword that argument, parted by blanks ("SASL")? */
+bool capability_has_argument(
+    const struct capability *c, const char *keyword, const char *argument);
 bool capability_same(const struct capability *a, const struct capability *b);
 void capability_remove(struct capability *c, const char *pattern);
 /* Keep what is in both, in a's order. */

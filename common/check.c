@@ -245,6 +245,10 @@ check_pairs(struct check *k)
 		check_file(k, i == 0 ? "ssl_key_file or ssl_pair" : "ssl_pair",
 		    c->pairs[i].key_file, true);
 	}
+	if (c->ssl_passphrase_fd >= 0 &&
+	    fcntl(c->ssl_passphrase_fd, F_GETFD) == -1)
+		fault(k, "ssl_passphrase_fd: %d is no open descriptor",
+		    c->ssl_passphrase_fd);
 	if (c->npairs > 0 && c->ssl_passphrase_file != NULL)
 		check_file(
 		    k, "ssl_passphrase_file", c->ssl_passphrase_file, true);

@@ -8,6 +8,8 @@
 #include <sys/uio.h>
 
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,7 +48,7 @@ fdpass_send(int sock, const void *data, size_t len, int fd)
 	return n == -1 ? -1 : 0;
 }
 
-/* Collect what came along; returns how many descriptors, -1: odd ones. */
+/* Collect what came along; returns how many descriptors. */
 static int
 collect(struct msghdr *m, int fds[FDS_MAX])
 {
@@ -63,6 +65,15 @@ collect(struct msghdr *m, int fds[FDS_MAX])
 		n += (int)(bytes / sizeof(int));
 	}
 	return n;
+}
+
+/* An empty message looks like the end, but only at the end is this so. */
+static bool
+is_over(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLRDHUP) != 0;
 }
 
 ssize_t
@@ -87,7 +98,8 @@ fdpass_recv(int sock, void *data, size_t size, int *fd)
 	if (n == -1)
 		return -1;
 	nfds = collect(&m, fds);
-	if (nfds > 1 || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+	if (nfds > 1 || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+	    (n == 0 && (nfds > 0 || !is_over(sock)))) {
 		for (i = 0; i < nfds; i++)
 			close(fds[i]);
 		errno = EBADMSG;

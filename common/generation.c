@@ -81,8 +81,11 @@ find_passphrase(struct generation *g, const struct conf *c)
 {
 	int fd;
 
-	if (c->ssl_passphrase_fd >= 0)
+	if (c->ssl_passphrase_fd >= 0) {
 		add_passphrase(g, c->ssl_passphrase_fd);
+		if (c->ssl_passphrase_fd > STDERR_FILENO)
+			close(c->ssl_passphrase_fd);
+	}
 	if (c->ssl_passphrase_file == NULL)
 		return;
 	fd = open(c->ssl_passphrase_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -168,7 +168,8 @@ handover_open(int fd)
 	}
 	h = xcalloc(1, sizeof(*h));
 	h->len = (size_t)st.st_size;
-	h->p = mmap(NULL, h->len, PROT_READ, MAP_SHARED, fd, 0);
+	/* Before 6.7 Linux takes a shared mapping of it for a writable one. */
+	h->p = mmap(NULL, h->len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (h->p == MAP_FAILED) {
 		free(h);
 		return NULL;

@@ -42,8 +42,8 @@ struct ipc {
 	struct event read_ev, write_ev;
 	TAILQ_HEAD(, pending) queue;
 	unsigned int queued;
-	bool is_broken;
-	const char *broken; /* why the loop is to close it */
+	bool is_broken;     /* no more is sent; the loop is to close it */
+	const char *broken; /* why; NULL: the peer is gone */
 	bool *freed;        /* tells the reader below that we are gone */
 	unsigned int quota; /* messages a second; 0: any number */
 	unsigned int used;
@@ -184,6 +184,7 @@ bad:
 	return -1;
 }
 
+/* A peer that is gone may have left its last words: they are read first. */
 static void
 on_readable(int fd, short what, void *arg)
 {
@@ -195,13 +196,13 @@ on_readable(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	ch->freed = &freed;
-	for (i = 0; i < BATCH && more == 1 && !ch->is_broken; i++) {
+	for (i = 0; i < BATCH && more == 1 && ch->broken == NULL; i++) {
 		more = take_one(ch, &why);
 		if (freed)
 			return;
 	}
 	ch->freed = NULL;
-	if (more != -1 && !ch->is_broken)
+	if (ch->broken == NULL && (more == 1 || (more == 0 && !ch->is_broken)))
 		return;
 	event_del(&ch->read_ev);
 	event_del(&ch->write_ev);
@@ -214,7 +215,7 @@ ipc_drain(struct ipc *ch)
 	const char *why;
 	bool freed = false;
 
-	if (ch->is_broken)
+	if (ch->broken != NULL)
 		return;
 	ch->freed = &freed;
 	while (take_one(ch, &why) == 1 && !freed)
@@ -330,6 +331,8 @@ ipc_call(int fd, enum role self, enum role peer, struct writer *w, uint32_t id,
 	ssize_t n;
 	int came;
 
+	if (w->failed)
+		fatalx("ipc: a message of ours is too long");
 	(void)clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += timeout_ms / 1000;
 	deadline.tv_nsec += (timeout_ms % 1000) * 1000000L;

@@ -62,7 +62,8 @@ load_pair(struct text cert, struct text key, struct text passphrase,
 	const char *why;
 
 	if ((k = keeper_key_new(cert, key, passphrase, &why)) == NULL) {
-		log_warnx("certificate pair %zu (%.*s): %s", i + 1,
+		/* With "quiet", too: it is why there is no start. */
+		log_at(LOG_ERR, "certificate pair %zu (%.*s): %s", i + 1,
 		    TEXT_ARG(name), why);
 		return NULL;
 	}
@@ -112,10 +113,10 @@ worker_closed(void *arg, struct ipc *ipc, const char *why)
 	struct channel *ch = arg;
 
 	(void)ipc;
-	if (why != NULL) {
-		log_warnx("worker %u sent %s", (unsigned int)ch->number, why);
-		role_accuse(ch->number, ch->serial);
-	}
+	if (why != NULL)
+		log_warnx("worker %u sent %s", ch->number + 1U, why);
+	/* It is dead, or of no use without us. */
+	role_accuse(ch->number, ch->serial);
 	channel_free(ch);
 }
 
@@ -137,7 +138,7 @@ log_refusal(struct channel *ch, const struct msg_sign *m)
 	if (!ch->told)
 		log_warnx("worker %u: a signature was refused: key=%u "
 		          "scheme=0x%04x content=%u",
-		    (unsigned int)ch->number, (unsigned int)m->key,
+		    ch->number + 1U, (unsigned int)m->key,
 		    (unsigned int)m->scheme, (unsigned int)m->content);
 	ch->told = true;
 }

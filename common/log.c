@@ -245,8 +245,10 @@ send_syslog(const char *text, size_t len)
 			return 0;
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return -1;
-		if (errno == EMSGSIZE)
-			return 0; /* it never will fit; do not wait for it */
+		if (errno == EMSGSIZE) {
+			dropped++; /* it never will fit: do not wait for it */
+			return 0;
+		}
 		close(target_fd);
 		target_fd = -1;
 	}

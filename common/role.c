@@ -22,7 +22,17 @@
 #include "worker.h"
 #include "xmalloc.h"
 
+/* A sanitizer's reports need stderr, which may be a file. */
+#ifdef SANITIZE
+#define SANITIZER_REPORTS true
+#else
+#define SANITIZER_REPORTS false
+#endif
+
 static struct ipc *master; /* the channel to it */
+/* Who hears it: told by role_confine(), and nothing is read before that. */
+static ipc_handler *from_master;
+static void *from_master_arg;
 
 int
 role_is_asked(int argc, char *const argv[])
@@ -83,46 +93,6 @@ read_handover(struct role_start *start)
 	                                 : LOG_INFO);
 }
 
-/* argv: name, ROLE_ARG, role, number, serial, master's pid, descriptors. */
-void
-role_run(const struct protocol *p, int argc, char *argv[])
-{
-	struct role_start start = { .protocol = p };
-	sigset_t none;
-
-	setproctitle_init(argc, argv, environ);
-	start.role = (enum role)number_of(argv[2], ROLE_MAX - 1);
-	start.number = (unsigned int)number_of(argv[3], UINT16_MAX);
-	start.serial = (uint32_t)number_of(argv[4], UINT32_MAX);
-	start.nfds = (unsigned int)number_of(argv[6], 1024);
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if ((uint64_t)getppid() != number_of(argv[5], INT32_MAX))
-		_exit(1); /* the master died in between */
-	setproctitle("%s %u", role_name(start.role), start.number + 1);
-	(void)prctl(PR_SET_NAME, p->defaults->name);
-	(void)signal(SIGPIPE, SIG_IGN);
-	/* A terminal's Ctrl-C is the master's business. */
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-
-	read_handover(&start);
-	start.base = role_event_base();
-	switch (start.role) {
-	case ROLE_KEEPER:
-		keeper_main(&start);
-	case ROLE_BROKER:
-		broker_main(&start);
-	case ROLE_WORKER:
-		worker_main(&start);
-	case ROLE_MASTER:
-	case ROLE_MAX:
-		break;
-	}
-	fatalx("there is no such role");
-}
-
 static void
 to_master(void *arg, int priority, const char *text)
 {
@@ -147,6 +117,64 @@ master_gone(void *arg, struct ipc *ch, const char *why)
 	_exit(1);
 }
 
+static int
+on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	(void)arg;
+	return from_master(from_master_arg, ch, type, id, r, fd);
+}
+
+/* First of all, so that what a role says while it loads is in the log. */
+static void
+open_master(struct role_start *start)
+{
+	start->base = role_event_base();
+	master = ipc_new(start->base, ROLE_FD_MASTER, start->role, ROLE_MASTER,
+	    on_master, master_gone, NULL);
+	log_set_sink(to_master, NULL);
+}
+
+/* argv: name, ROLE_ARG, role, number, serial, master's pid, descriptors. */
+void
+role_run(const struct protocol *p, int argc, char *argv[])
+{
+	struct role_start start = { .protocol = p };
+	sigset_t none;
+
+	setproctitle_init(argc, argv, environ);
+	start.role = (enum role)number_of(argv[2], ROLE_MAX - 1);
+	start.number = (unsigned int)number_of(argv[3], UINT16_MAX);
+	start.serial = (uint32_t)number_of(argv[4], UINT32_MAX);
+	start.nfds = (unsigned int)number_of(argv[6], 1024);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if ((uint64_t)getppid() != number_of(argv[5], INT32_MAX))
+		_exit(1); /* the master died in between */
+	setproctitle("%s %u", role_name(start.role), start.number + 1);
+	(void)prctl(PR_SET_NAME, p->defaults->name);
+	(void)signal(SIGPIPE, SIG_IGN);
+	/* A terminal's Ctrl-C is the master's business. */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+
+	open_master(&start);
+	read_handover(&start);
+	switch (start.role) {
+	case ROLE_KEEPER:
+		keeper_main(&start);
+	case ROLE_BROKER:
+		broker_main(&start);
+	case ROLE_WORKER:
+		worker_main(&start);
+	case ROLE_MASTER:
+	case ROLE_MAX:
+		break;
+	}
+	fatalx("there is no such role");
+}
+
 void
 role_accuse(uint16_t number, uint32_t serial)
 {
@@ -162,14 +190,12 @@ role_accuse(uint16_t number, uint32_t serial)
 static void
 let_go_of_terminal(void)
 {
-#ifndef SANITIZE /* whose reports go to stderr */
 	int i, null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (i = 0; i <= STDERR_FILENO && null != -1; i++)
 		(void)dup2(null, i);
 	if (null > STDERR_FILENO)
 		close(null);
-#endif
 }
 
 /* Root directory and user of this role (the README's table). */
@@ -202,12 +228,12 @@ role_confine(const struct role_start *start, const struct sandbox *box,
 	struct msg_ready ready;
 	struct writer w;
 
-	master = ipc_new(start->base, ROLE_FD_MASTER, start->role, ROLE_MASTER,
-	    handler, master_gone, arg);
-	log_set_sink(to_master, NULL);
-	let_go_of_terminal();
+	from_master = handler;
+	from_master_arg = arg;
+	if (!SANITIZER_REPORTS)
+		let_go_of_terminal();
 	drop(start);
-	priv_harden(files, true);
+	priv_harden(files, !SANITIZER_REPORTS);
 	ready.missing = sandbox_enter(box);
 	msg_start(&w, MSG_READY, 0);
 	msg_put_ready(&w, &ready);

@@ -47,9 +47,10 @@ struct event_base *role_event_base(void);
 void role_accuse(uint16_t number, uint32_t serial);
 
 /*
- * Confine this process (priv, sandbox), open the channel to the master with
- * handler, set the log's sink to it and send MSG_READY.  When the master is
- * gone, the process ends.
+ * Confine this process (priv, sandbox), have handler hear what the master
+ * says and send MSG_READY.  The channel to the master is there, and the log
+ * goes through it, before a role's main is called; what comes in waits for
+ * handler.  When the master is gone, the process ends.
  */
 struct ipc *role_confine(const struct role_start *start,
     const struct sandbox *box, unsigned int files, ipc_handler *handler,

@@ -19,6 +19,11 @@
 #include "session_impl.h"
 #include "xmalloc.h"
 
+/*
+ * Commands between two logins: a client uses five or so.  Bounds what
+ * pipelined commands of a few octets can make us write.
+ */
+#define COMMANDS_MAX 100
 /* The first client waits so long for the inner servers' list (README). */
 #define LEARN_SECONDS 3
 /* For what is still to be sent when all is said, and for the peer's FIN. */
@@ -225,9 +230,15 @@ static void
 offer_input(struct session *s)
 {
 	while (s->input && s->state == SESSION_DIALOGUE && !s->dead) {
-		s->input = false;
-		s->protocol->client_input(s);
+		s->input = s->protocol->client_input(s);
+		if (s->input && ++s->commands > COMMANDS_MAX &&
+		    s->state == SESSION_DIALOGUE) {
+			s->protocol->goodbye(s, "too many commands");
+			session_close(s, "too many commands");
+		}
 	}
+	if (s->tls_due)
+		session_client_start_tls(s);
 	if (s->client_eof && s->state == SESSION_DIALOGUE)
 		session_close(s, "the client left");
 }

@@ -58,6 +58,7 @@ struct session {
 	bool lesson;
 	bool greeted; /* this client has had its greeting */
 	bool input;   /* client_input() is to be called */
+	bool tls_due; /* session_starttls() */
 	bool client_eof;
 	bool server_greeted, server_started;
 	bool server_done; /* the inner connection is to be closed */
@@ -67,9 +68,11 @@ struct session {
 	int accepted; /* the client's descriptor until it is admitted */
 	struct addr client_addr, local_addr;
 	struct stream client, server;
-	uint16_t server_number; /* MSG_NO_SERVER: none */
-	uint64_t tried;         /* inner servers that failed this login */
-	unsigned int refused;   /* logins so far */
+	uint16_t server_number;    /* MSG_NO_SERVER: none */
+	uint64_t tried;            /* inner servers that failed this login */
+	unsigned int refused;      /* logins so far */
+	unsigned int commands;     /* since the start, TLS or the last login */
+	unsigned int server_lines; /* taken from this inner server */
 	uint32_t failure_delay_ms;
 	struct credentials *login; /* while a login is under way, else NULL */
 	char *user, *authz;        /* of the last login; for the log */
@@ -93,11 +96,10 @@ struct protocol {
 	/* The client is there (TLS up where it is implicit): greet. */
 	void (*greet)(struct session *s);
 	/*
-	 * Take commands from s->client.in.  Called whenever there may be some
-	 * and s->state is SESSION_DIALOGUE; returns when a command is not
-	 * complete yet or the state has changed.
+	 * Take one command, or another thing of that kind, from s->client.in.
+	 * False: it has not arrived yet.
 	 */
-	void (*client_input)(struct session *s);
+	bool (*client_input)(struct session *s);
 	/* TLS is up after STARTTLS: forget what the client said before. */
 	void (*client_reset)(struct session *s);
 	/* Longer silence than allowed, too many refusals ...: say goodbye. */
@@ -105,8 +107,11 @@ struct protocol {
 
 	/* The inner server is connected (implicit TLS up): wait or speak. */
 	void (*server_start)(struct session *s);
-	/* Take what is in s->server.in; state is SESSION_LOGIN. */
-	void (*server_input)(struct session *s);
+	/*
+	 * Take one line of s->server.in, state being SESSION_LOGIN.  False:
+	 * it has not arrived yet, or the login is over.
+	 */
+	bool (*server_input)(struct session *s);
 	/* TLS is up after session_server_starttls(). */
 	void (*server_tls)(struct session *s);
 	/* Tell the client that the login failed (after the delay, if any). */
@@ -134,8 +139,8 @@ void session_capability_after(const struct session *s,
 bool session_may_login(const struct session *s);
 
 /*
- * Reply to STARTTLS was written: flush it, throw away all input, shake hands.
- * Then client_reset() and client_input().
+ * The reply to STARTTLS is written: when client_input() has returned, all
+ * input is thrown away and hands are shaken.  Then client_reset().
  */
 void session_starttls(struct session *s);
 
@@ -147,6 +152,15 @@ void session_starttls(struct session *s);
 struct credentials *session_login_space(struct session *s); /* zeroed */
 void session_login(struct session *s);
 void session_server_greeted(struct session *s);
+
+/*
+ * Take the next line of the inner server into dst; *line views it there,
+ * without its CRLF.  False: it is not there yet, or it is no line or one too
+ * many, and that was the server's end.
+ */
+#define SESSION_SERVER_LINE_MAX 8192 /* RFC 7162 4 */
+bool session_server_line(struct session *s,
+    char dst[static SESSION_SERVER_LINE_MAX], struct text *line);
 /* Is STARTTLS (STLS) to be said to the inner server, offered or not? */
 bool session_wants_starttls(const struct session *s, bool offered);
 /* It said yes: shake hands, unless something came in clear behind that. */
@@ -166,6 +180,8 @@ void session_login_failed(
 
 /* The inner server broke its protocol or went away in mid-login. */
 void session_server_failed(struct session *s, const char *reason);
+/* It said what is no response at all, or not the one that is due. */
+void session_server_garbage(struct session *s);
 
 /* A login's success in words: the administrator's, the server's, or ours. */
 const char *session_ok_line(const struct session *s, const char *inner);

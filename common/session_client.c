@@ -27,6 +27,7 @@ client_secured(struct session *s)
 	s->client_secure = SECURE_STARTTLS;
 	session_enter(s, SESSION_DIALOGUE);
 	s->protocol->client_reset(s);
+	s->commands = 0;
 	s->input = true;
 }
 
@@ -125,11 +126,18 @@ session_admitted(struct session *s, enum admit_verdict v)
 void
 session_starttls(struct session *s)
 {
+	session_enter(s, SESSION_HANDSHAKE);
+	s->tls_due = true;
+}
+
+void
+session_client_start_tls(struct session *s)
+{
+	s->tls_due = false;
 	(void)stream_flush(&s->client);
 	/* What came in clear behind STARTTLS must never count (RFC 2595). */
 	buf_free(&s->client.in);
 	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
-	session_enter(s, SESSION_HANDSHAKE);
 }
 
 /* Read what the client sends while no login is through. */

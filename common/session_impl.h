@@ -30,6 +30,8 @@ void session_drop(struct session *s, const char *reason);
 void session_event(struct session *s, enum event_type type, const char *status);
 
 void session_client_ready(int fd, short what, void *arg);
+/* What session_starttls() asked for. */
+void session_client_start_tls(struct session *s);
 /* Greet, once the list is known or LEARN's time is over. */
 void session_greet(struct session *s);
 

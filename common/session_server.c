@@ -27,6 +27,7 @@ ask_for_server(struct session *s)
 {
 	session_enter(s, SESSION_CONNECT);
 	s->server_greeted = s->server_started = false;
+	s->server_lines = 0;
 	worker_connect(s->worker, s);
 }
 
@@ -147,6 +148,14 @@ server_start(struct session *s)
 	s->protocol->server_start(s);
 }
 
+/* The server's words, for as long as the protocol takes some. */
+static void
+offer_server_input(struct session *s)
+{
+	while (s->state == SESSION_LOGIN && s->protocol->server_input(s))
+		continue;
+}
+
 static void
 server_handshake(struct session *s)
 {
@@ -173,8 +182,7 @@ server_handshake(struct session *s)
 		session_enter(s, SESSION_LOGIN);
 		s->protocol->server_tls(s);
 	}
-	if (s->state == SESSION_LOGIN && s->server.in.len > 0)
-		s->protocol->server_input(s);
+	offer_server_input(s);
 }
 
 static void
@@ -260,7 +268,7 @@ server_fill(struct session *s)
 {
 	switch (stream_fill(&s->server)) {
 	case STREAM_OK:
-		s->protocol->server_input(s);
+		offer_server_input(s);
 		break;
 	case STREAM_WAIT:
 		if (!stream_has_room(&s->server))
@@ -348,7 +356,8 @@ session_login_failed(
 	(void)snprintf(status, sizeof(status), "failed: %s", reason);
 	session_event(s, EVENT_AUTH, status);
 	forget_login(s);
-	s->server_done = true; /* the caller may still look at its input */
+	s->server_done = true; /* session_leave() closes it */
+	s->commands = 0;
 	if (why == LOGIN_REFUSED) {
 		worker_outcome(s->worker, s, OUTCOME_REFUSED);
 		s->refused++;

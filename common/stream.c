@@ -90,8 +90,8 @@ stream_open(struct stream *s, struct event_base *base, int fd,
 	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
 	s->fd = fd;
+	s->output = STREAM_TALKS;
 	s->failed = s->reading = s->writing = false;
-	s->output = STREAM_BOTH;
 	s->received = s->sent = 0;
 	if (event_assign(&s->read_ev, base, fd, EV_READ | EV_PERSIST, ready,
 	        arg) == -1 ||
@@ -195,6 +195,9 @@ gather(void *arg, const void *p, size_t n)
 {
 	struct stream *s = arg;
 
+	/* Behind its goodbye TLS may still want to send an alert. */
+	if (s->output != STREAM_TALKS)
+		return;
 	if (tx_owner != NULL && tx_owner != s)
 		(void)stream_flush(tx_owner);
 	if (tx_owner == s && n > TX_SIZE - tx_len)
@@ -215,7 +218,7 @@ stream_write(struct stream *s, const void *p, size_t n)
 	struct tls_io io = { .out = gather, .arg = s };
 	size_t sent = 0;
 
-	if (s->fd == -1 || s->failed || n == 0)
+	if (s->fd == -1 || s->failed || s->output != STREAM_TALKS || n == 0)
 		return;
 	s->sent += n;
 	if (s->tls != NULL) {
@@ -408,10 +411,10 @@ stream_shutdown(struct stream *s)
 {
 	struct tls_io io = { .out = gather, .arg = s };
 
-	if (s->fd == -1 || s->failed || s->output != STREAM_BOTH)
+	if (s->fd == -1 || s->failed || s->output != STREAM_TALKS)
 		return;
-	s->output = STREAM_ENDING;
 	if (s->tls != NULL)
 		tls_bye(s->tls, &io);
+	s->output = STREAM_ENDING;
 	(void)stream_flush(s);
 }

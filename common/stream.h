@@ -30,6 +30,13 @@ enum stream_result {
 	STREAM_ERROR /* broken; errno, or tls_error() where TLS failed */
 };
 
+/* How far our side's end has come. */
+enum stream_output {
+	STREAM_TALKS,
+	STREAM_ENDING, /* all is said; the FIN follows what is pending */
+	STREAM_ENDED
+};
+
 struct stream {
 	int fd;          /* -1: not open */
 	struct tls *tls; /* NULL: plain */
@@ -37,8 +44,8 @@ struct stream {
 	struct buf out;  /* gathered, or not yet taken by the peer */
 	struct event read_ev, write_ev;
 	bool reading, writing; /* which events are armed */
-	bool failed;           /* an error while writing: the next call tells */
-	enum { STREAM_BOTH, STREAM_ENDING, STREAM_ENDED } output;
+	enum stream_output output;
+	bool failed; /* an error while writing: the next call tells */
 	uint64_t received, sent; /* octets of text since the last reset */
 };
 
@@ -91,7 +98,8 @@ bool stream_pending(const struct stream *s); /* something waits to be sent */
 void stream_want_read(struct stream *s, bool on);
 /*
  * No more output: TLS's goodbye and FIN follow what is pending, if need be in
- * a later stream_flush().  May be asked for again.
+ * a later stream_flush().  What is written after this goes nowhere.  May be
+ * asked for again.
  */
 void stream_shutdown(struct stream *s);
 

@@ -40,7 +40,11 @@ write_log(struct place *p, const struct msg_log *m)
 		    ? '?'
 		    : m->text.p[i];
 	plain[i] = '\0';
-	if (log_wants(m->priority))
+	if (!log_wants(m->priority))
+		return;
+	if (p->s->starting) /* whoever starts us sees it, too */
+		log_at(m->priority, "%s", plain);
+	else
 		log_write(m->priority, p->pid, plain);
 }
 

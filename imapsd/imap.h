@@ -41,10 +41,8 @@ enum imap_owed { IMAP_OWE_NOTHING, IMAP_OWE_LITERAL, IMAP_OWE_PLAIN };
 /* A dialogue with an inner server; there only while it goes on. */
 struct imap_upstream {
 	enum imap_upstream_state state;
-	struct imap_scan scan;
 	unsigned int number; /* of the command under way */
 	char tag[16];        /* of the same */
-	unsigned int lines;  /* untagged so far */
 	bool known;          /* list is what the server said last */
 	struct capability list;
 
@@ -54,9 +52,8 @@ struct imap_upstream {
 	unsigned int part; /* of LOGIN: 0 the name, 1 the password, 2 done */
 	bool literal_plus;
 
-	/* How it ended: for the log and, code and text, for the client. */
+	/* How it ended, for the client. */
 	enum login_failure why;
-	const char *reason;           /* static */
 	const char *code;             /* static; NULL: as why has it */
 	char text[IMAP_TEXT_MAX + 1]; /* "": none */
 };
@@ -65,41 +62,19 @@ struct imap_upstream {
 struct imap_session {
 	struct imap_scan scan;
 	struct exchange exchange;   /* of an AUTHENTICATE under way */
-	unsigned int commands;      /* since the start, TLS or the last login */
 	bool relaying;              /* the stream is the inner server's now */
 	char tag[IMAP_TAG_MAX + 1]; /* of the command under way; "*": none */
-	const char *lost;           /* static: why the dialogue cannot go on */
 	struct imap_upstream *upstream; /* NULL: none */
-};
-
-/* What a step of the dialogue with the client leads to. */
-enum imap_step {
-	IMAP_STEP_WAIT, /* the rest has not arrived yet */
-	IMAP_STEP_NEXT, /* done with this one */
-	IMAP_STEP_STARTTLS,
-	IMAP_STEP_LOGIN, /* s->login is filled */
-	IMAP_STEP_LOGOUT,
-	IMAP_STEP_LOST /* imap_session.lost says why */
-};
-
-/* What a step of the dialogue with the inner server leads to. */
-enum imap_next {
-	IMAP_NEXT_LINE,
-	IMAP_NEXT_STARTTLS,
-	IMAP_NEXT_LEARNED, /* the lesson is over */
-	IMAP_NEXT_LOGGED_IN,
-	IMAP_NEXT_REFUSED, /* upstream->why, reason */
-	IMAP_NEXT_FAILED   /* upstream->reason */
 };
 
 /* struct protocol, see session.h: the client's side ... */
 void imap_greet(struct session *s);
-void imap_client_input(struct session *s);
+bool imap_client_input(struct session *s);
 void imap_client_reset(struct session *s);
 void imap_goodbye(struct session *s, const char *reason);
 /* ... the inner server's side ... */
 void imap_server_start(struct session *s);
-void imap_server_input(struct session *s);
+bool imap_server_input(struct session *s);
 void imap_server_tls(struct session *s);
 void imap_login_failed(struct session *s, enum login_failure why);
 void imap_end(struct session *s);
@@ -115,33 +90,32 @@ int imap_parse_capability(const char *text, struct capability *out);
  */
 int imap_add_capability(struct capability *c, struct text words);
 
-/* imap_client, for imap_auth: a tagged reply; IMAP_STEP_NEXT. */
-enum imap_step imap_reply(
-    struct session *s, const char *status, const char *text);
-/* BAD and BYE, code ("[TOOBIG] " or "") before why; IMAP_STEP_LOST. */
-enum imap_step imap_lost(struct session *s, const char *why, const char *code);
+/* imap_client, for imap_auth: a tagged reply. */
+void imap_reply(struct session *s, const char *status, const char *text);
+/* BAD and BYE, code ("[TOOBIG] " or "") before why; the session ends. */
+void imap_lost(struct session *s, const char *why, const char *code);
 /* The client's input up to the CRLF behind taken is dealt with. */
 void imap_done(struct session *s, struct text taken);
 
 /* imap_auth, for imap_client: commands, and a line of an exchange. */
-enum imap_step imap_auth_login(struct session *s, struct text args);
-enum imap_step imap_auth_authenticate(struct session *s, struct text args);
-enum imap_step imap_auth_answer(struct session *s);
+void imap_auth_login(struct session *s, struct text args);
+void imap_auth_authenticate(struct session *s, struct text args);
+bool imap_auth_answer(struct session *s); /* false: not there yet */
 
 /* imap_login, for imap_upstream: write LOGIN or AUTHENTICATE ... */
-enum imap_next imap_login_start(struct session *s);
+void imap_login_start(struct session *s);
 /* ... what "+" asks for ... */
-enum imap_next imap_login_continue(struct session *s);
+void imap_login_continue(struct session *s);
 /* ... understand the tagged response ... */
-enum imap_next imap_login_result(
-    struct session *s, const struct imap_response *r);
+void imap_login_result(struct session *s, const struct imap_response *r);
 /* ... and, when the inner server's list is known, tell the client. */
-void imap_login_reply(struct session *s);
+void imap_login_done(struct session *s);
 
 /* imap_upstream, for imap_client: the dialogue is over. */
 void imap_upstream_end(struct session *s);
 /* For imap_login: begin a command line with its tag. */
 void imap_upstream_command(struct session *s, enum imap_upstream_state state);
-enum imap_next imap_upstream_failed(struct session *s, const char *reason);
+void imap_upstream_ask_capability(
+    struct session *s, enum imap_upstream_state state);
 
 #endif

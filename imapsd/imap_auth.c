@@ -9,110 +9,111 @@
 #include "imap.h"
 
 /* What cannot be anybody's credentials needs no inner server to say so. */
-static enum imap_step
+static void
 reply_refused(struct session *s)
 {
-	return imap_reply(
-	    s, "NO", "[AUTHENTICATIONFAILED] Authentication failed");
+	imap_reply(s, "NO", "[AUTHENTICATIONFAILED] Authentication failed");
 }
 
-enum imap_step
+static void
+begin_login(struct session *s, const struct credentials *c)
+{
+	*session_login_space(s) = *c;
+	session_login(s);
+}
+
+void
 imap_auth_login(struct session *s, struct text args)
 {
 	struct credentials c = { 0 };
 	enum imap_string name = IMAP_STRING_BAD, password = IMAP_STRING_BAD;
-	enum imap_step step;
 
 	if (imap_take_char(&args, ' '))
 		name = imap_take_astring(&args, c.authn, sizeof(c.authn));
 	if (name != IMAP_STRING_BAD && imap_take_char(&args, ' '))
 		password =
 		    imap_take_astring(&args, c.password, sizeof(c.password));
-	if (password == IMAP_STRING_BAD || args.len > 0) {
-		step =
-		    imap_reply(s, "BAD", "LOGIN takes a name and a password");
-	} else if (name != IMAP_STRING_OK || password != IMAP_STRING_OK ||
-	    !credentials_are_good(&c)) {
-		step = reply_refused(s);
-	} else {
-		*session_login_space(s) = c;
-		step = IMAP_STEP_LOGIN;
-	}
+	if (password == IMAP_STRING_BAD || args.len > 0)
+		imap_reply(s, "BAD", "LOGIN takes a name and a password");
+	else if (name != IMAP_STRING_OK || password != IMAP_STRING_OK ||
+	    !credentials_are_good(&c))
+		reply_refused(s);
+	else
+		begin_login(s, &c);
 	explicit_bzero(&c, sizeof(c));
-	return step;
 }
 
-/* Where an exchange has led to. */
-static enum imap_step
-go_on(struct session *s, enum exchange_result r, const struct credentials *c)
+/* Where an exchange has led to; *c is wiped. */
+static void
+go_on(struct session *s, enum exchange_result r, struct credentials *c)
 {
-	struct imap_session *im = s->data;
+	const struct imap_session *im = s->data;
 
 	switch (r) {
 	case EXCHANGE_OK:
-		*session_login_space(s) = *c;
-		return IMAP_STEP_LOGIN;
+		begin_login(s, c);
+		break;
 	case EXCHANGE_MORE:
 		stream_printf(
 		    &s->client, "+ %s\r\n", exchange_challenge(&im->exchange));
-		return IMAP_STEP_NEXT;
+		break;
 	case EXCHANGE_REFUSED:
-		return reply_refused(s);
+		reply_refused(s);
+		break;
 	case EXCHANGE_BAD: /* BAD, not NO: RFC 3501 6.2.2 */
-		return imap_reply(s, "BAD", "Invalid base64");
+		imap_reply(s, "BAD", "Invalid base64");
+		break;
 	case EXCHANGE_CANCELLED:
+		imap_reply(s, "BAD", "AUTHENTICATE cancelled");
 		break;
 	}
-	return imap_reply(s, "BAD", "AUTHENTICATE cancelled");
+	explicit_bzero(c, sizeof(*c));
 }
 
-/* A line within AUTHENTICATE. */
-enum imap_step
+bool
 imap_auth_answer(struct session *s)
 {
 	struct imap_session *im = s->data;
 	struct credentials c;
 	struct text line;
-	enum imap_step step;
 
 	switch (imap_scan_line(
 	    &im->scan, &s->client.in, EXCHANGE_LINE_MAX, &line)) {
 	case LINE_WAIT:
-		return IMAP_STEP_WAIT;
+		return false;
 	case LINE_TOO_LONG:
-		return imap_lost(s, "Line too long", "");
+		imap_lost(s, "Line too long", "");
+		return false;
 	case LINE_BAD:
-		return imap_lost(s, "Invalid octets", "");
+		imap_lost(s, "Invalid octets", "");
+		return false;
 	case LINE_OK:
 		break;
 	}
-	step = go_on(s, exchange_answer(&im->exchange, line, &c), &c);
-	explicit_bzero(&c, sizeof(c));
+	go_on(s, exchange_answer(&im->exchange, line, &c), &c);
 	imap_done(s, line);
-	return step;
+	return true;
 }
 
-enum imap_step
+void
 imap_auth_authenticate(struct session *s, struct text args)
 {
 	struct imap_session *im = s->data;
 	struct credentials c;
 	struct text name;
-	enum imap_step step;
 
 	if (!imap_take_char(&args, ' ') || !imap_take_atom(&args, &name) ||
-	    (args.len > 0 && args.p[0] != ' '))
-		return imap_reply(s, "BAD", "AUTHENTICATE takes a mechanism");
-	if (!exchange_begin(&im->exchange, name))
-		return imap_reply(s, "NO", "Unknown mechanism");
-	if (args.len == 0)
-		return go_on(s, EXCHANGE_MORE, NULL);
-	args = text_skip(args, 1);
-	if (args.len == 0) {
+	    (args.len > 0 && args.p[0] != ' ')) {
+		imap_reply(s, "BAD", "AUTHENTICATE takes a mechanism");
+	} else if (!exchange_begin(&im->exchange, name)) {
+		imap_reply(s, "NO", "Unknown mechanism");
+	} else if (args.len == 0) {
+		go_on(s, EXCHANGE_MORE, &c);
+	} else if (args.len == 1) {
 		exchange_end(&im->exchange);
-		return imap_reply(s, "BAD", "The initial response is missing");
+		imap_reply(s, "BAD", "The initial response is missing");
+	} else {
+		args = text_skip(args, 1);
+		go_on(s, exchange_initial(&im->exchange, args, &c), &c);
 	}
-	step = go_on(s, exchange_initial(&im->exchange, args, &c), &c);
-	explicit_bzero(&c, sizeof(c));
-	return step;
 }

@@ -9,12 +9,6 @@
 
 #include "imap.h"
 
-/*
- * Commands between two logins: a client uses five or so.  Bounds what a
- * pipelined "CAPABILITY" in every 16 octets can make us write.
- */
-#define COMMANDS_MAX 100
-
 /* RFC 2971 3.3 */
 #define ID_PAIRS_MAX 30
 #define ID_FIELD_MAX 30
@@ -34,45 +28,44 @@ enum situation {
 struct command {
 	const char *verb;
 	enum situation situation;
-	bool literals; /* may have some: only then they are invited */
-	enum imap_step (*run)(struct session *, struct text args);
+	/* What it may have; literals are invited only where they may be. */
+	enum { NOTHING, ARGUMENTS, LITERALS } args;
+	void (*run)(struct session *, struct text args);
 };
 
-static enum imap_step cmd_capability(struct session *, struct text);
-static enum imap_step cmd_id(struct session *, struct text);
-static enum imap_step cmd_logout(struct session *, struct text);
-static enum imap_step cmd_noop(struct session *, struct text);
-static enum imap_step cmd_starttls(struct session *, struct text);
+static void cmd_capability(struct session *, struct text);
+static void cmd_id(struct session *, struct text);
+static void cmd_logout(struct session *, struct text);
+static void cmd_noop(struct session *, struct text);
+static void cmd_starttls(struct session *, struct text);
 
 /* All that RFC 3501 6.1 and 6.2 have, and ID. */
 static const struct command commands[] = {
-	{ "CAPABILITY", ALWAYS, false, cmd_capability },
-	{ "NOOP", ALWAYS, false, cmd_noop },
-	{ "LOGOUT", ALWAYS, false, cmd_logout },
-	{ "ID", ALWAYS, true, cmd_id }, /* RFC 2971 */
-	{ "STARTTLS", BEFORE_TLS, false, cmd_starttls },
-	{ "LOGIN", MAY_LOGIN, true, imap_auth_login },
-	{ "AUTHENTICATE", MAY_LOGIN, false, imap_auth_authenticate },
+	{ "CAPABILITY", ALWAYS, NOTHING, cmd_capability },
+	{ "NOOP", ALWAYS, NOTHING, cmd_noop },
+	{ "LOGOUT", ALWAYS, NOTHING, cmd_logout },
+	{ "ID", ALWAYS, LITERALS, cmd_id }, /* RFC 2971 */
+	{ "STARTTLS", BEFORE_TLS, NOTHING, cmd_starttls },
+	{ "LOGIN", MAY_LOGIN, LITERALS, imap_auth_login },
+	{ "AUTHENTICATE", MAY_LOGIN, ARGUMENTS, imap_auth_authenticate },
 };
 
-enum imap_step
+void
 imap_reply(struct session *s, const char *status, const char *text)
 {
 	const struct imap_session *im = s->data;
 
 	stream_printf(&s->client, "%s %s %s\r\n", im->tag, status, text);
-	return IMAP_STEP_NEXT;
 }
 
-enum imap_step
+void
 imap_lost(struct session *s, const char *why, const char *code)
 {
-	struct imap_session *im = s->data;
+	const struct imap_session *im = s->data;
 
 	stream_printf(&s->client, "%s BAD %s%s\r\n", im->tag, code, why);
 	stream_printf(&s->client, "* BYE %s%s\r\n", code, why);
-	im->lost = why;
-	return IMAP_STEP_LOST;
+	session_close(s, why);
 }
 
 static void
@@ -124,7 +117,6 @@ imap_client_reset(struct session *s)
 
 	exchange_end(&im->exchange);
 	im->scan = (struct imap_scan){ 0 };
-	im->commands = 0;
 }
 
 void
@@ -136,43 +128,39 @@ imap_end(struct session *s)
 	imap_upstream_end(s);
 }
 
-static enum imap_step
+static void
 cmd_capability(struct session *s, struct text args)
 {
 	char list[CAPABILITY_MAX + 1];
 
-	if (args.len > 0)
-		return imap_reply(s, "BAD", "CAPABILITY takes no argument");
+	(void)args;
 	print_capability(s, list);
 	stream_printf(&s->client, "* CAPABILITY %s\r\n", list);
-	return imap_reply(s, "OK", "CAPABILITY completed");
+	imap_reply(s, "OK", "CAPABILITY completed");
 }
 
-static enum imap_step
+static void
 cmd_noop(struct session *s, struct text args)
 {
-	if (args.len > 0)
-		return imap_reply(s, "BAD", "NOOP takes no argument");
-	return imap_reply(s, "OK", "NOOP completed");
+	(void)args;
+	imap_reply(s, "OK", "NOOP completed");
 }
 
-static enum imap_step
+static void
 cmd_logout(struct session *s, struct text args)
 {
-	if (args.len > 0)
-		return imap_reply(s, "BAD", "LOGOUT takes no argument");
+	(void)args;
 	stream_printf(&s->client, "* BYE Logging out\r\n");
 	imap_reply(s, "OK", "LOGOUT completed");
-	return IMAP_STEP_LOGOUT;
+	session_close(s, "Logout");
 }
 
-static enum imap_step
+static void
 cmd_starttls(struct session *s, struct text args)
 {
-	if (args.len > 0)
-		return imap_reply(s, "BAD", "STARTTLS takes no argument");
+	(void)args;
 	imap_reply(s, "OK", "Begin TLS negotiation now");
-	return IMAP_STEP_STARTTLS;
+	session_starttls(s);
 }
 
 /* string SP nstring (RFC 2971 4). */
@@ -219,13 +207,15 @@ is_id(struct text rest)
  * Who the client says it is goes no further (it may claim any address in
  * x-originating-ip and its kin); who we are is nobody's business.
  */
-static enum imap_step
+static void
 cmd_id(struct session *s, struct text args)
 {
-	if (!is_id(args))
-		return imap_reply(s, "BAD", "Invalid argument of ID");
+	if (!is_id(args)) {
+		imap_reply(s, "BAD", "Invalid argument of ID");
+		return;
+	}
 	stream_printf(&s->client, "* ID NIL\r\n");
-	return imap_reply(s, "OK", "ID completed");
+	imap_reply(s, "OK", "ID completed");
 }
 
 static bool
@@ -298,12 +288,19 @@ find_command(struct session *s, struct text *rest)
 	return NULL;
 }
 
-static enum imap_step
+static void
 run_command(struct session *s, struct text command)
 {
+	const struct imap_session *im = s->data;
 	const struct command *c = find_command(s, &command);
 
-	return c != NULL ? c->run(s, command) : IMAP_STEP_NEXT;
+	if (c == NULL)
+		return;
+	if (c->args == NOTHING && command.len > 0)
+		stream_printf(&s->client, "%s BAD %s takes no argument\r\n",
+		    im->tag, c->verb);
+	else
+		c->run(s, command);
 }
 
 /*
@@ -317,7 +314,7 @@ invite(struct session *s, struct text command)
 
 	if (c == NULL)
 		return false;
-	if (!c->literals) {
+	if (c->args != LITERALS) {
 		imap_reply(s, "BAD", "No literal is possible here");
 		return false;
 	}
@@ -325,8 +322,8 @@ invite(struct session *s, struct text command)
 	return true;
 }
 
-/* What does not even have the form of a command. */
-static enum imap_step
+/* What does not even have the form of a command.  False: that was all. */
+static bool
 refuse_command(struct session *s, enum imap_scan_result why)
 {
 	struct text begin = buf_view(&s->client.in);
@@ -338,72 +335,42 @@ refuse_command(struct session *s, enum imap_scan_result why)
 	case IMAP_SCAN_INVITE:
 		break;
 	case IMAP_SCAN_TOO_BIG: /* RFC 7888 4 */
-		return imap_reply(s, "NO", "[TOOBIG] Literal too big");
+		imap_reply(s, "NO", "[TOOBIG] Literal too big");
+		break;
 	case IMAP_SCAN_BAD_NUMBER:
-		return imap_reply(s, "BAD", "Invalid literal");
+		imap_reply(s, "BAD", "Invalid literal");
+		break;
 	case IMAP_SCAN_LOST_LINE:
-		return imap_lost(s, "Line too long", "");
+		imap_lost(s, "Line too long", "");
+		return false;
 	case IMAP_SCAN_LOST_OCTET:
-		return imap_lost(s, "Invalid octets", "");
+		imap_lost(s, "Invalid octets", "");
+		return false;
 	case IMAP_SCAN_LOST_LITERAL:
-		return imap_lost(s, "Literal too big", "[TOOBIG] ");
+		imap_lost(s, "Literal too big", "[TOOBIG] ");
+		return false;
 	}
-	return IMAP_STEP_NEXT;
+	return true;
 }
 
-static enum imap_step
-take_command(struct session *s)
+bool
+imap_client_input(struct session *s)
 {
 	struct imap_session *im = s->data;
 	struct text command = TEXT_NONE;
 	enum imap_scan_result result;
-	enum imap_step step = IMAP_STEP_NEXT;
 
+	if (im->exchange.stage != EXCHANGE_NONE)
+		return imap_auth_answer(s);
 	result = imap_scan_command(&im->scan, &s->client.in, &command);
 	if (result == IMAP_SCAN_WAIT)
-		return IMAP_STEP_WAIT;
+		return false;
 	if (result == IMAP_SCAN_INVITE && invite(s, command))
-		return IMAP_STEP_NEXT; /* nothing is consumed yet */
+		return true; /* nothing is consumed yet */
 	if (result == IMAP_SCAN_OK)
-		step = run_command(s, command);
-	else if (result != IMAP_SCAN_INVITE)
-		step = refuse_command(s, result);
-	if (step == IMAP_STEP_LOST)
-		return step;
+		run_command(s, command);
+	else if (result != IMAP_SCAN_INVITE && !refuse_command(s, result))
+		return false;
 	imap_done(s, command);
-	if (++im->commands > COMMANDS_MAX && step == IMAP_STEP_NEXT)
-		return imap_lost(s, "Too many commands", "");
-	return step;
-}
-
-void
-imap_client_input(struct session *s)
-{
-	const struct imap_session *im = s->data;
-	enum imap_step step;
-
-	do {
-		if (im->exchange.stage == EXCHANGE_NONE)
-			step = take_command(s);
-		else
-			step = imap_auth_answer(s);
-	} while (step == IMAP_STEP_NEXT);
-
-	switch (step) {
-	case IMAP_STEP_NEXT:
-	case IMAP_STEP_WAIT:
-		break;
-	case IMAP_STEP_STARTTLS:
-		session_starttls(s);
-		break;
-	case IMAP_STEP_LOGIN:
-		session_login(s);
-		break;
-	case IMAP_STEP_LOGOUT:
-		session_close(s, "Logout");
-		break;
-	case IMAP_STEP_LOST:
-		session_close(s, im->lost);
-		break;
-	}
+	return true;
 }

@@ -56,14 +56,16 @@ static const struct {
 	    "The mail server cannot take this login" },
 };
 
-static enum imap_next
-refuse(struct imap_upstream *up, enum login_failure why, const char *reason,
+/* The login is over; code NULL: the usual one of why. */
+static void
+refuse(struct session *s, enum login_failure why, const char *reason,
     const char *code)
 {
-	up->why = why;
-	up->reason = reason;
-	up->code = code;
-	return IMAP_NEXT_REFUSED;
+	struct imap_session *im = s->data;
+
+	im->upstream->why = why;
+	im->upstream->code = code;
+	session_login_failed(s, why, reason);
 }
 
 /* RFC 3501 9, quoted, but nothing that would need a backslash in it. */
@@ -129,7 +131,7 @@ write_plain(struct session *s, const struct imap_upstream *up)
 	explicit_bzero(code, sizeof(code));
 }
 
-static enum imap_next
+static void
 start_plain(struct session *s, struct imap_upstream *up)
 {
 	imap_upstream_command(s, IMAP_UP_LOGIN);
@@ -140,10 +142,9 @@ start_plain(struct session *s, struct imap_upstream *up)
 		stream_printf(&s->server, "AUTHENTICATE PLAIN\r\n");
 		up->owed = IMAP_OWE_PLAIN;
 	}
-	return IMAP_NEXT_LINE;
 }
 
-static enum imap_next
+static void
 start_login(struct session *s, struct imap_upstream *up)
 {
 	/* Names and passwords are below LITERAL-'s 4,096 octets, RFC 7888 5. */
@@ -152,10 +153,9 @@ start_login(struct session *s, struct imap_upstream *up)
 	imap_upstream_command(s, IMAP_UP_LOGIN);
 	stream_printf(&s->server, "LOGIN ");
 	write_parts(s, up);
-	return IMAP_NEXT_LINE;
 }
 
-enum imap_next
+void
 imap_login_start(struct session *s)
 {
 	struct imap_session *im = s->data;
@@ -164,26 +164,27 @@ imap_login_start(struct session *s)
 	bool disabled = capability_has(&up->list, "LOGINDISABLED");
 
 	if (credentials_rename(s->conf, s->login->authn, up->authn) == -1 ||
-	    credentials_rename(s->conf, s->login->authz, up->authz) == -1)
-		return refuse(up, LOGIN_REFUSED, REFUSED, NULL);
-	up->known = false; /* after a login there is another list */
-	if (up->authz[0] != '\0') {
-		if (plain)
-			return start_plain(s, up);
-		/* LOGIN has no place for it, and dropping it is no answer. */
-		return refuse(
-		    up, LOGIN_MISMATCH, NO_AUTHZ, "AUTHORIZATIONFAILED");
+	    credentials_rename(s->conf, s->login->authz, up->authz) == -1) {
+		refuse(s, LOGIN_REFUSED, REFUSED, NULL);
+		return;
 	}
-	if (!disabled)
-		return start_login(s, up);
-	if (plain)
-		return start_plain(s, up);
-	log_warnx("an inner server takes no login: it has LOGINDISABLED and "
-	          "no AUTH=PLAIN; does it want TLS (ssl_mode)?");
-	return refuse(up, LOGIN_MISMATCH, LOGIN_DISABLED, NULL);
+	up->known = false; /* after a login there is another list */
+	if (up->authz[0] == '\0' && !disabled) {
+		start_login(s, up);
+	} else if (plain) {
+		start_plain(s, up);
+	} else if (up->authz[0] != '\0') {
+		/* LOGIN has no place for it, and dropping it is no answer. */
+		refuse(s, LOGIN_MISMATCH, NO_AUTHZ, "AUTHORIZATIONFAILED");
+	} else {
+		log_warnx("an inner server takes no login: it has "
+		          "LOGINDISABLED and no AUTH=PLAIN; does it want TLS "
+		          "(ssl_mode)?");
+		refuse(s, LOGIN_MISMATCH, LOGIN_DISABLED, NULL);
+	}
 }
 
-enum imap_next
+void
 imap_login_continue(struct session *s)
 {
 	struct imap_session *im = s->data;
@@ -200,63 +201,67 @@ imap_login_continue(struct session *s)
 		stream_write(&s->server, t.p, t.len);
 		end_part(s, up);
 		write_parts(s, up);
-		return IMAP_NEXT_LINE;
+		return;
 	case IMAP_OWE_PLAIN:
 		write_plain(s, up);
-		return IMAP_NEXT_LINE;
+		return;
 	}
-	return imap_upstream_failed(s, "Unexpected challenge from server");
+	session_server_failed(s, "Unexpected challenge from server");
 }
 
-static enum imap_next
+static void
 logged_in(struct session *s, const struct imap_response *r)
 {
 	struct imap_session *im = s->data;
 	struct imap_upstream *up = im->upstream;
 
-	if (up->owed != IMAP_OWE_NOTHING) /* it has not heard the password */
-		return imap_upstream_failed(s, "Login accepted too early");
+	if (up->owed != IMAP_OWE_NOTHING) { /* it has not heard the password */
+		session_server_failed(s, "Login accepted too early");
+		return;
+	}
 	/* The text of a referral names a host behind the gateway. */
 	if (!text_caseeq(r->code, "REFERRAL"))
 		text_for_people(r->text, up->text, sizeof(up->text));
-	if (up->known)
-		return IMAP_NEXT_LOGGED_IN;
 	/* The client may never ask by itself: it saw our list before. */
-	imap_upstream_command(s, IMAP_UP_CAPABILITY_AFTER);
-	stream_printf(&s->server, "CAPABILITY\r\n");
-	return IMAP_NEXT_LINE;
+	if (up->known)
+		imap_login_done(s);
+	else
+		imap_upstream_ask_capability(s, IMAP_UP_CAPABILITY_AFTER);
 }
 
-static enum imap_next
-refused(struct imap_upstream *up, const struct imap_response *r)
+static void
+refused(struct session *s, const struct imap_response *r)
 {
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
 	size_t i;
 
 	if (text_caseeq(r->code, "REFERRAL")) { /* RFC 2221 4.1 */
 		log_warnx("an inner server refers a user to another one, "
 		          "which is not followed");
-		return refuse(up, LOGIN_MISMATCH, REFERRED, NULL);
+		refuse(s, LOGIN_MISMATCH, REFERRED, NULL);
+		return;
 	}
 	text_for_people(r->text, up->text, sizeof(up->text));
-	for (i = 0; i < nitems(codes); i++) {
+	for (i = 0; i < nitems(codes); i++)
 		if (text_caseeq(r->code, codes[i].name))
-			return refuse(
-			    up, codes[i].why, codes[i].reason, codes[i].name);
-	}
-	return refuse(up, LOGIN_REFUSED, REFUSED, NULL);
+			break;
+	if (i < nitems(codes))
+		refuse(s, codes[i].why, codes[i].reason, codes[i].name);
+	else
+		refuse(s, LOGIN_REFUSED, REFUSED, NULL);
 }
 
-enum imap_next
+void
 imap_login_result(struct session *s, const struct imap_response *r)
 {
-	struct imap_session *im = s->data;
-	struct imap_upstream *up = im->upstream;
-
 	switch (r->status) {
 	case IMAP_OK:
-		return logged_in(s, r);
+		logged_in(s, r);
+		return;
 	case IMAP_NO:
-		return refused(up, r);
+		refused(s, r);
+		return;
 	case IMAP_BAD:
 	case IMAP_BYE:
 	case IMAP_PREAUTH:
@@ -264,11 +269,11 @@ imap_login_result(struct session *s, const struct imap_response *r)
 		break;
 	}
 	/* It says nothing about the password: RFC 5530 3, SERVERBUG. */
-	return refuse(up, LOGIN_UNAVAILABLE, NOT_UNDERSTOOD, "SERVERBUG");
+	refuse(s, LOGIN_UNAVAILABLE, NOT_UNDERSTOOD, "SERVERBUG");
 }
 
 void
-imap_login_reply(struct session *s)
+imap_login_done(struct session *s)
 {
 	struct imap_session *im = s->data;
 	char list[CAPABILITY_MAX + 1];
@@ -279,6 +284,9 @@ imap_login_reply(struct session *s)
 		list[0] = '\0';
 	stream_printf(&s->client, "%s OK [CAPABILITY %s] %s\r\n", im->tag, list,
 	    session_ok_line(s, im->upstream->text));
+	imap_upstream_end(s);
+	im->relaying = true;
+	session_login_ok(s);
 }
 
 void
@@ -295,6 +303,5 @@ imap_login_failed(struct session *s, enum login_failure why)
 			text = up->text;
 	}
 	stream_printf(&s->client, "%s NO [%s] %s\r\n", im->tag, code, text);
-	im->commands = 0;
 	imap_upstream_end(s);
 }

@@ -15,18 +15,8 @@
 #include "log.h"
 #include "xmalloc.h"
 
-/* Untagged lines in one login: Dovecot needs 1, Cyrus 3. */
-#define LINES_MAX 50
-
-/* Reasons in the log: the first two are Perdition's. */
-#define ODD "Connection Negotiation Failure"
+/* A reason in the log, Perdition's. */
 #define GONE "Could not connect to server"
-#define GARBAGE "Invalid response from server"
-#define TOO_LONG "Line from server too long"
-#define TOO_MANY "Too many lines from server"
-#define LITERAL "Literal from server before login"
-#define NO_TLS "STARTTLS not offered by server"
-#define TLS_REFUSED "STARTTLS refused by server"
 
 void
 imap_upstream_end(struct session *s)
@@ -58,80 +48,70 @@ imap_upstream_command(struct session *s, enum imap_upstream_state state)
 	stream_printf(&s->server, "%s ", up->tag);
 }
 
-enum imap_next
-imap_upstream_failed(struct session *s, const char *reason)
-{
-	struct imap_session *im = s->data;
-
-	im->upstream->reason = reason;
-	return IMAP_NEXT_FAILED;
-}
-
-/* What is no response at all, or not the one that is due. */
-static enum imap_next
-garbage(struct session *s)
-{
-	struct imap_session *im = s->data;
-
-	return imap_upstream_failed(
-	    s, im->upstream->state == IMAP_UP_GREETING ? ODD : GARBAGE);
-}
-
-static enum imap_next
-ask_capability(struct session *s, enum imap_upstream_state state)
+void
+imap_upstream_ask_capability(struct session *s, enum imap_upstream_state state)
 {
 	struct imap_session *im = s->data;
 
 	im->upstream->known = false;
 	imap_upstream_command(s, state);
 	stream_printf(&s->server, "CAPABILITY\r\n");
-	return IMAP_NEXT_LINE;
 }
 
 /* After TLS nothing holds that was said before it (RFC 3501 6.2.1). */
 void
 imap_server_tls(struct session *s)
 {
-	(void)ask_capability(s, IMAP_UP_CAPABILITY);
+	imap_upstream_ask_capability(s, IMAP_UP_CAPABILITY);
+}
+
+static void
+start_tls(struct session *s, bool offered)
+{
+	if (!offered) {
+		session_server_failed(s, "STARTTLS not offered by server");
+		return;
+	}
+	imap_upstream_command(s, IMAP_UP_STARTTLS);
+	stream_printf(&s->server, "STARTTLS\r\n");
 }
 
 /* The server was heard: its list, TLS, then the login, whatever is missing. */
-static enum imap_next
+static void
 negotiate(struct session *s)
 {
 	struct imap_session *im = s->data;
 	struct imap_upstream *up = im->upstream;
-	bool starttls;
+	bool starttls = capability_has(&up->list, "STARTTLS");
 
-	if (!up->known)
-		return ask_capability(s, IMAP_UP_CAPABILITY);
-	starttls = capability_has(&up->list, "STARTTLS");
-	if (session_wants_starttls(s, starttls)) {
-		if (!starttls)
-			return imap_upstream_failed(s, NO_TLS);
-		imap_upstream_command(s, IMAP_UP_STARTTLS);
-		stream_printf(&s->server, "STARTTLS\r\n");
-		return IMAP_NEXT_LINE;
+	if (!up->known) {
+		imap_upstream_ask_capability(s, IMAP_UP_CAPABILITY);
+	} else if (session_wants_starttls(s, starttls)) {
+		start_tls(s, starttls);
+	} else if (session_is_lesson(s)) {
+		imap_upstream_command(s, up->state);
+		stream_printf(&s->server, "LOGOUT\r\n");
+		session_learned(s, &up->list);
+	} else {
+		session_learned(s, &up->list);
+		/* It gets a password now: no other server is tried. */
+		session_server_greeted(s);
+		imap_login_start(s);
 	}
-	if (session_is_lesson(s))
-		return IMAP_NEXT_LEARNED;
-	session_learned(s, &up->list);
-	/* From here on it gets a password: no other server is tried. */
-	session_server_greeted(s);
-	return imap_login_start(s);
 }
 
-static enum imap_next
+/* False: it was none. */
+static bool
 take_list(struct session *s, struct text words)
 {
 	struct imap_session *im = s->data;
 	struct imap_upstream *up = im->upstream;
 
 	capability_clear(&up->list);
-	if (imap_add_capability(&up->list, words) == -1)
-		return garbage(s);
-	up->known = true;
-	return IMAP_NEXT_LINE;
+	up->known = imap_add_capability(&up->list, words) == 0;
+	if (!up->known)
+		session_server_garbage(s);
+	return up->known;
 }
 
 /* RFC 3501 7.1: an ALERT must be shown to the user; the client can. */
@@ -147,179 +127,135 @@ pass_alert(struct session *s, const struct imap_response *r)
 	    r->status == IMAP_OK ? "OK" : "NO", text);
 }
 
-static enum imap_next
+static void
 take_greeting(struct session *s, const struct imap_response *r)
 {
-	enum imap_next next = IMAP_NEXT_LINE;
-
-	if (r->kind != IMAP_UNTAGGED)
-		return garbage(s);
+	if (r->kind != IMAP_UNTAGGED) {
+		session_server_garbage(s);
+		return;
+	}
 	switch (r->status) {
 	case IMAP_OK:
-		break;
+		pass_alert(s, r);
+		if (!text_caseeq(r->code, "CAPABILITY") ||
+		    take_list(s, r->args))
+			negotiate(s);
+		return;
 	case IMAP_BYE:
-		return imap_upstream_failed(s, GONE);
+		session_server_failed(s, GONE);
+		return;
 	case IMAP_PREAUTH:
 		/* It would let in whoever comes, with any password. */
 		log_warnx("an inner server greets with PREAUTH: not used");
-		return garbage(s);
+		break;
 	case IMAP_NO:
 	case IMAP_BAD:
 	case IMAP_DATA:
-		return garbage(s);
+		break;
 	}
-	pass_alert(s, r);
-	if (text_caseeq(r->code, "CAPABILITY"))
-		next = take_list(s, r->args);
-	return next == IMAP_NEXT_LINE ? negotiate(s) : next;
+	session_server_garbage(s);
 }
 
-static enum imap_next
+static void
 take_untagged(struct session *s, const struct imap_response *r)
 {
-	struct imap_session *im = s->data;
-
-	if (++im->upstream->lines > LINES_MAX)
-		return imap_upstream_failed(s, TOO_MANY);
 	switch (r->status) {
 	case IMAP_OK:
 	case IMAP_NO:
 	case IMAP_BAD:
 		pass_alert(s, r);
-		return IMAP_NEXT_LINE;
+		break;
 	case IMAP_BYE:
-		return imap_upstream_failed(s, GONE);
+		session_server_failed(s, GONE);
+		break;
 	case IMAP_PREAUTH:
-		return garbage(s);
+		session_server_garbage(s);
+		break;
 	case IMAP_DATA:
+		/* Nothing we ask is answered with one: it is not lines. */
+		if (imap_ends_in_literal(r->args))
+			session_server_failed(
+			    s, "Literal from server before login");
+		else if (text_caseeq(r->code, "CAPABILITY"))
+			(void)take_list(s, r->args);
 		break;
 	}
-	/* Nothing we ask is answered with one: its octets are not lines. */
-	if (imap_ends_in_literal(r->args))
-		return imap_upstream_failed(s, LITERAL);
-	if (text_caseeq(r->code, "CAPABILITY"))
-		return take_list(s, r->args);
-	return IMAP_NEXT_LINE;
 }
 
-static enum imap_next
+static void
 take_tagged(struct session *s, const struct imap_response *r)
 {
 	struct imap_session *im = s->data;
 	struct imap_upstream *up = im->upstream;
 	bool ok = r->status == IMAP_OK;
 
-	if (!text_eq(r->tag, up->tag))
-		return garbage(s);
+	if (!text_eq(r->tag, up->tag)) {
+		session_server_garbage(s);
+		return;
+	}
 	switch (up->state) {
 	case IMAP_UP_GREETING:
 		break;
 	case IMAP_UP_CAPABILITY:
-		if (ok && up->known)
-			return negotiate(s);
-		break;
+		if (!ok || !up->known)
+			break;
+		negotiate(s);
+		return;
 	case IMAP_UP_STARTTLS:
 		if (ok)
-			return IMAP_NEXT_STARTTLS;
-		return imap_upstream_failed(s, TLS_REFUSED);
+			session_server_starttls(s);
+		else
+			session_server_failed(s, "STARTTLS refused by server");
+		return;
 	case IMAP_UP_LOGIN:
 		pass_alert(s, r);
-		if (ok && text_caseeq(r->code, "CAPABILITY") &&
-		    take_list(s, r->args) != IMAP_NEXT_LINE)
-			return IMAP_NEXT_FAILED;
-		return imap_login_result(s, r);
+		if (!ok || !text_caseeq(r->code, "CAPABILITY") ||
+		    take_list(s, r->args))
+			imap_login_result(s, r);
+		return;
 	case IMAP_UP_CAPABILITY_AFTER:
-		if (ok && up->known)
-			return IMAP_NEXT_LOGGED_IN;
-		break;
+		if (!ok || !up->known)
+			break;
+		imap_login_done(s);
+		return;
 	}
-	return garbage(s);
+	session_server_garbage(s);
 }
 
-static enum imap_next
-take_line(struct session *s, struct text line)
+static void
+take_response(struct session *s, const struct imap_response *r)
 {
-	struct imap_session *im = s->data;
-	struct imap_response r;
+	const struct imap_session *im = s->data;
 
-	if (!imap_parse_response(line, &r))
-		return garbage(s);
-	if (im->upstream->state == IMAP_UP_GREETING)
-		return take_greeting(s, &r);
-	switch (r.kind) {
+	if (im->upstream->state == IMAP_UP_GREETING) {
+		take_greeting(s, r);
+		return;
+	}
+	switch (r->kind) {
 	case IMAP_UNTAGGED:
-		return take_untagged(s, &r);
+		take_untagged(s, r);
+		break;
 	case IMAP_TAGGED:
-		return take_tagged(s, &r);
+		take_tagged(s, r);
+		break;
 	case IMAP_CONTINUE:
-		return imap_login_continue(s);
-	}
-	return IMAP_NEXT_FAILED;
-}
-
-/* The line that led to next is consumed.  True: take another. */
-static bool
-go_on(struct session *s, enum imap_next next)
-{
-	struct imap_session *im = s->data;
-	struct imap_upstream *up = im->upstream;
-
-	switch (next) {
-	case IMAP_NEXT_LINE:
-		return true;
-	case IMAP_NEXT_STARTTLS:
-		session_server_starttls(s);
-		break;
-	case IMAP_NEXT_LEARNED:
-		imap_upstream_command(s, up->state);
-		stream_printf(&s->server, "LOGOUT\r\n");
-		session_learned(s, &up->list);
-		break;
-	case IMAP_NEXT_LOGGED_IN:
-		imap_login_reply(s);
-		imap_upstream_end(s);
-		im->relaying = true;
-		session_login_ok(s);
-		break;
-	case IMAP_NEXT_REFUSED:
-		session_login_failed(s, up->why, up->reason);
-		break;
-	case IMAP_NEXT_FAILED:
-		session_server_failed(s, up->reason);
+		imap_login_continue(s);
 		break;
 	}
-	return false;
 }
 
-/* Take the next line.  True: there may be more. */
-static bool
-step(struct session *s)
-{
-	struct imap_session *im = s->data;
-	struct imap_upstream *up = im->upstream;
-	struct text line;
-	enum imap_next next;
-
-	switch (
-	    imap_scan_line(&up->scan, &s->server.in, IMAP_LINE_MAX, &line)) {
-	case LINE_WAIT:
-		return false;
-	case LINE_TOO_LONG:
-		return go_on(s, imap_upstream_failed(s, TOO_LONG));
-	case LINE_BAD:
-		return go_on(s, garbage(s));
-	case LINE_OK:
-		break;
-	}
-	next = take_line(s, line);
-	buf_consume(&s->server.in, line.len + 2);
-	up->scan = (struct imap_scan){ 0 };
-	return go_on(s, next);
-}
-
-void
+bool
 imap_server_input(struct session *s)
 {
-	while (step(s))
-		continue;
+	char octets[SESSION_SERVER_LINE_MAX];
+	struct imap_response r;
+	struct text line;
+
+	if (!session_server_line(s, octets, &line))
+		return false;
+	if (imap_parse_response(line, &r))
+		take_response(s, &r);
+	else
+		session_server_garbage(s);
+	return true;
 }

@@ -301,7 +301,8 @@ class Relais:
             wait_for(self._serving, 15, "imapsd to serve")
         except AssertionError as e:
             end(self.process)
-            raise AssertionError("%s\n%s" % (e, self.story())) from None
+            self.last_log = self.story()
+            raise AssertionError("%s\n%s" % (e, self.last_log)) from None
 
     def _serving(self):
         if self.process.poll() is not None:

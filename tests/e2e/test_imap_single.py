@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: ISC
+"""worker_connections 1: a process of its own for each client, made ahead of
+need and gone with the client."""
+
+import os
+import re
+import signal
+import ssl
+
+import harness
+from case import StandInCase, TestCase, main, needs_root
+from client import Client, tls_context
+from harness import children, descriptors, wait_for
+from inner import StandIn
+
+SPARES = 3
+STORM = 200
+
+
+class Single(StandInCase):
+    lines = ("worker_connections 1",)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.inner = StandIn(cls, cls.script)
+        cls.relais = harness.Gateway(cls, cls.inner.port, *cls.lines,
+                                     workers=SPARES)
+
+    def setUp(self):
+        super().setUp()
+        self.settle()
+        self.mark = self.relais.mark()
+
+    def workers(self):
+        return set(self.relais.pids("worker"))
+
+    def settle(self):
+        """Nobody is served: just the spares are there."""
+        wait_for(lambda: len(self.workers()) == SPARES, 10,
+                 "the spares and no more")
+
+    def worker_of(self, client):
+        """The process that serves a client: it logged the connection."""
+        m = self.relais.wait_log(
+            r"\[(\d+)\]: Connect:  127\.0\.0\.1:%d->"
+            % client.sock.getsockname()[1])
+        return int(m.group(1))
+
+    def logged_in(self, **kw):
+        c = self.connect(self.relais.ssl, True, **kw)
+        self.assertOK(c.login())
+        return c
+
+    def assertNoComplaint(self):
+        """No worker ended in another way than it should."""
+        odd = [l for l in self.relais.log(self.mark)
+               if re.search(r"exited|killed by|sent a", l)]
+        self.assertEqual(odd, [])
+
+
+class Clients(Single):
+    def test_a_worker_for_each(self):
+        clients = [self.logged_in() for _ in range(4)]
+        serving = [self.worker_of(c) for c in clients]
+        self.assertEqual(len(set(serving)), 4)
+        self.assertLessEqual(set(serving), self.workers())
+        wait_for(lambda: len(self.workers()) == 4 + SPARES, 5, "new spares")
+        for c in clients:
+            self.assertOK(c.cmd("XONE"))
+
+    def test_it_goes_with_its_client(self):
+        """Whatever the end was like."""
+        def leave(c):
+            c.close()
+
+        def logout(c):
+            self.assertOK(c.cmd("LOGOUT"))
+            c.rest()
+
+        def server_ends(_):
+            self.inner.stop()
+            self.inner.start()
+
+        gone = set()
+        for login in (False, True):
+            for how in (leave, logout, server_ends):
+                if how is server_ends and not login:
+                    continue
+                with self.subTest(how.__name__, login=login):
+                    c = self.connect(self.relais.ssl, True)
+                    pid = self.worker_of(c)
+                    self.assertNotIn(pid, gone, "it served before")
+                    self.assertIn(pid, self.workers())
+                    if login:
+                        self.assertOK(c.login())
+                    how(c)
+                    wait_for(lambda: pid not in self.workers(), 5,
+                             "the worker to go")
+                    gone.add(pid)
+                    self.settle()
+        self.assertNoComplaint()
+
+    def test_silent_ones_leave_no_worker(self):
+        """A connection that says nothing takes a process, but no longer than
+        it lasts."""
+        for _ in range(SPARES + 2):
+            c = Client(self.relais.ssl)
+            pid = self.worker_of(c)
+            c.close()
+            wait_for(lambda: pid not in self.workers(), 5,
+                     "the worker to go")
+        self.settle()
+        self.assertNoComplaint()
+
+    def test_30_at_a_time(self):
+        clients = [self.raw(self.relais.ssl) for _ in range(30)]
+        for c in clients:       # all there before the first is served
+            c.start_tls()
+            c.greet()
+            self.assertOK(c.login())
+        serving = {self.worker_of(c) for c in clients}
+        self.assertEqual(len(serving), 30)
+        for n, c in enumerate(clients):
+            self.assertEqual(c.cmd("X%d" % n).untagged, ["* HEARD X%d" % n])
+        for c in clients:
+            c.close()
+        self.settle()
+        self.assertFalse(serving & self.workers())
+        self.assertNoComplaint()
+
+    def test_resumption(self):
+        """The ticket of one process is good for all that come after it, TLS
+        1.2 and 1.3."""
+        for version in ("TLSv1_2", "TLSv1_3"):
+            with self.subTest(version):
+                context = tls_context(
+                    version=getattr(ssl.TLSVersion, version))
+                first = self.logged_in(context=context)
+                session, pid = first.sock.session, self.worker_of(first)
+                first.close()
+                wait_for(lambda: pid not in self.workers(), 5, "its end")
+                for _ in range(SPARES + 1):
+                    c = self.logged_in(context=context, session=session)
+                    self.assertTrue(c.sock.session_reused)
+                    self.assertNotEqual(self.worker_of(c), pid)
+                    c.close()
+
+
+class Deaths(Single):
+    def test_a_killed_worker_takes_one_session(self):
+        clients = [self.logged_in() for _ in range(5)]
+        victim = self.worker_of(clients[2])
+        os.kill(victim, signal.SIGKILL)
+        clients[2].rest()
+        for c in clients[:2] + clients[3:]:
+            self.assertOK(c.cmd("XONE"))
+        self.relais.wait_log(r"worker \d+ was killed by signal 9", self.mark)
+        self.logged_in()
+        for c in clients:
+            c.close()
+
+    def test_killed_spares_are_replaced(self):
+        for pid in self.workers():
+            os.kill(pid, signal.SIGKILL)
+        self.logged_in()
+
+
+@needs_root             # others do not see what descriptors there are
+class Storm(Single):
+    def held(self):
+        """How many descriptors each role holds, all its processes together:
+        which keeper serves which spare changes."""
+        return {role: sum(map(descriptors, self.relais.pids(role)))
+                for role in ("master", "broker", "keeper")}
+
+    def test_200_in_a_row(self):
+        """Nothing is left of them in those who stay."""
+        stay = {pid for pid, (role, _) in
+                self.relais.processes().items() if role != "worker"}
+        for _ in range(5):      # what is allocated once, is by now
+            self.logged_in().close()
+        self.settle()
+        before = self.held()
+        for n in range(STORM):
+            c = self.logged_in() if n % 4 == 0 else \
+                self.connect(self.relais.plain)
+            c.close()
+        self.settle()
+        # a spare may be on its way in at either time
+        wait_for(lambda: all(n <= before[role] + SPARES
+                             for role, n in self.held().items()),
+                 5, "descriptors to be closed; before: %s" % before)
+        self.assertLessEqual(stay, set(self.relais.processes()))
+        self.assertEqual(len(children(self.relais.pid)),
+                         len(stay) - 1 + SPARES)
+        self.assertNoComplaint()
+
+
+class Limit(TestCase):
+    def test_above_connection_limit(self):
+        """Told so where it can be, and let in when there is a place."""
+        relais = harness.Gateway(self, StandIn(self).port,
+                                 "worker_connections 1",
+                                 "connection_limit 4", workers=2)
+
+        def let_in():
+            c = Client(relais.plain)
+            self.addCleanup(c.close)
+            return c.greet().startswith("* OK") and c
+
+        # the places that looking whether it serves took are free by then
+        clients = [wait_for(let_in, 5, "a place") for _ in range(4)]
+        for _ in range(5):
+            c = self.connect(relais.plain)
+            self.assertRegex(c.greeting, r"^\* BYE ")
+            self.assertEqual(c.rest(), "")
+        for c in clients:
+            self.assertOK(c.login())
+        clients[1].close()
+        self.assertOK(wait_for(let_in, 5, "the place").login())
+        self.assertRegex(self.connect(relais.plain).greeting, r"^\* BYE ")
+
+
+class Stop(TestCase):
+    def test_nothing_is_left(self):
+        """Those who wait, those who serve, and those that were just made."""
+        relais = harness.Gateway(self, StandIn(self).port,
+                                 "worker_connections 1", workers=SPARES)
+        inside = self.connect(relais.ssl, True)
+        self.assertOK(inside.login())
+        before = self.connect(relais.ssl, True)
+        shaking = self.raw(relais.ssl)
+        ours = set(relais.processes())
+        self.assertGreaterEqual(len(ours), 3 + SPARES)
+        mark = relais.mark()
+        relais.stop()           # checks status and what is left
+        self.assertRegex(before.rest(), r"^\* BYE")
+        inside.rest()
+        shaking.rest()
+        self.assertEqual([p for p in ours if relais._is_ours(p)], [])
+        self.assertFalse([l for l in relais.log(mark)
+                          if re.search("exited|killed", l)])
+
+
+if __name__ == "__main__":
+    main()

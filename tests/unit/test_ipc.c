@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ipc: channels under peers that break rules, read slowly, flood, or die.
+ * The test is the peer and writes to its end as it likes.
+ */
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fdpass.h"
+#include "ipc.h"
+#include "role.h"
+
+#define nitems(a) (sizeof(a) / sizeof((a)[0]))
+#define BATCH 32   /* messages in one turn (ipc.c) */
+#define FLOOD 5000 /* more than socket and queue hold (ipc.c) */
+
+/* A broker's channel to a worker, which is us. */
+struct end {
+	struct ipc *ch;
+	int peer;              /* our end */
+	unsigned int messages; /* that were handed on */
+	uint32_t last;         /* the number in the last */
+	unsigned int ends;     /* calls of on_closed */
+	const char *why;
+	bool wrong; /* what the handler is to say of the next */
+	bool free;  /* the handler is to free the channel */
+};
+
+static struct event_base *base;
+
+static unsigned int
+open_descriptors(void)
+{
+	unsigned int n = 0;
+	int fd;
+
+	for (fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static int
+on_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	struct end *e = arg;
+
+	(void)id;
+	(void)type;
+	assert_ptr_equal(ch, e->ch);
+	assert_int_equal(fd, -1);
+	if (e->wrong || get_u32(r, &e->last) == -1 || get_end(r) == -1)
+		return -1;
+	e->messages++;
+	if (e->free)
+		ipc_free(&e->ch);
+	return 0;
+}
+
+static void
+on_closed(void *arg, struct ipc *ch, const char *why)
+{
+	struct end *e = arg;
+
+	assert_ptr_equal(ch, e->ch);
+	e->ends++;
+	e->why = why;
+	ipc_free(&e->ch);
+}
+
+static void
+open_channel(struct end *e)
+{
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+	*e = (struct end){ .peer = fds[1] };
+	e->ch = ipc_new(
+	    base, fds[0], ROLE_BROKER, ROLE_WORKER, on_message, on_closed, e);
+}
+
+static void
+close_channel(struct end *e)
+{
+	ipc_free(&e->ch);
+	close(e->peer);
+}
+
+/* All that there is to do now. */
+static void
+turn(void)
+{
+	event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+/* The peer sends n releases, numbered from first on. */
+static void
+release(struct end *e, uint32_t first, unsigned int n)
+{
+	struct msg_release m;
+	struct writer w;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		m.session = first + i;
+		msg_start(&w, MSG_RELEASE, 0);
+		msg_put_release(&w, &m);
+		assert_int_equal(fdpass_send(e->peer, w.data, w.len, -1), 0);
+	}
+}
+
+/* Octets and any number of descriptors, as no process of ours sends them. */
+static void
+send_odd(int fd, const void *p, size_t len, size_t nfds)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(64 * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_len = len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+	size_t i;
+
+	memcpy(&iov.iov_base, &p, sizeof(p)); /* sendmsg only reads it */
+	memset(&control, 0, sizeof(control));
+	if (nfds > 0) {
+		m.msg_control = control.space;
+		m.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+		for (i = 0; i < nfds; i++)
+			memcpy(
+			    CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
+	}
+	assert_int_equal(sendmsg(fd, &m, MSG_DONTWAIT), len);
+}
+
+#define MALFORMED "a malformed message"
+#define FORBIDDEN "a forbidden message"
+#define HEAD "\0\x0b\0\0\0\0" /* MSG_RELEASE */
+
+/* One good message, then this: the first is served, then comes the end. */
+static void
+test_rules(void **state)
+{
+	static const char oversized[MSG_MAX + 1] = HEAD;
+	static const struct {
+		const char *octets;
+		size_t len, nfds;
+		const char *why;
+	} cases[] = {
+		{ HEAD "\0\0\0\2", 10, 2, MALFORMED },
+		{ HEAD "\0\0\0\2", 10, 4, MALFORMED },
+		{ HEAD "\0\0\0\2", 10, 60, MALFORMED }, /* MSG_CTRUNC */
+		{ HEAD "\0\0\0\2", 10, 1, FORBIDDEN },
+		{ "\0\x09\0\0\0\0\0\0\0\2", 10, 0, FORBIDDEN },   /* admit */
+		{ "\0\x02\0\0\0\0\6\0\0\0\0", 11, 0, FORBIDDEN }, /* log */
+		{ "\0\x06\0\0\0\0", 6, 0, FORBIDDEN },            /* stop */
+		{ "\0\0\0\0\0\0", 6, 0, FORBIDDEN },
+		{ "\xff\xff\0\0\0\0", 6, 1, FORBIDDEN },
+		{ HEAD, 5, 0, MALFORMED },
+		{ HEAD, 5, 1, MALFORMED },
+		{ HEAD, 6, 0, MALFORMED },
+		{ HEAD "\0\0\0\2\0", 11, 0, MALFORMED },
+		{ "", 0, 0, MALFORMED },
+		{ "", 0, 1, MALFORMED },
+		{ oversized, sizeof(oversized), 0, MALFORMED },
+		{ oversized, sizeof(oversized), 1, MALFORMED },
+	};
+	unsigned int before;
+	struct end e;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(MSG_RELEASE, 0x0b);
+	assert_int_equal(MSG_ADMIT, 0x09);
+	for (i = 0; i < nitems(cases); i++) {
+		open_channel(&e);
+		before = open_descriptors();
+		release(&e, 1, 1);
+		send_odd(e.peer, cases[i].octets, cases[i].len, cases[i].nfds);
+		turn();
+		assert_int_equal(e.messages, 1);
+		assert_int_equal(e.ends, 1);
+		assert_string_equal(e.why, cases[i].why);
+		/* the channel is closed, and nothing came to stay */
+		assert_int_equal(open_descriptors(), before - 1);
+		close_channel(&e);
+	}
+}
+
+static void
+test_plain_ends(void **state)
+{
+	struct end e;
+
+	(void)state;
+	open_channel(&e);
+	release(&e, 1, 3);
+	close(e.peer);
+	turn();
+	assert_int_equal(e.messages, 3);
+	assert_int_equal(e.ends, 1);
+	assert_null(e.why);
+
+	open_channel(&e);
+	assert_int_equal(shutdown(e.peer, SHUT_WR), 0);
+	turn();
+	assert_int_equal(e.ends, 1);
+	assert_null(e.why);
+	close_channel(&e);
+}
+
+/* The handler's own word, and a channel that it frees. */
+static void
+test_handler(void **state)
+{
+	struct end e;
+
+	(void)state;
+	open_channel(&e);
+	e.wrong = true;
+	release(&e, 1, 2);
+	turn();
+	assert_int_equal(e.messages, 0);
+	assert_int_equal(e.ends, 1);
+	assert_string_equal(e.why, MALFORMED);
+	close_channel(&e);
+
+	open_channel(&e);
+	e.free = true;
+	release(&e, 1, 2);
+	turn();
+	assert_int_equal(e.messages, 1);
+	assert_int_equal(e.ends, 0);
+	assert_null(e.ch);
+	close_channel(&e);
+}
+
+/* One that has much to say does not keep another from being heard. */
+static void
+test_fairness(void **state)
+{
+	struct end loud, quiet;
+
+	(void)state;
+	open_channel(&loud);
+	open_channel(&quiet);
+	release(&loud, 1, 3 * BATCH);
+	release(&quiet, 1, 1);
+	event_base_loop(base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+	assert_int_equal(loud.messages, BATCH);
+	assert_int_equal(quiet.messages, 1);
+	turn();
+	assert_int_equal(loud.messages, 3 * BATCH);
+	assert_int_equal(loud.last, 3 * BATCH);
+	close_channel(&loud);
+	close_channel(&quiet);
+}
+
+static void
+test_quota(void **state)
+{
+	const unsigned int quota = 5;
+	struct end e;
+
+	(void)state;
+	open_channel(&e);
+	ipc_set_quota(e.ch, quota);
+	/* a second may end in between, but not two */
+	release(&e, 1, 2 * quota + 1);
+	turn();
+	assert_int_equal(e.ends, 1);
+	assert_string_equal(e.why, "too many messages");
+	assert_in_range(e.messages, quota, 2 * quota);
+	close_channel(&e);
+
+	open_channel(&e);
+	ipc_set_quota(e.ch, quota);
+	release(&e, 1, quota);
+	turn();
+	assert_int_equal(e.messages, quota);
+	assert_int_equal(e.ends, 0);
+	close_channel(&e);
+}
+
+/* An answer that may bring a descriptor. */
+static int
+answer(struct ipc *ch, uint32_t number, int fd)
+{
+	struct msg_connect_reply m = { .session = number, .ok = fd != -1 };
+	struct writer w;
+
+	msg_start(&w, MSG_CONNECT_REPLY, number);
+	msg_put_connect_reply(&w, &m);
+	return ipc_send(ch, &w, fd);
+}
+
+/* The peer takes one answer; its number, -1 when there is none now. */
+static long
+take_answer(struct end *e, bool *with_fd)
+{
+	struct msg_connect_reply m;
+	struct reader r;
+	char space[MSG_MAX];
+	uint16_t type;
+	uint32_t id;
+	ssize_t n;
+	int fd;
+
+	n = fdpass_recv(e->peer, space, sizeof(space), &fd);
+	if (n <= 0)
+		return -1;
+	r = (struct reader){ space, (size_t)n };
+	assert_int_equal(get_u16(&r, &type), 0);
+	assert_int_equal(get_u32(&r, &id), 0);
+	assert_int_equal(type, MSG_CONNECT_REPLY);
+	assert_int_equal(msg_get_connect_reply(&r, &m), 0);
+	assert_int_equal(id, m.session);
+	*with_fd = fd != -1;
+	if (fd != -1)
+		close(fd);
+	return (long)m.session;
+}
+
+/* A peer that reads late gets everything, in order, descriptors included. */
+static void
+test_slow_reader(void **state)
+{
+	const uint32_t n = 2000; /* more than the socket takes */
+	unsigned int before;
+	struct end e;
+	uint32_t i;
+	long got;
+	bool with_fd;
+
+	(void)state;
+	open_channel(&e);
+	before = open_descriptors();
+	for (i = 0; i < n; i++)
+		assert_int_equal(answer(e.ch, i, i % 100 == 0 ? 0 : -1), 0);
+	assert_true(open_descriptors() > before); /* copies wait here */
+	for (i = 0; i < n; i++) {
+		got = take_answer(&e, &with_fd);
+		if (got == -1) {
+			turn();
+			got = take_answer(&e, &with_fd);
+		}
+		assert_int_equal(got, i);
+		assert_int_equal(with_fd, i % 100 == 0);
+	}
+	assert_int_equal(take_answer(&e, &with_fd), -1);
+	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(e.ends, 0);
+	close_channel(&e);
+}
+
+/* A peer that never reads is given up, from the loop and once. */
+static void
+test_no_reader(void **state)
+{
+	unsigned int before, i;
+	struct end e;
+
+	(void)state;
+	open_channel(&e);
+	before = open_descriptors();
+	for (i = 0; i < FLOOD; i++)
+		if (answer(e.ch, i, i % 100 == 0 ? 0 : -1) == -1)
+			break;
+	assert_in_range(i, 1000, FLOOD - 1);
+	assert_int_equal(e.ends, 0);
+	assert_int_equal(answer(e.ch, i, -1), -1);
+	turn();
+	assert_int_equal(e.ends, 1);
+	assert_string_equal(e.why, "messages to it are not read");
+	assert_int_equal(open_descriptors(), before - 1);
+	close_channel(&e);
+}
+
+/* A log line is no reason to give the master up: it is lost, and that is it. */
+static void
+test_log_lines_are_lost(void **state)
+{
+	struct msg_log m = { .priority = LOG_INFO, .text = TEXT_LIT("line") };
+	struct end e;
+	struct writer w;
+	unsigned int i, lost = 0;
+
+	(void)state;
+	open_channel(&e);
+	for (i = 0; i < FLOOD; i++) {
+		msg_start(&w, MSG_LOG, i);
+		msg_put_log(&w, &m);
+		lost += ipc_send(e.ch, &w, -1) == -1;
+	}
+	assert_in_range(lost, 1, FLOOD - 1000);
+	turn();
+	assert_int_equal(e.ends, 0);
+	close_channel(&e);
+}
+
+/* It died while we had something to say: its last words are heard first. */
+static void
+test_last_words(void **state)
+{
+	struct end e;
+
+	(void)state;
+	open_channel(&e);
+	release(&e, 1, BATCH + 3);
+	close(e.peer);
+	assert_int_equal(answer(e.ch, 1, -1), -1);
+	assert_int_equal(answer(e.ch, 2, -1), -1);
+	assert_int_equal(e.ends, 0);
+	turn();
+	assert_int_equal(e.messages, BATCH + 3);
+	assert_int_equal(e.ends, 1);
+	assert_null(e.why);
+}
+
+/* The same with answers that still wait for room. */
+static void
+test_dies_with_a_full_queue(void **state)
+{
+	unsigned int before = open_descriptors(), i;
+	struct end e;
+
+	(void)state;
+	open_channel(&e);
+	for (i = 0; i < 1000; i++)
+		assert_int_equal(answer(e.ch, i, i % 100 == 0 ? 0 : -1), 0);
+	release(&e, 1, 1);
+	close(e.peer);
+	turn();
+	assert_int_equal(e.messages, 1);
+	assert_int_equal(e.ends, 1);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void
+test_drain(void **state)
+{
+	struct end e;
+
+	(void)state;
+	open_channel(&e);
+	release(&e, 1, 2 * BATCH);
+	ipc_drain(e.ch);
+	assert_int_equal(e.messages, 2 * BATCH);
+	release(&e, 7, 1);
+	close(e.peer);
+	ipc_drain(e.ch);
+	assert_int_equal(e.last, 7);
+	assert_int_equal(e.ends, 0); /* that is the loop's to tell */
+	turn();
+	assert_int_equal(e.ends, 1);
+
+	open_channel(&e); /* what was wrong before it died is still wrong */
+	release(&e, 1, 1);
+	assert_int_equal(fdpass_send(e.peer, HEAD, 6, -1), 0);
+	release(&e, 2, 1);
+	ipc_drain(e.ch);
+	assert_int_equal(e.messages, 1);
+	assert_int_equal(e.ends, 0);
+	close_channel(&e);
+
+	open_channel(&e);
+	e.free = true;
+	release(&e, 1, 2);
+	ipc_drain(e.ch);
+	assert_int_equal(e.messages, 1);
+	assert_null(e.ch);
+	close_channel(&e);
+}
+
+/* Calls: we are a worker, the test holds the keeper's end. */
+
+#define ID 7
+#define NO_ANSWER ((size_t)-1)
+#define GOOD "\0\x14\0\0\0\7\1\0\0\0\3sig" /* MSG_SIGN_REPLY to ID */
+
+static int
+call(int fd, int timeout_ms, struct reader *r)
+{
+	static char space[MSG_MAX];
+	struct msg_sign m = { .data = TEXT_LIT("digest") };
+	struct writer w;
+
+	msg_start(&w, MSG_SIGN, ID);
+	msg_put_sign(&w, &m);
+	errno = 0;
+	return ipc_call(fd, ROLE_WORKER, ROLE_KEEPER, &w, ID, MSG_SIGN_REPLY,
+	    timeout_ms, space, r);
+}
+
+static void
+test_calls(void **state)
+{
+	static const char oversized[MSG_MAX + 1] = GOOD;
+	static const struct {
+		const char *octets;
+		size_t len, nfds;
+		int error; /* 0: a good answer */
+	} cases[] = {
+		{ GOOD, 14, 0, 0 },
+		{ GOOD, 14, 1, EBADMSG },
+		{ GOOD, 14, 3, EBADMSG },
+		{ GOOD, 5, 0, EBADMSG },
+		{ "", 0, 0, EBADMSG },
+		{ "", 0, 1, EBADMSG },
+		{ oversized, sizeof(oversized), 0, EBADMSG },
+		{ "\0\x14\0\0\0\6\1\0\0\0\3sig", 14, 0, EBADMSG },
+		{ "\0\x14\1\0\0\7\1\0\0\0\3sig", 14, 0, EBADMSG },
+		{ "\0\x13\0\0\0\7\1\0\0\0\3sig", 14, 0, EBADMSG },
+		{ "\0\x12\0\0\0\7\1\0\0\0\3sig", 14, 0, EBADMSG },
+		{ "\xff\x14\0\0\0\7\1\0\0\0\3sig", 14, 0, EBADMSG },
+		{ NULL, NO_ANSWER, 0, ETIMEDOUT },
+	};
+	struct msg_sign_reply reply;
+	struct reader r;
+	unsigned int before;
+	size_t i;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(MSG_SIGN_REPLY, 0x14);
+	for (i = 0; i < nitems(cases); i++) {
+		assert_int_equal(
+		    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+		before = open_descriptors();
+		/* it may as well be there before the question */
+		if (cases[i].len != NO_ANSWER)
+			send_odd(fds[1], cases[i].octets, cases[i].len,
+			    cases[i].nfds);
+		if (call(fds[0], 50, &r) != (cases[i].error == 0 ? 0 : -1) ||
+		    (cases[i].error != 0 && errno != cases[i].error))
+			fail_msg("case %zu: %s", i, strerror(errno));
+		assert_int_equal(open_descriptors(), before);
+		if (cases[i].error == 0) {
+			assert_int_equal(msg_get_sign_reply(&r, &reply), 0);
+			assert_int_equal(reply.ok, 1);
+			assert_true(text_eq(reply.signature, "sig"));
+		}
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
+static void
+test_call_of_the_dead(void **state)
+{
+	struct reader r;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+	close(fds[1]);
+	assert_int_equal(call(fds[0], 1000, &r), -1);
+	assert_int_equal(errno, EPIPE);
+	close(fds[0]);
+	/* it takes the question along */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+	assert_int_equal(shutdown(fds[1], SHUT_WR), 0);
+	assert_int_equal(call(fds[0], 1000, &r), -1);
+	assert_int_equal(errno, EPIPE);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static long
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* No longer than was said, not even for room to ask in. */
+static void
+test_call_without_room(void **state)
+{
+	struct reader r;
+	long began;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+	while (fdpass_send(fds[0], "x", 1, -1) == 0)
+		continue;
+	assert_int_equal(errno, EAGAIN);
+	began = now_ms();
+	assert_int_equal(call(fds[0], 1060, &r), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	assert_in_range(now_ms() - began, 1000, 10000);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void
+test_call_that_waits(void **state)
+{
+	const struct timespec a_while = { .tv_nsec = 50 * 1000000L };
+	struct reader r;
+	char space[MSG_MAX];
+	int fds[2], fd, status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		nanosleep(&a_while, NULL);
+		_exit(fdpass_recv(fds[1], space, sizeof(space), &fd) <= 0 ||
+		    fdpass_send(fds[1], GOOD, 14, -1) == -1);
+	}
+	assert_int_equal(call(fds[0], 10000, &r), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_plain_ends),
+		cmocka_unit_test(test_handler),
+		cmocka_unit_test(test_fairness),
+		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_no_reader),
+		cmocka_unit_test(test_log_lines_are_lost),
+		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_dies_with_a_full_queue),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_call_of_the_dead),
+		cmocka_unit_test(test_call_without_room),
+		cmocka_unit_test(test_call_that_waits),
+	};
+	int failed;
+
+	base = role_event_base();
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	event_base_free(base);
+	return failed;
+}

@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * log: levels, sinks, and the master's targets.  The syslog daemon is a
+ * socket of the test's own: connect() below leads there, so that the real
+ * one is neither needed nor disturbed.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <regex.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "log.h"
+#include "xmalloc.h"
+
+#define nitems(a) (sizeof(a) / sizeof((a)[0]))
+#define QUEUE_MAX 1024 /* lines that wait (log.c) */
+#define STAMP "[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
+
+static char folder[] = "/tmp/relais-log-XXXXXX";
+static char *file_path, *syslog_path;
+static int syslogd = -1; /* the daemon's socket */
+
+int
+connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	assert_int_equal(to->sa_family, AF_UNIX);
+	assert_string_equal(
+	    ((const struct sockaddr_un *)(const void *)to)->sun_path,
+	    "/dev/log");
+	(void)len;
+	(void)strlcpy(sun.sun_path, syslog_path, sizeof(sun.sun_path));
+	return (int)syscall(SYS_connect, fd, &sun, sizeof(sun));
+}
+
+/* What a sink was given last. */
+static struct {
+	unsigned int n;
+	int priority;
+	char text[LOG_LINE_MAX];
+} sunk;
+
+static void
+sink(void *arg, int priority, const char *text)
+{
+	assert_ptr_equal(arg, &sunk);
+	sunk.n++;
+	sunk.priority = priority;
+	assert_true(
+	    strlcpy(sunk.text, text, sizeof(sunk.text)) < sizeof(sunk.text));
+}
+
+static void
+test_levels(void **state)
+{
+	static const int all[] = { LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO,
+		LOG_DEBUG };
+	size_t i, k;
+
+	(void)state;
+	log_set_sink(sink, &sunk);
+	for (i = 0; i < nitems(all); i++) {
+		log_set_level(all[i]);
+		for (k = 0; k < nitems(all); k++) {
+			sunk.n = 0;
+			log_at(all[k], "%s %d", "text", 7);
+			assert_int_equal(sunk.n, k <= i);
+			assert_int_equal(log_wants(all[k]), k <= i);
+			if (k > i)
+				continue;
+			assert_int_equal(sunk.priority, all[k]);
+			assert_string_equal(sunk.text, "text 7");
+		}
+	}
+	log_set_level(LOG_INFO);
+	log_set_sink(NULL, NULL);
+}
+
+static void
+test_words(void **state)
+{
+	char longest[LOG_LINE_MAX + 10];
+
+	(void)state;
+	log_set_level(LOG_DEBUG);
+	log_set_sink(sink, &sunk);
+	errno = ENOENT;
+	log_warn("file %d", 1);
+	assert_string_equal(sunk.text, "file 1: No such file or directory");
+	assert_int_equal(sunk.priority, LOG_WARNING);
+	assert_int_equal(errno, ENOENT);
+	log_warnx("file %d", 2);
+	assert_string_equal(sunk.text, "file 2");
+	assert_int_equal(sunk.priority, LOG_WARNING);
+	log_info("%s", "information");
+	assert_int_equal(sunk.priority, LOG_INFO);
+	log_debug("%s", "detail");
+	assert_int_equal(sunk.priority, LOG_DEBUG);
+
+	memset(longest, 'x', sizeof(longest));
+	longest[sizeof(longest) - 1] = '\0';
+	log_warn("%s", longest); /* cut, errno's text too */
+	assert_int_equal(strlen(sunk.text), LOG_LINE_MAX - 1);
+	longest[LOG_LINE_MAX - 6] = '\0';
+	log_warn("%s", longest);
+	assert_int_equal(strlen(sunk.text), LOG_LINE_MAX - 1);
+	assert_string_equal(sunk.text + LOG_LINE_MAX - 6, ": No ");
+	log_set_sink(NULL, NULL);
+	log_set_level(LOG_INFO);
+}
+
+static void
+open_log(const char *target)
+{
+	const char *why = NULL;
+
+	if (log_open(target, "testd", &why) == -1)
+		fail_msg("%s: %s", target, why);
+}
+
+static void
+assert_matches(const char *text, const char *pattern)
+{
+	regex_t re;
+
+	assert_int_equal(regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB), 0);
+	if (regexec(&re, text, 0, NULL, 0) != 0)
+		fail_msg("%s does not match %s", text, pattern);
+	regfree(&re);
+}
+
+static void
+test_targets(void **state)
+{
+	static const struct {
+		const char *target;
+		bool valid, opens;
+	} cases[] = {
+		{ "local5", true, true },
+		{ "LOCAL5", true, true },
+		{ "mail", true, true },
+		{ "-", true, true },
+		{ "+", true, true },
+		{ "/nonexistent/folder/file", true, false },
+		{ "/", true, false },
+		{ "local8", false, false },
+		{ "local", false, false },
+		{ "file", false, false },
+		{ "", false, false },
+		{ "--", false, false },
+	};
+	const char *why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < nitems(cases); i++) {
+		why = NULL;
+		if (log_target_valid(cases[i].target) != cases[i].valid ||
+		    (log_open(cases[i].target, "testd", &why) == 0) !=
+		        cases[i].opens)
+			fail_msg("%s", cases[i].target);
+		assert_int_equal(why == NULL, cases[i].opens);
+	}
+}
+
+/* All that is in a file that holds not more. */
+static char *
+contents(const char *path)
+{
+	static char text[4096];
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_not_equal(fd, -1);
+	n = read(fd, text, sizeof(text) - 1);
+	assert_true(n >= 0);
+	close(fd);
+	text[n] = '\0';
+	return text;
+}
+
+static void
+test_file(void **state)
+{
+	char *moved = xasprintf("%s.1", file_path);
+	struct stat st;
+
+	(void)state;
+	open_log(file_path);
+	assert_int_equal(stat(file_path, &st), 0);
+	assert_int_equal(st.st_mode & 0027, 0); /* names of users are in it */
+	log_write(LOG_INFO, 17, "one");
+	log_info("two"); /* no sink: as this process */
+	assert_matches(contents(file_path),
+	    "^" STAMP " testd\\[17]: one\n" STAMP " testd\\[[0-9]+]: two\n$");
+	/* moved away and opened anew, as logrotate(8) wants it */
+	assert_int_equal(rename(file_path, moved), 0);
+	log_write(LOG_INFO, 17, "still there");
+	open_log(file_path);
+	log_write(LOG_INFO, 17, "three");
+	assert_matches(contents(moved), "two\n.*: still there\n$");
+	assert_matches(contents(file_path), "^" STAMP " testd\\[17]: three\n$");
+	open_log(file_path); /* appended to, never cut */
+	log_write(LOG_INFO, 17, "four");
+	assert_matches(contents(file_path), "three\n.*four\n$");
+	unlink(moved);
+	unlink(file_path);
+	free(moved);
+}
+
+/* Run what in a child whose stream fd is a file; its exit status. */
+static int
+run_apart(int fd, void (*what)(void))
+{
+	int status, out;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		out = open(file_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		(void)dup2(out, fd);
+		what();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void
+say_to_stdout(void)
+{
+	open_log("-");
+	log_write(LOG_ERR, 3, "out");
+}
+
+static void
+say_to_stderr(void)
+{
+	open_log("+");
+	log_write(LOG_ERR, 3, "err");
+}
+
+static void
+end_fatally(void)
+{
+	open_log("+");
+	errno = EACCES;
+	fatal("cannot %s", "go on");
+}
+
+static void
+end_fatally_without(void)
+{
+	open_log("+");
+	log_set_level(LOG_ERR); /* quiet does not silence it */
+	fatalx("that is %s", "all");
+}
+
+static void
+test_streams_and_ends(void **state)
+{
+	static const struct {
+		int fd;
+		void (*what)(void);
+		int status;
+		const char *pattern;
+	} cases[] = {
+		{ STDOUT_FILENO, say_to_stdout, 0, "testd\\[3]: out\n$" },
+		{ STDERR_FILENO, say_to_stderr, 0, "testd\\[3]: err\n$" },
+		{ STDERR_FILENO, end_fatally, W_EXITCODE(1, 0),
+		    "]: cannot go on: Permission denied\n$" },
+		{ STDERR_FILENO, end_fatally_without, W_EXITCODE(1, 0),
+		    "]: that is all\n$" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < nitems(cases); i++) {
+		assert_int_equal(
+		    run_apart(cases[i].fd, cases[i].what), cases[i].status);
+		assert_matches(contents(file_path), cases[i].pattern);
+		unlink(file_path);
+	}
+}
+
+/* Start the syslog daemon, with the least room for what comes. */
+static void
+start_syslogd(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	(void)strlcpy(sun.sun_path, syslog_path, sizeof(sun.sun_path));
+	syslogd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_not_equal(syslogd, -1);
+	assert_int_equal(
+	    bind(syslogd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+}
+
+static void
+stop_syslogd(void)
+{
+	if (syslogd != -1)
+		close(syslogd);
+	syslogd = -1;
+	(void)unlink(syslog_path);
+}
+
+/* The next datagram, NULL when there is none. */
+static const char *
+datagram(void)
+{
+	static char text[LOG_LINE_MAX + 512];
+	ssize_t n = recv(syslogd, text, sizeof(text) - 1, 0);
+
+	if (n == -1)
+		return NULL;
+	assert_null(memchr(text, '\n', (size_t)n));
+	text[n] = '\0';
+	return text;
+}
+
+static int
+stop_after(void **state)
+{
+	(void)state;
+	stop_syslogd();
+	open_log("+");
+	return 0;
+}
+
+static void
+test_syslog_form(void **state)
+{
+	static const struct {
+		const char *facility;
+		int priority;
+		const char *pri;
+	} cases[] = {
+		{ "local5", LOG_INFO, "<174>" },
+		{ "local5", LOG_ERR, "<171>" },
+		{ "mail", LOG_WARNING, "<20>" },
+		{ "daemon", LOG_DEBUG, "<31>" },
+	};
+	char *pattern;
+	size_t i;
+
+	(void)state;
+	start_syslogd();
+	for (i = 0; i < nitems(cases); i++) {
+		open_log(cases[i].facility);
+		log_write(cases[i].priority, 4711, "Connect: 192.0.2.1");
+		pattern = xasprintf("^%s" STAMP
+		                    " testd\\[4711]: Connect: 192\\.0\\.2\\.1$",
+		    cases[i].pri);
+		assert_matches(datagram(), pattern);
+		free(pattern);
+	}
+	assert_null(datagram());
+	assert_false(log_flush());
+}
+
+static void
+say_number(unsigned int i)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "line %u.", i);
+	log_write(LOG_INFO, 1, text);
+}
+
+/* Take what is there from line *next on; the first other one, or NULL. */
+static const char *
+take_numbers(unsigned int *next)
+{
+	const char *text;
+	char want[32];
+
+	while ((text = datagram()) != NULL) {
+		(void)snprintf(want, sizeof(want), ": line %u.", *next);
+		if (strstr(text, want) == NULL)
+			break;
+		++*next;
+	}
+	return text;
+}
+
+/* A daemon that does not read: nobody waits, and what is lost is told. */
+static void
+test_syslog_full(void **state)
+{
+	unsigned int i, next = 0, kept;
+	const char *other = NULL;
+	char want[64];
+
+	(void)state;
+	start_syslogd();
+	open_log("local5");
+	for (i = 0; i < 2 * QUEUE_MAX; i++)
+		say_number(i);
+	assert_true(log_flush());
+	assert_true(log_flush());
+	assert_null(take_numbers(&next)); /* what the socket held */
+	assert_in_range(next, 1, QUEUE_MAX - 1);
+	kept = next + QUEUE_MAX;
+	for (i = 0; i < QUEUE_MAX && other == NULL; i++) {
+		(void)log_flush();
+		other = take_numbers(&next);
+	}
+	/* all that was kept, in order, then the number of the rest */
+	assert_int_equal(next, kept);
+	assert_non_null(other);
+	(void)snprintf(want, sizeof(want), "]: %u log lines were lost",
+	    2 * QUEUE_MAX - kept);
+	assert_non_null(strstr(other, want));
+	assert_false(log_flush());
+	assert_null(datagram());
+	log_write(LOG_INFO, 1, "and on");
+	assert_matches(datagram(), ": and on$");
+}
+
+/* Lines keep their order: a new one does not overtake those that wait. */
+static void
+test_syslog_order(void **state)
+{
+	unsigned int i, next = 0;
+
+	(void)state;
+	start_syslogd();
+	open_log("local5");
+	for (i = 0; i < 100; i++)
+		say_number(i);
+	assert_null(take_numbers(&next));
+	assert_in_range(next, 1, 99);
+	say_number(100);
+	assert_null(datagram());
+	while (log_flush())
+		assert_null(take_numbers(&next));
+	assert_null(take_numbers(&next));
+	assert_int_equal(next, 101);
+}
+
+static void
+test_syslog_restarted(void **state)
+{
+	(void)state;
+	start_syslogd();
+	open_log("local5");
+	log_write(LOG_INFO, 1, "before");
+	assert_matches(datagram(), "before$");
+	stop_syslogd();
+	log_write(LOG_INFO, 1, "while it is away");
+	assert_true(log_flush());
+	start_syslogd();
+	assert_false(log_flush());
+	assert_matches(datagram(), "while it is away$");
+	stop_syslogd(); /* so quickly that nobody noticed */
+	start_syslogd();
+	log_write(LOG_INFO, 1, "after");
+	assert_matches(datagram(), "after$");
+}
+
+/* There is none when we start: what is said waits for it. */
+static void
+test_syslog_absent(void **state)
+{
+	(void)state;
+	open_log("local5");
+	log_write(LOG_INFO, 1, "early");
+	assert_true(log_flush());
+	start_syslogd();
+	assert_false(log_flush());
+	assert_matches(datagram(), "early$");
+}
+
+int
+main(void)
+{
+#define SYSLOG(name) cmocka_unit_test_teardown(name, stop_after)
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test_teardown(test_targets, stop_after),
+		cmocka_unit_test_teardown(test_file, stop_after),
+		cmocka_unit_test(test_streams_and_ends),
+		SYSLOG(test_syslog_form),
+		SYSLOG(test_syslog_full),
+		SYSLOG(test_syslog_order),
+		SYSLOG(test_syslog_restarted),
+		SYSLOG(test_syslog_absent),
+	};
+	int failed;
+
+	if (mkdtemp(folder) == NULL)
+		return 1;
+	file_path = xasprintf("%s/file", folder);
+	syslog_path = xasprintf("%s/log", folder);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	free(file_path);
+	free(syslog_path);
+	(void)rmdir(folder);
+	return failed;
+}
