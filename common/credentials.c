@@ -85,10 +85,10 @@ credentials_rename(const struct conf *conf, const char *name,
 }
 
 void
-credentials_plain(const char *authz, const char *authn, const char *password,
-    char dst[static CREDENTIALS_PLAIN_MAX])
+credentials_plain(
+    const struct credentials *c, char dst[static CREDENTIALS_PLAIN_MAX])
 {
-	const char *const parts[] = { authz, authn, password };
+	const char *const parts[] = { c->authz, c->authn, c->password };
 	char message[CREDENTIALS_MESSAGE_MAX];
 	size_t i, n, len = 0;
 

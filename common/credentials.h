@@ -47,7 +47,7 @@ int credentials_rename(const struct conf *conf, const char *name,
 #define CREDENTIALS_MESSAGE_MAX                                                \
 	(2 * CREDENTIALS_NAME_MAX + CREDENTIALS_PASSWORD_MAX + 2)
 #define CREDENTIALS_PLAIN_MAX (BASE64_LEN(CREDENTIALS_MESSAGE_MAX) + 1)
-void credentials_plain(const char *authz, const char *authn,
-    const char *password, char dst[static CREDENTIALS_PLAIN_MAX]);
+void credentials_plain(
+    const struct credentials *c, char dst[static CREDENTIALS_PLAIN_MAX]);
 
 #endif

@@ -142,7 +142,7 @@ session_new(
 	    addr_local(fd, &s->local_addr) == -1) {
 		/* It has gone already. */
 		session_drop(s, NULL);
-		session_leave(s);
+		(void)session_leave(s);
 		return NULL;
 	}
 	session_enter(s, SESSION_ADMIT);
@@ -185,7 +185,7 @@ destroy(struct session *s)
 	if (s->accepted != -1)
 		close(s->accepted);
 	stream_close(&s->client);
-	stream_close(&s->server);
+	session_server_close(s);
 	free(s->user);
 	free(s->authz);
 	free(s);
@@ -296,7 +296,7 @@ settle_relay(struct session *s)
 	s->data = NULL;
 }
 
-void
+bool
 session_leave(struct session *s)
 {
 	do {
@@ -313,10 +313,12 @@ session_leave(struct session *s)
 	if (s->state == SESSION_CLOSING && !s->lingers && !s->dead &&
 	    !stream_pending(&s->client) && !stream_pending(&s->server))
 		finish_closing(s);
-	if (s->dead)
+	if (s->dead) {
 		destroy(s);
-	else
-		arm(s);
+		return false;
+	}
+	arm(s);
+	return true;
 }
 
 static void
@@ -373,7 +375,7 @@ on_timer(int fd, short what, void *arg)
 	case SESSION_STATES:
 		break;
 	}
-	session_leave(s);
+	(void)session_leave(s);
 }
 
 void
@@ -386,5 +388,5 @@ session_stop(struct session *s)
 		session_close(s, "shutting down");
 	else
 		session_drop(s, "shutting down");
-	session_leave(s);
+	(void)session_leave(s);
 }

@@ -20,7 +20,7 @@
 #include "addr.h"
 #include "capability.h"
 #include "conf.h"
-#include "credentials.h"
+#include "exchange.h"
 #include "msg.h"
 #include "stream.h"
 
@@ -151,7 +151,17 @@ void session_starttls(struct session *s);
  */
 struct credentials *session_login_space(struct session *s); /* zeroed */
 void session_login(struct session *s);
-void session_server_greeted(struct session *s);
+/* Both, with a copy of c. */
+void session_begin_login(struct session *s, const struct credentials *c);
+/*
+ * Go on with an exchange: begin the login, or send the challenge ("+ ", the
+ * same in IMAP and POP3).  *c is wiped.  NULL, or what is wrong, in words for
+ * the client, and the protocol replies.
+ */
+const char *session_exchange(struct session *s, const struct exchange *e,
+    enum exchange_result r, struct credentials *c);
+
+void session_server_greeted(struct session *s); /* no other is tried */
 
 /*
  * Take the next line of the inner server into dst; *line views it there,
@@ -161,9 +171,20 @@ void session_server_greeted(struct session *s);
 #define SESSION_SERVER_LINE_MAX 8192 /* RFC 7162 4 */
 bool session_server_line(struct session *s,
     char dst[static SESSION_SERVER_LINE_MAX], struct text *line);
-/* Is STARTTLS (STLS) to be said to the inner server, offered or not? */
-bool session_wants_starttls(const struct session *s, bool offered);
-/* It said yes: shake hands, unless something came in clear behind that. */
+/*
+ * The inner server's list is known, in which starttls would be the word for
+ * TLS.  What is to be said to it next?  SESSION_SAY_LOGIN: s->login has the
+ * names as inner servers know them, and no other server will be tried.
+ */
+enum session_say {
+	SESSION_SAY_NOTHING, /* the login has failed */
+	SESSION_SAY_STARTTLS,
+	SESSION_SAY_LOGOUT, /* the lesson is over */
+	SESSION_SAY_LOGIN
+};
+enum session_say session_server_known(
+    struct session *s, const struct capability *list, const char *starttls);
+/* It said yes to TLS: shake hands, unless more came in clear behind that. */
 void session_server_starttls(struct session *s);
 
 /*
@@ -205,7 +226,7 @@ void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */
 void session_list_known(struct session *s); /* or given up waiting for */
-/* Ask an inner server (fd is taken over) for its list. */
+/* Ask an inner server (fd is taken over) for its list.  NULL: it is over. */
 struct session *session_new_lesson(struct worker *w, int fd, uint16_t server);
 /* A broker has come: ask again what the old one did not answer. */
 void session_broker_back(struct session *s);

@@ -72,7 +72,7 @@ session_list_known(struct session *s)
 	if (s->state != SESSION_LEARN)
 		return;
 	session_greet(s);
-	session_leave(s);
+	(void)session_leave(s);
 }
 
 /* Refused: in clear there is a way to say so. */
@@ -120,7 +120,7 @@ session_admitted(struct session *s, enum admit_verdict v)
 		handshake(s); /* the ClientHello is most often there by now */
 		break;
 	}
-	session_leave(s);
+	(void)session_leave(s);
 }
 
 void
@@ -219,7 +219,7 @@ session_client_ready(int fd, short what, void *arg)
 		case SESSION_STATES:
 			break;
 		}
-	session_leave(s);
+	(void)session_leave(s);
 }
 
 bool

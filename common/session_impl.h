@@ -19,9 +19,9 @@ void session_enter(struct session *s, enum session_state next);
 /*
  * Every turn ends here: input that is ready is offered to the protocol, what
  * was written goes out, events are armed as the state wants them, and a dead
- * session is freed.
+ * session is freed: then the answer is false.
  */
-void session_leave(struct session *s);
+bool session_leave(struct session *s);
 
 /* End without another word. */
 void session_drop(struct session *s, const char *reason);

@@ -240,7 +240,7 @@ session_connected(
 		session_login_failed(
 		    s, LOGIN_UNAVAILABLE, "Could not connect to server");
 	}
-	session_leave(s);
+	(void)session_leave(s);
 }
 
 struct session *
@@ -251,8 +251,7 @@ session_new_lesson(struct worker *w, int fd, uint16_t server)
 	s->lesson = true;
 	s->login_deadline = clock_seconds() + s->conf->outgoing_timeout;
 	server_connected(s, fd, server);
-	session_leave(s);
-	return s;
+	return session_leave(s) ? s : NULL;
 }
 
 void
@@ -271,8 +270,6 @@ server_fill(struct session *s)
 		offer_server_input(s);
 		break;
 	case STREAM_WAIT:
-		if (!stream_has_room(&s->server))
-			session_server_failed(s, "Too long an answer");
 		break;
 	case STREAM_EOF:
 	case STREAM_ERROR:
@@ -315,7 +312,7 @@ session_server_ready(int fd, short what, void *arg)
 		else if (s->state == SESSION_LOGIN)
 			server_fill(s);
 	}
-	session_leave(s);
+	(void)session_leave(s);
 }
 
 /* Whatever both sides have said beyond the login crosses over. */

@@ -49,8 +49,8 @@ session_server_garbage(struct session *s)
 	                        : "Connection Negotiation Failure");
 }
 
-bool
-session_wants_starttls(const struct session *s, bool offered)
+static bool
+wants_starttls(const struct session *s, bool offered)
 {
 	if (s->server_secure != SECURE_PLAINTEXT)
 		return false;
@@ -64,6 +64,41 @@ session_wants_starttls(const struct session *s, bool offered)
 		break;
 	}
 	return true;
+}
+
+/* The name in dst becomes the one that inner servers know. */
+static int
+rename_in_place(const struct session *s, char dst[CREDENTIALS_NAME_MAX + 1])
+{
+	char name[CREDENTIALS_NAME_MAX + 1];
+
+	if (credentials_rename(s->conf, dst, name) == -1)
+		return -1;
+	memcpy(dst, name, sizeof(name));
+	return 0;
+}
+
+enum session_say
+session_server_known(
+    struct session *s, const struct capability *list, const char *starttls)
+{
+	bool offered = capability_has(list, starttls);
+
+	if (wants_starttls(s, offered)) {
+		if (offered)
+			return SESSION_SAY_STARTTLS;
+		session_server_failed(s, "STARTTLS not offered by server");
+		return SESSION_SAY_NOTHING;
+	}
+	session_learned(s, list);
+	if (session_is_lesson(s))
+		return SESSION_SAY_LOGOUT;
+	session_server_greeted(s);
+	if (rename_in_place(s, s->login->authn) == 0 &&
+	    rename_in_place(s, s->login->authz) == 0)
+		return SESSION_SAY_LOGIN;
+	session_login_failed(s, LOGIN_REFUSED, NULL);
+	return SESSION_SAY_NOTHING;
 }
 
 const char *

@@ -127,6 +127,14 @@ stream_set_tls(struct stream *s, struct tls *t)
 	s->tls = t;
 }
 
+/* The end came with the last text: the socket will not tell of it. */
+static void
+come_again(struct stream *s)
+{
+	if (s->tls != NULL && tls_is_over(s->tls))
+		event_active(&s->read_ev, EV_READ, 0);
+}
+
 void
 stream_want_read(struct stream *s, bool on)
 {
@@ -135,6 +143,8 @@ stream_want_read(struct stream *s, bool on)
 	s->reading = on;
 	if ((on ? event_add(&s->read_ev, NULL) : event_del(&s->read_ev)) == -1)
 		fatalx("stream: cannot watch a connection");
+	if (on)
+		come_again(s);
 }
 
 static void
@@ -292,6 +302,9 @@ receive(struct stream *s, size_t size, size_t *n)
 
 	if (s->failed)
 		return STREAM_ERROR;
+	*n = 0;
+	if (s->tls != NULL && tls_is_over(s->tls))
+		return STREAM_OK;
 	do
 		got = recv(s->fd, rx, size, 0);
 	while (got == -1 && errno == EINTR);
@@ -307,6 +320,7 @@ decrypt(struct stream *s, struct tls_io *io, size_t *n)
 {
 	switch (tls_decrypt(s->tls, io, plain, PLAIN_SIZE, n)) {
 	case TLS_OK:
+		come_again(s);
 		return STREAM_OK;
 	case TLS_WAIT:
 		return STREAM_WAIT;

@@ -4,8 +4,8 @@
  *
  * Reading and writing go through buffers that belong to the process, one set
  * for all its streams; a stream itself owns memory only for what was read and
- * not yet taken (in) and for what the peer would not take yet (out).  An idle
- * stream owns none.
+ * not yet taken (in, kept through a dialogue) and for what the peer would not
+ * take yet (out).  A stream that relays and is idle owns none.
  *
  * What is written is gathered (tickets and greeting, several records) and
  * goes out with one send(2) at stream_flush().

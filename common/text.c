@@ -204,3 +204,15 @@ text_for_people(struct text t, char *dst, size_t size)
 		dst[i] = t.p[i] >= ' ' && t.p[i] < 0x7f ? t.p[i] : '?';
 	dst[i] = '\0';
 }
+
+struct text
+text_code(struct text *rest)
+{
+	struct text after = *rest, code;
+
+	if (rest->len == 0 || rest->p[0] != '[' || !text_has(*rest, ']'))
+		return TEXT_NONE;
+	(void)text_split(&after, ']', &code);
+	*rest = text_trim(after);
+	return text_skip(code, 1);
+}

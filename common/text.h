@@ -50,6 +50,12 @@ bool text_u64(struct text a, uint64_t max, uint64_t *out);
 char *text_printable(struct text a, char *dst, size_t size);
 
 /*
+ * Take a response code, "[CODE] ", from the front of what a server says to
+ * people (RFC 2449 8, RFC 3501 7.1); TEXT_NONE, and *rest as it was: none.
+ */
+struct text text_code(struct text *rest);
+
+/*
  * What a server says to people, for a client: printable ASCII, others '?',
  * cut to size - 1 octets, and a NUL.
  */

@@ -272,6 +272,8 @@ tls_decrypt(struct tls *t, struct tls_io *io, void *dst, size_t size, size_t *n)
 	size_t before;
 
 	*n = 0;
+	if (t->end != TLS_OK)
+		return t->end;
 	t->io = io;
 	while (*n < size) {
 		before = io->in.len;
@@ -287,12 +289,20 @@ tls_decrypt(struct tls *t, struct tls_io *io, void *dst, size_t size, size_t *n)
 			continue;
 		if (got == GNUTLS_E_AGAIN)
 			break;
-		if (no_data(t, (int)got, &result) == -1)
+		if (no_data(t, (int)got, &result) == -1) {
+			t->end = result;
 			break;
+		}
 	}
 	t->io = NULL;
 	/* What was decrypted goes first; the next call tells the rest. */
 	return *n > 0 || size == 0 ? TLS_OK : result;
+}
+
+bool
+tls_is_over(const struct tls *t)
+{
+	return t->end != TLS_OK;
 }
 
 enum tls_result

@@ -87,6 +87,7 @@ enum tls_result tls_handshake(struct tls *t, struct tls_io *io);
  * octets came.  TLS_OK: *n > 0 or dst is full; TLS_WAIT: *n == 0.  When dst
  * has at least io->in.len + TLS_DECRYPT_EXTRA octets, io->in is used up.
  */
+bool tls_is_over(const struct tls *t); /* no more comes: it tells how */
 enum tls_result tls_decrypt(
     struct tls *t, struct tls_io *io, void *dst, size_t size, size_t *n);
 #define TLS_DECRYPT_EXTRA 16384 /* a record that had come in part before */

@@ -19,6 +19,7 @@ struct tls {
 	struct tls_transcript *transcript; /* server, in the handshake only */
 	bool rsa12, ecdsa12; /* server: TLS 1.2 could do with such a key */
 	bool old_ticket;     /* server: resumes under the previous ticket key */
+	enum tls_result end; /* TLS_OK: more may come; else how it ended */
 	char *name;          /* client: whom the certificate must name */
 	char *error;         /* of the last TLS_FAILED */
 	char *description;

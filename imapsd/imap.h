@@ -46,8 +46,6 @@ struct imap_upstream {
 	bool known;          /* list is what the server said last */
 	struct capability list;
 
-	/* The names as this server knows them. */
-	char authn[CREDENTIALS_NAME_MAX + 1], authz[CREDENTIALS_NAME_MAX + 1];
 	enum imap_owed owed;
 	unsigned int part; /* of LOGIN: 0 the name, 1 the password, 2 done */
 	bool literal_plus;

@@ -15,13 +15,6 @@ reply_refused(struct session *s)
 	imap_reply(s, "NO", "[AUTHENTICATIONFAILED] Authentication failed");
 }
 
-static void
-begin_login(struct session *s, const struct credentials *c)
-{
-	*session_login_space(s) = *c;
-	session_login(s);
-}
-
 void
 imap_auth_login(struct session *s, struct text args)
 {
@@ -39,7 +32,7 @@ imap_auth_login(struct session *s, struct text args)
 	    !credentials_are_good(&c))
 		reply_refused(s);
 	else
-		begin_login(s, &c);
+		session_begin_login(s, &c);
 	explicit_bzero(&c, sizeof(c));
 }
 
@@ -48,26 +41,12 @@ static void
 go_on(struct session *s, enum exchange_result r, struct credentials *c)
 {
 	const struct imap_session *im = s->data;
+	const char *fault = session_exchange(s, &im->exchange, r, c);
 
-	switch (r) {
-	case EXCHANGE_OK:
-		begin_login(s, c);
-		break;
-	case EXCHANGE_MORE:
-		stream_printf(
-		    &s->client, "+ %s\r\n", exchange_challenge(&im->exchange));
-		break;
-	case EXCHANGE_REFUSED:
+	if (r == EXCHANGE_REFUSED)
 		reply_refused(s);
-		break;
-	case EXCHANGE_BAD: /* BAD, not NO: RFC 3501 6.2.2 */
-		imap_reply(s, "BAD", "Invalid base64");
-		break;
-	case EXCHANGE_CANCELLED:
-		imap_reply(s, "BAD", "AUTHENTICATE cancelled");
-		break;
-	}
-	explicit_bzero(c, sizeof(*c));
+	else if (fault != NULL) /* BAD, not NO: RFC 3501 6.2.2 */
+		imap_reply(s, "BAD", fault);
 }
 
 bool

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "command.h"
 #include "imap.h"
 
 /* RFC 2971 3.3 */
@@ -18,21 +19,6 @@
 _Static_assert(IMAP_COMMAND_MAX + IMAP_LINE_MAX <= SESSION_IN_MAX / 2,
     "the longest command fits into the client's buffer");
 
-/* When a command is good; else it is refused, whatever it says. */
-enum situation {
-	ALWAYS,
-	BEFORE_TLS, /* where TLS is offered and not there yet */
-	MAY_LOGIN
-};
-
-struct command {
-	const char *verb;
-	enum situation situation;
-	/* What it may have; literals are invited only where they may be. */
-	enum { NOTHING, ARGUMENTS, LITERALS } args;
-	void (*run)(struct session *, struct text args);
-};
-
 static void cmd_capability(struct session *, struct text);
 static void cmd_id(struct session *, struct text);
 static void cmd_logout(struct session *, struct text);
@@ -41,13 +27,14 @@ static void cmd_starttls(struct session *, struct text);
 
 /* All that RFC 3501 6.1 and 6.2 have, and ID. */
 static const struct command commands[] = {
-	{ "CAPABILITY", ALWAYS, NOTHING, cmd_capability },
-	{ "NOOP", ALWAYS, NOTHING, cmd_noop },
-	{ "LOGOUT", ALWAYS, NOTHING, cmd_logout },
-	{ "ID", ALWAYS, LITERALS, cmd_id }, /* RFC 2971 */
-	{ "STARTTLS", BEFORE_TLS, NOTHING, cmd_starttls },
-	{ "LOGIN", MAY_LOGIN, LITERALS, imap_auth_login },
-	{ "AUTHENTICATE", MAY_LOGIN, ARGUMENTS, imap_auth_authenticate },
+	{ "CAPABILITY", COMMAND_ALWAYS, COMMAND_NO_ARGS, cmd_capability },
+	{ "NOOP", COMMAND_ALWAYS, COMMAND_NO_ARGS, cmd_noop },
+	{ "LOGOUT", COMMAND_ALWAYS, COMMAND_NO_ARGS, cmd_logout },
+	{ "ID", COMMAND_ALWAYS, COMMAND_LITERALS, cmd_id }, /* RFC 2971 */
+	{ "STARTTLS", COMMAND_BEFORE_TLS, COMMAND_NO_ARGS, cmd_starttls },
+	{ "LOGIN", COMMAND_MAY_LOGIN, COMMAND_LITERALS, imap_auth_login },
+	{ "AUTHENTICATE", COMMAND_MAY_LOGIN, COMMAND_ARGS,
+	    imap_auth_authenticate },
 };
 
 void
@@ -218,33 +205,6 @@ cmd_id(struct session *s, struct text args)
 	imap_reply(s, "OK", "ID completed");
 }
 
-static bool
-is_permitted(struct session *s, const struct command *c)
-{
-	switch (c->situation) {
-	case ALWAYS:
-		return true;
-	case BEFORE_TLS:
-		if (s->client_secure != SECURE_PLAINTEXT)
-			imap_reply(s, "BAD", "TLS is active already");
-		else if (!s->can_starttls)
-			imap_reply(s, "BAD", "STARTTLS is not offered here");
-		else
-			return true;
-		return false;
-	case MAY_LOGIN:
-		if (session_may_login(s))
-			return true;
-		if (s->conf->login_disabled)
-			imap_reply(s, "NO", "[ALERT] Logins are disabled");
-		else /* RFC 5530 3 */
-			imap_reply(
-			    s, "NO", "[PRIVACYREQUIRED] TLS comes first");
-		return false;
-	}
-	return false;
-}
-
 /* Replies from here on carry the tag at the front of *rest, or "*". */
 static bool
 take_tag(struct session *s, struct text *rest)
@@ -261,6 +221,20 @@ take_tag(struct session *s, struct text *rest)
 	return true;
 }
 
+static void
+refuse(struct session *s, enum command_fault fault)
+{
+	const struct imap_session *im = s->data;
+	const char *with = "BAD";
+
+	if (fault == COMMAND_LOGINS_DISABLED)
+		with = "NO [ALERT]";
+	else if (fault == COMMAND_TLS_FIRST)
+		with = "NO [PRIVACYREQUIRED]"; /* RFC 5530 3 */
+	stream_printf(&s->client, "%s %s %s\r\n", im->tag, with,
+	    command_fault_text(fault));
+}
+
 /*
  * Which command it is, *rest being what stands behind its verb; NULL: it
  * was refused.  May be called before all of it has arrived.
@@ -268,8 +242,9 @@ take_tag(struct session *s, struct text *rest)
 static const struct command *
 find_command(struct session *s, struct text *rest)
 {
+	const struct command *c;
+	enum command_fault fault;
 	struct text verb;
-	size_t i;
 
 	if (!take_tag(s, rest)) {
 		imap_reply(s, "BAD", "Invalid tag");
@@ -279,26 +254,22 @@ find_command(struct session *s, struct text *rest)
 		imap_reply(s, "BAD", "Missing command");
 		return NULL;
 	}
-	for (i = 0; i < nitems(commands); i++) {
-		if (!text_caseeq(verb, commands[i].verb))
-			continue;
-		return is_permitted(s, &commands[i]) ? &commands[i] : NULL;
-	}
-	imap_reply(s, "BAD", "Unknown command, or log in first");
+	fault = command_find(s, commands, nitems(commands), verb, &c);
+	if (fault == COMMAND_GOOD)
+		return c;
+	refuse(s, fault);
 	return NULL;
 }
 
 static void
 run_command(struct session *s, struct text command)
 {
-	const struct imap_session *im = s->data;
 	const struct command *c = find_command(s, &command);
 
 	if (c == NULL)
 		return;
-	if (c->args == NOTHING && command.len > 0)
-		stream_printf(&s->client, "%s BAD %s takes no argument\r\n",
-		    im->tag, c->verb);
+	if (c->args == COMMAND_NO_ARGS && command.len > 0)
+		refuse(s, COMMAND_ARGS_UNWANTED);
 	else
 		c->run(s, command);
 }
@@ -314,7 +285,7 @@ invite(struct session *s, struct text command)
 
 	if (c == NULL)
 		return false;
-	if (c->args != LITERALS) {
+	if (c->args != COMMAND_LITERALS) {
 		imap_reply(s, "BAD", "No literal is possible here");
 		return false;
 	}

@@ -85,7 +85,7 @@ is_quotable(struct text t)
 static struct text
 login_part(const struct session *s, const struct imap_upstream *up)
 {
-	return text_of(up->part == 0 ? up->authn : s->login->password);
+	return text_of(up->part == 0 ? s->login->authn : s->login->password);
 }
 
 /* What stands behind a name is the password, behind that the line's end. */
@@ -121,11 +121,11 @@ write_parts(struct session *s, struct imap_upstream *up)
 }
 
 static void
-write_plain(struct session *s, const struct imap_upstream *up)
+write_plain(struct session *s)
 {
 	char code[CREDENTIALS_PLAIN_MAX];
 
-	credentials_plain(up->authz, up->authn, s->login->password, code);
+	credentials_plain(s->login, code);
 	stream_write(&s->server, code, strlen(code));
 	stream_write(&s->server, "\r\n", 2);
 	explicit_bzero(code, sizeof(code));
@@ -137,7 +137,7 @@ start_plain(struct session *s, struct imap_upstream *up)
 	imap_upstream_command(s, IMAP_UP_LOGIN);
 	if (capability_has(&up->list, "SASL-IR")) { /* RFC 4959 */
 		stream_printf(&s->server, "AUTHENTICATE PLAIN ");
-		write_plain(s, up);
+		write_plain(s);
 	} else {
 		stream_printf(&s->server, "AUTHENTICATE PLAIN\r\n");
 		up->owed = IMAP_OWE_PLAIN;
@@ -163,17 +163,12 @@ imap_login_start(struct session *s)
 	bool plain = capability_has(&up->list, "AUTH=PLAIN");
 	bool disabled = capability_has(&up->list, "LOGINDISABLED");
 
-	if (credentials_rename(s->conf, s->login->authn, up->authn) == -1 ||
-	    credentials_rename(s->conf, s->login->authz, up->authz) == -1) {
-		refuse(s, LOGIN_REFUSED, REFUSED, NULL);
-		return;
-	}
 	up->known = false; /* after a login there is another list */
-	if (up->authz[0] == '\0' && !disabled) {
+	if (s->login->authz[0] == '\0' && !disabled) {
 		start_login(s, up);
 	} else if (plain) {
 		start_plain(s, up);
-	} else if (up->authz[0] != '\0') {
+	} else if (s->login->authz[0] != '\0') {
 		/* LOGIN has no place for it, and dropping it is no answer. */
 		refuse(s, LOGIN_MISMATCH, NO_AUTHZ, "AUTHORIZATIONFAILED");
 	} else {
@@ -203,7 +198,7 @@ imap_login_continue(struct session *s)
 		write_parts(s, up);
 		return;
 	case IMAP_OWE_PLAIN:
-		write_plain(s, up);
+		write_plain(s);
 		return;
 	}
 	session_server_failed(s, "Unexpected challenge from server");

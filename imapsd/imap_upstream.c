@@ -65,38 +65,31 @@ imap_server_tls(struct session *s)
 	imap_upstream_ask_capability(s, IMAP_UP_CAPABILITY);
 }
 
-static void
-start_tls(struct session *s, bool offered)
-{
-	if (!offered) {
-		session_server_failed(s, "STARTTLS not offered by server");
-		return;
-	}
-	imap_upstream_command(s, IMAP_UP_STARTTLS);
-	stream_printf(&s->server, "STARTTLS\r\n");
-}
-
 /* The server was heard: its list, TLS, then the login, whatever is missing. */
 static void
 negotiate(struct session *s)
 {
 	struct imap_session *im = s->data;
 	struct imap_upstream *up = im->upstream;
-	bool starttls = capability_has(&up->list, "STARTTLS");
 
 	if (!up->known) {
 		imap_upstream_ask_capability(s, IMAP_UP_CAPABILITY);
-	} else if (session_wants_starttls(s, starttls)) {
-		start_tls(s, starttls);
-	} else if (session_is_lesson(s)) {
+		return;
+	}
+	switch (session_server_known(s, &up->list, "STARTTLS")) {
+	case SESSION_SAY_NOTHING:
+		break;
+	case SESSION_SAY_STARTTLS:
+		imap_upstream_command(s, IMAP_UP_STARTTLS);
+		stream_printf(&s->server, "STARTTLS\r\n");
+		break;
+	case SESSION_SAY_LOGOUT:
 		imap_upstream_command(s, up->state);
 		stream_printf(&s->server, "LOGOUT\r\n");
-		session_learned(s, &up->list);
-	} else {
-		session_learned(s, &up->list);
-		/* It gets a password now: no other server is tried. */
-		session_server_greeted(s);
+		break;
+	case SESSION_SAY_LOGIN:
 		imap_login_start(s);
+		break;
 	}
 }
 

@@ -39,11 +39,11 @@ static const struct {
 	{ S("a LOGOUT\r\nb NOOP\r\n"),
 	    "* BYE Logging out\r\na OK LOGOUT completed\r\n{close Logout}",
 	    "b NOOP\r\n" },
-	{ S("a NOOP x\r\n"), "a BAD NOOP takes no argument\r\n", "" },
-	{ S("a NOOP \r\n"), "a BAD NOOP takes no argument\r\n", "" },
-	{ S("a CAPABILITY x\r\n"), "a BAD CAPABILITY takes no argument\r\n",
+	{ S("a NOOP x\r\n"), "a BAD This command takes no argument\r\n", "" },
+	{ S("a NOOP \r\n"), "a BAD This command takes no argument\r\n", "" },
+	{ S("a CAPABILITY x\r\n"), "a BAD This command takes no argument\r\n",
 	    "" },
-	{ S("a LOGOUT x\r\n"), "a BAD LOGOUT takes no argument\r\n", "" },
+	{ S("a LOGOUT x\r\n"), "a BAD This command takes no argument\r\n", "" },
 	{ S("a STARTTLS\r\n"), "a BAD TLS is active already\r\n", "" },
 	{ S("a SELECT INBOX\r\n"), "a" UNKNOWN, "" },
 	{ S("a UNAUTHENTICATE\r\n"), "a" UNKNOWN, "" },
@@ -153,7 +153,7 @@ static const struct {
 	{ S("a AUTHENTICATE PLAIN Ym9zcwBqb2UAc2VjcmV0\r\n"),
 	    "{login boss/joe/secret}", "" },
 	{ S("a AUTHENTICATE PLAIN\r\n*\r\nb NOOP\r\n"),
-	    "+ \r\na BAD AUTHENTICATE cancelled\r\nb OK NOOP completed\r\n",
+	    "+ \r\na BAD Authentication cancelled\r\nb OK NOOP completed\r\n",
 	    "" },
 	{ S("a AUTHENTICATE PLAIN\r\nAGpvZQBzZWNyZXQ\r\nb NOOP\r\n"),
 	    "+ \r\na BAD Invalid base64\r\nb OK NOOP completed\r\n", "" },
@@ -184,9 +184,9 @@ static const struct {
 	{ S("a AUTHENTICATE LOGIN am9l\r\nc2VjcmV0\r\n"),
 	    "+ UGFzc3dvcmQ6\r\n{login /joe/secret}", "" },
 	{ S("a AUTHENTICATE LOGIN\r\n*\r\n"),
-	    "+ VXNlcm5hbWU6\r\na BAD AUTHENTICATE cancelled\r\n", "" },
+	    "+ VXNlcm5hbWU6\r\na BAD Authentication cancelled\r\n", "" },
 	{ S("a AUTHENTICATE LOGIN am9l\r\n*\r\nb NOOP\r\n"),
-	    "+ UGFzc3dvcmQ6\r\na BAD AUTHENTICATE cancelled\r\n"
+	    "+ UGFzc3dvcmQ6\r\na BAD Authentication cancelled\r\n"
 	    "b OK NOOP completed\r\n",
 	    "" },
 	{ S("a AUTHENTICATE LOGIN am9l\r\n!\r\n"),
@@ -220,7 +220,7 @@ static const struct {
 	{ S("a STARTTLS\r\nb LOGIN joe secret\r\n"),
 	    "a OK Begin TLS negotiation now\r\n{starttls}",
 	    "b LOGIN joe secret\r\n" },
-	{ S("a STARTTLS x\r\n"), "a BAD STARTTLS takes no argument\r\n", "" },
+	{ S("a STARTTLS x\r\n"), "a BAD This command takes no argument\r\n", "" },
 	{ S("a LOGIN joe secret\r\n"), "a" PRIVACY, "" },
 	/* Refused before the password is on its way. */
 	{ S("a LOGIN {3}\r\nb NOOP\r\n"), "a" PRIVACY "b OK NOOP completed\r\n",
@@ -328,7 +328,7 @@ test_situations(void **state)
 	fake.situation = CAPABILITY_CLEAR_LOGIN;
 	fake.s.can_starttls = false;
 	check(S("a STARTTLS\r\nb LOGIN joe secret\r\n"), 99,
-	    "a BAD STARTTLS is not offered here\r\n{login /joe/secret}", "");
+	    "a BAD TLS is not offered here\r\n{login /joe/secret}", "");
 	start_tls();
 	fake.conf.login_disabled = true;
 	check(S("a LOGIN {3}\r\nb LOGIN joe x\r\nc AUTHENTICATE PLAIN\r\n"), 99,

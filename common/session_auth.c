@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_auth: what a client's credentials, once they are there, lead to.
+ * Runs in workers.
+ */
+#include <string.h>
+
+#include "session.h"
+
+void
+session_begin_login(struct session *s, const struct credentials *c)
+{
+	*session_login_space(s) = *c;
+	session_login(s);
+}
+
+const char *
+session_exchange(struct session *s, const struct exchange *e,
+    enum exchange_result r, struct credentials *c)
+{
+	const char *fault = NULL;
+
+	switch (r) {
+	case EXCHANGE_OK:
+		session_begin_login(s, c);
+		break;
+	case EXCHANGE_MORE:
+		stream_printf(&s->client, "+ %s\r\n", exchange_challenge(e));
+		break;
+	case EXCHANGE_REFUSED:
+		fault = "Authentication failed";
+		break;
+	case EXCHANGE_BAD:
+		fault = "Invalid base64";
+		break;
+	case EXCHANGE_CANCELLED:
+		fault = "Authentication cancelled";
+		break;
+	}
+	explicit_bzero(c, sizeof(*c));
+	return fault;
+}
