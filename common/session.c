@@ -121,7 +121,7 @@ session_new_bare(struct worker *w)
 	s->began = s->active = clock_seconds();
 	s->data = xcalloc(1, s->protocol->data_size);
 	stream_init(&s->client, SESSION_IN_MAX);
-	stream_init(&s->server, s->protocol->server_in_max);
+	stream_init(&s->server, SESSION_IN_MAX);
 	evtimer_assign(&s->timer, worker_base(w), on_timer, s);
 	return s;
 }
@@ -188,6 +188,7 @@ destroy(struct session *s)
 	session_server_close(s);
 	free(s->user);
 	free(s->authz);
+	free(s->failure_text);
 	free(s);
 }
 

@@ -38,7 +38,7 @@ enum session_state {
 	SESSION_STATES
 };
 
-#define SESSION_IN_MAX 65536 /* octets of a client's input that wait */
+#define SESSION_IN_MAX 65536 /* octets of one side's input that wait */
 
 enum login_failure {
 	LOGIN_REFUSED,     /* by the inner server: answered after the delay */
@@ -79,7 +79,9 @@ struct session {
 	struct event timer;
 	/* CLOCK_MONOTONIC seconds */
 	time_t began, active, login_deadline, relog_at;
-	const char *end_reason; /* static; for the log */
+	const char *failure_code; /* static; of session_login_answered() */
+	char *failure_text;       /* the same; NULL: none */
+	const char *end_reason;   /* static; for the log */
 	void *data; /* the protocol's own (protocol.data_size octets, zeroed) */
 };
 
@@ -91,7 +93,6 @@ struct protocol {
 	const struct conf_defaults *defaults;
 	const char *alpn;
 	size_t data_size;
-	size_t server_in_max; /* ceiling of what waits from the inner server */
 
 	/* The client is there (TLS up where it is implicit): greet. */
 	void (*greet)(struct session *s);
@@ -114,7 +115,11 @@ struct protocol {
 	bool (*server_input)(struct session *s);
 	/* TLS is up after session_server_starttls(). */
 	void (*server_tls)(struct session *s);
-	/* Tell the client that the login failed (after the delay, if any). */
+	/*
+	 * Tell the client that the login failed (after the delay, if any):
+	 * by failure_code, or the usual one of why, and
+	 * session_failure_text().
+	 */
 	void (*login_failed)(struct session *s, enum login_failure why);
 	/* Free what data points to (not data itself); NULL: nothing. */
 	void (*end)(struct session *s);
@@ -198,14 +203,32 @@ void session_server_starttls(struct session *s);
 void session_login_ok(struct session *s);
 void session_login_failed(
     struct session *s, enum login_failure why, const char *reason);
+/*
+ * The same, with what the inner server answered: a code (static; NULL: none)
+ * and a text, which the client gets to see as text_for_people() has it.
+ */
+void session_login_answered(struct session *s, enum login_failure why,
+    const char *reason, const char *code, struct text text);
+#define SESSION_TEXT_MAX 256 /* octets of such a text */
 
 /* The inner server broke its protocol or went away in mid-login. */
 void session_server_failed(struct session *s, const char *reason);
 /* It said what is no response at all, or not the one that is due. */
 void session_server_garbage(struct session *s);
 
+/* Why a login failed, in words: the inner server's, or the usual ones. */
+const char *session_failure_text(
+    const struct session *s, enum login_failure why);
 /* A login's success in words: the administrator's, the server's, or ours. */
 const char *session_ok_line(const struct session *s, const char *inner);
+
+/*
+ * Take the next line of the client; *line views it without its CRLF, and the
+ * caller consumes line->len + 2 octets of s->client.in.  False: it is not
+ * there yet, or it is none within max octets (CRLF included), and that was
+ * the session's end.
+ */
+bool session_client_line(struct session *s, size_t max, struct text *line);
 
 /*
  * A lesson's result: the inner server's list (NULL: it could not be had);

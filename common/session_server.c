@@ -46,6 +46,9 @@ session_login(struct session *s)
 	free(s->authz);
 	s->user = xstrdup(s->login->authn);
 	s->authz = s->login->authz[0] != '\0' ? xstrdup(s->login->authz) : NULL;
+	free(s->failure_text);
+	s->failure_text = NULL;
+	s->failure_code = NULL;
 	s->tried = 0;
 	s->login_deadline = clock_seconds() + s->conf->outgoing_timeout;
 	ask_for_server(s);

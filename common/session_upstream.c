@@ -3,51 +3,11 @@
  * session_upstream: what every dialogue with an inner server needs.  Runs in
  * workers; the inner server is not trusted to keep its protocol.
  */
+#include <stdlib.h>
 #include <string.h>
 
-#include "line.h"
 #include "session.h"
-
-/*
- * Lines in a dialogue: Dovecot needs 12 or so for IMAP, and 20 for POP3 with
- * its list.
- */
-#define LINES_MAX 100
-
-bool
-session_server_line(struct session *s, char dst[static SESSION_SERVER_LINE_MAX],
-    struct text *line)
-{
-	switch (line_peek(&s->server.in, SESSION_SERVER_LINE_MAX, line)) {
-	case LINE_WAIT:
-		return false;
-	case LINE_TOO_LONG:
-		session_server_failed(s, "Line from server too long");
-		return false;
-	case LINE_BAD:
-		s->server_lines++;
-		session_server_garbage(s);
-		return false;
-	case LINE_OK:
-		break;
-	}
-	if (++s->server_lines > LINES_MAX) {
-		session_server_failed(s, "Too many lines from server");
-		return false;
-	}
-	memcpy(dst, line->p, line->len);
-	buf_consume(&s->server.in, line->len + 2);
-	line->p = dst;
-	return true;
-}
-
-void
-session_server_garbage(struct session *s)
-{
-	session_server_failed(s,
-	    s->server_lines > 1 ? "Invalid response from server"
-	                        : "Connection Negotiation Failure");
-}
+#include "xmalloc.h"
 
 static bool
 wants_starttls(const struct session *s, bool offered)
@@ -99,6 +59,36 @@ session_server_known(
 		return SESSION_SAY_LOGIN;
 	session_login_failed(s, LOGIN_REFUSED, NULL);
 	return SESSION_SAY_NOTHING;
+}
+
+void
+session_login_answered(struct session *s, enum login_failure why,
+    const char *reason, const char *code, struct text text)
+{
+	s->failure_code = code;
+	free(s->failure_text);
+	s->failure_text = NULL;
+	if (text.len > 0) {
+		s->failure_text = xmalloc(SESSION_TEXT_MAX + 1);
+		text_for_people(text, s->failure_text, SESSION_TEXT_MAX + 1);
+	}
+	session_login_failed(s, why, reason);
+}
+
+const char *
+session_failure_text(const struct session *s, enum login_failure why)
+{
+	if (s->failure_text != NULL)
+		return s->failure_text;
+	switch (why) {
+	case LOGIN_REFUSED:
+		break;
+	case LOGIN_UNAVAILABLE:
+		return "The mail server is not available, try again later";
+	case LOGIN_MISMATCH:
+		return "The mail server cannot take this login";
+	}
+	return "Authentication failed";
 }
 
 const char *

@@ -17,15 +17,6 @@
 
 #define nitems(a) (sizeof(a) / sizeof((a)[0]))
 
-/*
- * Ceiling of what waits from an inner server: a line that is not complete and
- * what one turn of the loop brings.
- */
-#define IMAP_SERVER_IN_MAX 65536
-
-/* Octets of a server's text for people that a client gets to see. */
-#define IMAP_TEXT_MAX 256
-
 /* What the inner server's next tagged response is about. */
 enum imap_upstream_state {
 	IMAP_UP_GREETING, /* untagged, the first line */
@@ -50,17 +41,13 @@ struct imap_upstream {
 	unsigned int part; /* of LOGIN: 0 the name, 1 the password, 2 done */
 	bool literal_plus;
 
-	/* How it ended, for the client. */
-	enum login_failure why;
-	const char *code;             /* static; NULL: as why has it */
-	char text[IMAP_TEXT_MAX + 1]; /* "": none */
+	char text[SESSION_TEXT_MAX + 1]; /* of its OK; "": none */
 };
 
 /* session->data */
 struct imap_session {
 	struct imap_scan scan;
 	struct exchange exchange;   /* of an AUTHENTICATE under way */
-	bool relaying;              /* the stream is the inner server's now */
 	char tag[IMAP_TAG_MAX + 1]; /* of the command under way; "*": none */
 	struct imap_upstream *upstream; /* NULL: none */
 };

@@ -78,14 +78,7 @@ imap_greet(struct session *s)
 void
 imap_goodbye(struct session *s, const char *reason)
 {
-	const struct imap_session *im = s->data;
-
-	/*
-	 * Behind a login it would stand within a message, or in the middle
-	 * of what COMPRESS=DEFLATE made.
-	 */
-	if (!im->relaying)
-		stream_printf(&s->client, "* BYE %s\r\n", reason);
+	stream_printf(&s->client, "* BYE %s\r\n", reason);
 }
 
 void

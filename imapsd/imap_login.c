@@ -43,30 +43,8 @@ static const struct code {
 	{ "INUSE", LOGIN_UNAVAILABLE, "Mailbox in use" },
 	{ "LIMIT", LOGIN_UNAVAILABLE, "Limit of server" },
 	{ "PRIVACYREQUIRED", LOGIN_MISMATCH, "TLS wanted by server" },
+	{ NULL, LOGIN_REFUSED, REFUSED }, /* none, or another one */
 };
-
-/* What a client is told where the inner server had no words, or none fit. */
-static const struct {
-	const char *code, *text;
-} failures[] = {
-	[LOGIN_REFUSED] = { "AUTHENTICATIONFAILED", "Authentication failed" },
-	[LOGIN_UNAVAILABLE] = { "UNAVAILABLE",
-	    "The mail server is not available, try again later" },
-	[LOGIN_MISMATCH] = { "UNAVAILABLE",
-	    "The mail server cannot take this login" },
-};
-
-/* The login is over; code NULL: the usual one of why. */
-static void
-refuse(struct session *s, enum login_failure why, const char *reason,
-    const char *code)
-{
-	struct imap_session *im = s->data;
-
-	im->upstream->why = why;
-	im->upstream->code = code;
-	session_login_failed(s, why, reason);
-}
 
 /* RFC 3501 9, quoted, but nothing that would need a backslash in it. */
 static bool
@@ -170,12 +148,13 @@ imap_login_start(struct session *s)
 		start_plain(s, up);
 	} else if (s->login->authz[0] != '\0') {
 		/* LOGIN has no place for it, and dropping it is no answer. */
-		refuse(s, LOGIN_MISMATCH, NO_AUTHZ, "AUTHORIZATIONFAILED");
+		session_login_answered(s, LOGIN_MISMATCH, NO_AUTHZ,
+		    "AUTHORIZATIONFAILED", TEXT_NONE);
 	} else {
 		log_warnx("an inner server takes no login: it has "
 		          "LOGINDISABLED and no AUTH=PLAIN; does it want TLS "
 		          "(ssl_mode)?");
-		refuse(s, LOGIN_MISMATCH, LOGIN_DISABLED, NULL);
+		session_login_failed(s, LOGIN_MISMATCH, LOGIN_DISABLED);
 	}
 }
 
@@ -227,24 +206,17 @@ logged_in(struct session *s, const struct imap_response *r)
 static void
 refused(struct session *s, const struct imap_response *r)
 {
-	struct imap_session *im = s->data;
-	struct imap_upstream *up = im->upstream;
-	size_t i;
+	const struct code *c = codes;
 
 	if (text_caseeq(r->code, "REFERRAL")) { /* RFC 2221 4.1 */
 		log_warnx("an inner server refers a user to another one, "
 		          "which is not followed");
-		refuse(s, LOGIN_MISMATCH, REFERRED, NULL);
+		session_login_failed(s, LOGIN_MISMATCH, REFERRED);
 		return;
 	}
-	text_for_people(r->text, up->text, sizeof(up->text));
-	for (i = 0; i < nitems(codes); i++)
-		if (text_caseeq(r->code, codes[i].name))
-			break;
-	if (i < nitems(codes))
-		refuse(s, codes[i].why, codes[i].reason, codes[i].name);
-	else
-		refuse(s, LOGIN_REFUSED, REFUSED, NULL);
+	while (c->name != NULL && !text_caseeq(r->code, c->name))
+		c++;
+	session_login_answered(s, c->why, c->reason, c->name, r->text);
 }
 
 void
@@ -264,7 +236,8 @@ imap_login_result(struct session *s, const struct imap_response *r)
 		break;
 	}
 	/* It says nothing about the password: RFC 5530 3, SERVERBUG. */
-	refuse(s, LOGIN_UNAVAILABLE, NOT_UNDERSTOOD, "SERVERBUG");
+	session_login_answered(
+	    s, LOGIN_UNAVAILABLE, NOT_UNDERSTOOD, "SERVERBUG", TEXT_NONE);
 }
 
 void
@@ -280,23 +253,21 @@ imap_login_done(struct session *s)
 	stream_printf(&s->client, "%s OK [CAPABILITY %s] %s\r\n", im->tag, list,
 	    session_ok_line(s, im->upstream->text));
 	imap_upstream_end(s);
-	im->relaying = true;
 	session_login_ok(s);
 }
 
 void
 imap_login_failed(struct session *s, enum login_failure why)
 {
-	struct imap_session *im = s->data;
-	const struct imap_upstream *up = im->upstream;
-	const char *code = failures[why].code, *text = failures[why].text;
+	static const char *const usual[] = { /* RFC 5530 3 */
+		[LOGIN_REFUSED] = "AUTHENTICATIONFAILED",
+		[LOGIN_UNAVAILABLE] = "UNAVAILABLE",
+		[LOGIN_MISMATCH] = "UNAVAILABLE"
+	};
+	const struct imap_session *im = s->data;
 
-	if (up != NULL && up->why == why) {
-		if (up->code != NULL)
-			code = up->code;
-		if (up->text[0] != '\0')
-			text = up->text;
-	}
-	stream_printf(&s->client, "%s NO [%s] %s\r\n", im->tag, code, text);
+	stream_printf(&s->client, "%s NO [%s] %s\r\n", im->tag,
+	    s->failure_code != NULL ? s->failure_code : usual[why],
+	    session_failure_text(s, why));
 	imap_upstream_end(s);
 }

@@ -111,7 +111,7 @@ take_list(struct session *s, struct text words)
 static void
 pass_alert(struct session *s, const struct imap_response *r)
 {
-	char text[IMAP_TEXT_MAX + 1];
+	char text[SESSION_TEXT_MAX + 1];
 
 	if (session_is_lesson(s) || !text_caseeq(r->code, "ALERT"))
 		return;

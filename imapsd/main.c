@@ -22,7 +22,6 @@ static const struct protocol imap = {
 	.defaults = &imap_defaults,
 	.alpn = "imap", /* as registered for RFC 7301 6 */
 	.data_size = sizeof(struct imap_session),
-	.server_in_max = IMAP_SERVER_IN_MAX,
 
 	.greet = imap_greet,
 	.client_input = imap_client_input,

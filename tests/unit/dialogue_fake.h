@@ -53,6 +53,7 @@ static void
 fake_end(void)
 {
 	FAKE_END(&fake.s);
+	free(fake.s.failure_text);
 	buf_free(&fake.s.client.in);
 	buf_free(&fake.s.server.in);
 	buf_free(&fake.to_client);

@@ -376,7 +376,6 @@ static const struct capability_rule fake_rules[] = {
 static const struct protocol fake_protocol = {
 	.alpn = "test",
 	.data_size = sizeof(char *),
-	.server_in_max = FAKE_SERVER_IN_MAX,
 	.greet = fake_greet,
 	.client_input = fake_client_input,
 	.client_reset = fake_client_reset,

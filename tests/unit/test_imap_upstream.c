@@ -569,7 +569,7 @@ test_long_answers(void **state)
 	feed(S("\r\n"), 1);
 	text = buf_view(&fake.to_client);
 	assert_int_equal(
-	    text.len, strlen(HEARD REFUSED "\r\n") + IMAP_TEXT_MAX);
+	    text.len, strlen(HEARD REFUSED "\r\n") + SESSION_TEXT_MAX);
 	fake_end();
 
 	start("", "joe", "secret");
@@ -604,7 +604,6 @@ test_ok_line(void **state)
 	feed(S(HELLO IN), 999);
 	check("ok_line", 0, ASKED,
 	    HEARD "t OK [CAPABILITY " AFTER "] You are so in\r\n{ok}");
-	assert_true(fake.data.relaying);
 	fake_end();
 }
 
