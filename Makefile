@@ -11,7 +11,7 @@ MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc/relais
 VERSION = 0.1
 
-DAEMONS = imapsd
+DAEMONS = imapsd pop3sd
 CC ?= cc
 PKG_CONFIG ?= pkg-config
 PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay
