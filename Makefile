@@ -1,6 +1,6 @@
-# Relais: imapsd and the library that its sisters will share.
+# Relais: its daemons and the library that they share.
 #
-#   make            build (build/imapsd)        make check    install what is missing, build, test
+#   make            build (build/imapsd...)       make check    install what is missing, build, test
 #   make demo       see it work in a minute     make install  DESTDIR and PREFIX are honoured
 #   make deps       install what building and testing needs (Debian, Ubuntu)
 #   SANITIZE=1      address and undefined behaviour sanitizers, built apart
@@ -69,12 +69,13 @@ endef
 $(foreach d,$(DAEMONS),$(eval $(call daemon,$d)))
 
 # A unit test may reach what belongs to a daemon, but not its main().
-IMAPSD_PARTS = $(patsubst %.c,$B/obj/%.o,$(filter-out imapsd/main.c,$(wildcard imapsd/*.c)))
-$B/unit/test_imap%: PARTS = $(IMAPSD_PARTS)
-$B/unit/%: tests/unit/%.c $(IMAPSD_PARTS) $B/libcommon.a
+parts = $(patsubst %.c,$B/obj/%.o,$(filter-out $1/main.c,$(wildcard $1/*.c)))
+$B/unit/test_imap%: PARTS = $(call parts,imapsd)
+$B/unit/test_pop3%: PARTS = $(call parts,pop3sd)
+$B/unit/%: tests/unit/%.c $(foreach d,$(DAEMONS),$(call parts,$d)) $B/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Iimapsd $(LINK_MODE) $(LDFLAGS) -o $@ $< $(PARTS) \
-	    $B/libcommon.a -lcmocka $(LIBS)
+	$(CC) $(ALL_CFLAGS) $(DAEMONS:%=-I%) $(LINK_MODE) $(LDFLAGS) -o $@ $< \
+	    $(PARTS) $B/libcommon.a -lcmocka $(LIBS)
 
 unit: $(UNIT_TESTS)
 

@@ -321,6 +321,22 @@ wait_for(int fd, short events, const struct timespec *deadline)
 	return n == 1 ? 0 : -1;
 }
 
+/* The next frame.  -1 with errno: none in time, or the channel is over. */
+static ssize_t
+await_frame(int fd, char *space, int *came, const struct timespec *deadline)
+{
+	ssize_t n;
+
+	while ((n = fdpass_recv(fd, space, MSG_MAX, came)) == -1)
+		if (errno != EAGAIN || wait_for(fd, POLLIN, deadline) == -1)
+			return -1;
+	if (n == 0) {
+		errno = EPIPE;
+		return -1;
+	}
+	return n;
+}
+
 int
 ipc_call(int fd, enum role self, enum role peer, struct writer *w, uint32_t id,
     enum msg_type answer, int timeout_ms, char *space, struct reader *r)
@@ -343,27 +359,19 @@ ipc_call(int fd, enum role self, enum role peer, struct writer *w, uint32_t id,
 	while (fdpass_send(fd, w->data, w->len, -1) == -1)
 		if (errno != EAGAIN || wait_for(fd, POLLOUT, &deadline) == -1)
 			return -1;
-	for (;;) {
-		n = fdpass_recv(fd, space, MSG_MAX, &came);
-		if (n != -1 || errno != EAGAIN)
-			break;
-		if (wait_for(fd, POLLIN, &deadline) == -1)
+	do {
+		n = await_frame(fd, space, &came, &deadline);
+		if (n == -1)
 			return -1;
-	}
-	if (n == -1)
-		return -1;
-	if (n == 0) {
-		errno = EPIPE;
-		return -1;
-	}
-	*r = (struct reader){ space, (size_t)n };
-	if (came != -1)
-		close(came);
-	if (!msg_allowed(answer, peer, self, came != -1, (size_t)n) ||
-	    get_u16(r, &type) == -1 || get_u32(r, &got) == -1 ||
-	    type != answer || got != id) {
-		errno = EBADMSG;
-		return -1;
-	}
+		*r = (struct reader){ space, (size_t)n };
+		if (came != -1)
+			close(came);
+		if (!msg_allowed(answer, peer, self, came != -1, (size_t)n) ||
+		    get_u16(r, &type) == -1 || get_u32(r, &got) == -1 ||
+		    type != answer || (int32_t)(got - id) > 0) {
+			errno = EBADMSG;
+			return -1;
+		}
+	} while (got != id); /* what nobody waits for any more */
 	return 0;
 }

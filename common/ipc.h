@@ -59,7 +59,8 @@ int ipc_send(struct ipc *ch, struct writer *w, int fd);
  * that are used for nothing else (worker to keeper), fd of a plain socket.
  * The answer has the type answer and the request's number.  Its fields are
  * read from *r, which views into space (MSG_MAX octets) of the caller's.
- * 0, or -1 with errno (ETIMEDOUT, EPIPE, EBADMSG): give the channel up.
+ * 0, or -1 with errno: ETIMEDOUT (should the answer come later, the next call
+ * passes over it; numbers go up), or EPIPE, EBADMSG: give the channel up.
  */
 int ipc_call(int fd, enum role self, enum role peer, struct writer *w,
     uint32_t id, enum msg_type answer, int timeout_ms, char *space,

@@ -210,6 +210,7 @@ ask_keeper(const struct msg_sign *m, gnutls_datum_t *signature)
 	struct writer w;
 	struct reader r;
 	char space[MSG_MAX];
+	bool broken;
 
 	if (channel == -1)
 		return GNUTLS_E_PK_SIGN_FAILED;
@@ -217,8 +218,10 @@ ask_keeper(const struct msg_sign *m, gnutls_datum_t *signature)
 	msg_put_sign(&w, m);
 	if (ipc_call(channel, ROLE_WORKER, ROLE_KEEPER, &w, last_id,
 	        MSG_SIGN_REPLY, SIGN_TIMEOUT_MS, space, &r) == -1) {
+		broken = errno != ETIMEDOUT;
 		log_warn("the keeper does not answer");
-		tls_key_set_channel(-1);
+		if (broken)
+			tls_key_set_channel(-1);
 		return GNUTLS_E_PK_SIGN_FAILED;
 	}
 	if (msg_get_sign_reply(&r, &reply) == -1) {

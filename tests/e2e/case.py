@@ -9,7 +9,7 @@ import unittest
 import client
 import harness
 from harness import Relais
-from inner import Script, StandIn
+from inner import Pop3Script, Script, StandIn
 
 needs_root = unittest.skipUnless(harness.ROOT, "needs root")
 not_sanitized = unittest.skipIf(harness.SANITIZE,
@@ -26,21 +26,23 @@ class TestCase(unittest.TestCase):
         super().run(result)
         if len(result.failures) + len(result.errors) > before:
             for relais in Relais.instances:
-                print("=== imapsd in %s\n%s" % (
-                    self.id(), relais.last_log or relais.story()),
+                print("=== %s in %s\n%s" % (
+                    relais.name, self.id(), relais.last_log or relais.story()),
                     file=sys.stderr, flush=True)
         Relais.instances = [r for r in Relais.instances if r.process]
         return result
 
+    kind = client.Client        # of the clients below
+
     def connect(self, port, tls=False, **kw):
         """A greeted client, closed at the test's end at the latest."""
-        c = client.connect(port, tls, **kw)
+        c = client.connect(port, tls, self.kind, **kw)
         self.addCleanup(c.close)
         return c
 
     def raw(self, port, tls=False, **kw):
         """The same without taking the greeting."""
-        c = client.Client(port, tls, **kw)
+        c = self.kind(port, tls, **kw)
         self.addCleanup(c.close)
         return c
 
@@ -61,15 +63,17 @@ class TestCase(unittest.TestCase):
 
 
 class StandInCase(TestCase):
-    """imapsd in front of a stand-in that every login goes to."""
+    """A daemon in front of a stand-in that every login goes to."""
 
+    daemon = harness.IMAPSD
     script = Script()
     lines = ()                  # further directives
 
     @classmethod
     def setUpClass(cls):
         cls.inner = StandIn(cls, cls.script)
-        cls.relais = harness.Gateway(cls, cls.inner.port, *cls.lines)
+        cls.relais = harness.Gateway(cls, cls.inner.port, *cls.lines,
+                                     daemon=cls.daemon)
 
     def setUp(self):
         self.inner.script = self.script
@@ -88,6 +92,25 @@ class StandInCase(TestCase):
         return self.inner.logins[-1][:2] if self.inner.logins else None
 
 
+class Pop3Case(StandInCase):
+    """pop3sd in front of a POP3 stand-in."""
+
+    kind = client.Pop3Client
+    daemon = harness.POP3SD
+    script = Pop3Script()
+
+    def assertYes(self, line):
+        self.assertRegex(line, r"^\+OK( |$)")
+        return line
+
+    def assertNo(self, line, code=None):
+        """-ERR, with this response code where one is named."""
+        self.assertRegex(line, r"^-ERR( |$)")
+        if code:
+            self.assertTrue(line.startswith("-ERR [%s] " % code), line)
+        return line
+
+
 def timed(function, *args):
     """A function's result, and the seconds it took."""
     began = time.monotonic()
@@ -95,6 +118,7 @@ def timed(function, *args):
 
 
 def main():
-    if not os.access(harness.IMAPSD, os.X_OK):
-        sys.exit("%s is not there: run 'make' first" % harness.IMAPSD)
+    for daemon in harness.IMAPSD, harness.POP3SD:
+        if not os.access(daemon, os.X_OK):
+            sys.exit("%s is not there: run 'make' first" % daemon)
     unittest.main(verbosity=2)

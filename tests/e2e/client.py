@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""A raw IMAP client: what it sends is what the test wrote, and what it gets
-is what was on the wire."""
+"""Raw clients: what they send is what the test wrote, and what they get is
+what was on the wire."""
 
 import base64
 import collections
@@ -38,7 +38,9 @@ def b64(text):
     return base64.b64encode(data).decode()
 
 
-class Client:
+class Connection:
+    """Octets and lines, whatever the protocol."""
+
     def __init__(self, port, tls=False, host="127.0.0.1", source=None,
                  timeout=20, context=None, name=NAME, session=None):
         self.sock = socket.create_connection(
@@ -46,7 +48,6 @@ class Client:
             source_address=(source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
-        self.tags = 0
         self.greeting = None
         if tls or context:
             self.start_tls(context, name, session)
@@ -121,7 +122,11 @@ class Client:
         self.buffer.clear()
         return data.decode("utf-8", "surrogateescape")
 
-    # commands
+
+class Client(Connection):
+    """IMAP."""
+
+    tags = 0
 
     def tag(self):
         self.tags += 1
@@ -167,9 +172,51 @@ class Client:
         return self.cmd("LOGIN %s %s" % (user, password))
 
 
-def connect(port, tls=False, **kw):
+class Pop3Client(Connection):
+    """POP3: a reply is its first line, or all lines of a list."""
+
+    def cmd(self, text):
+        """One command, and the line that answers it."""
+        self.send(text + "\r\n")
+        return self.line()
+
+    def listing(self):
+        """The lines up to the "." (RFC 1939 3), not taken apart."""
+        lines = []
+        while True:
+            line = self.line()
+            if line == ".":
+                return lines
+            lines.append(line[1:] if line.startswith(".") else line)
+
+    def multi(self, text):
+        """A command that is answered by a list: its first line, the rest."""
+        first = self.cmd(text)
+        return first, self.listing() if first.startswith("+OK") else []
+
+    def capability(self):
+        """The lines of CAPA's answer, in order."""
+        first, lines = self.multi("CAPA")
+        if not first.startswith("+OK"):
+            raise AssertionError("CAPA: %r" % first)
+        return lines
+
+    def starttls(self, context=None):
+        reply = self.cmd("STLS")
+        if not reply.startswith("+OK"):
+            raise AssertionError("STLS: %r" % reply)
+        self.start_tls(context)
+
+    def login(self, user="alice", password="secret"):
+        """USER and PASS; the answer to PASS, or USER's when that failed."""
+        reply = self.cmd("USER " + user)
+        return self.cmd("PASS " + password) if reply.startswith("+OK") \
+            else reply
+
+
+def connect(port, tls=False, kind=Client, **kw):
     """A client that has been greeted."""
-    client = Client(port, tls, **kw)
+    client = kind(port, tls, **kw)
     try:
         client.greet()
     except BaseException:

@@ -27,7 +27,7 @@ from certs import gateway_pair
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, os.environ.get("RELAIS_BUILD", "build"))
-IMAPSD = os.path.join(BUILD, "imapsd")
+IMAPSD, POP3SD = (os.path.join(BUILD, name) for name in ("imapsd", "pop3sd"))
 SANITIZE = "san" in os.path.basename(BUILD)
 ROOT = os.geteuid() == 0
 SLOW = 4 if SANITIZE else 1     # sanitizers are slower: allow more time
@@ -250,11 +250,11 @@ def descriptors(pid):
 
 # --- the daemon ----------------------------------------------------------
 
-TITLE = re.compile(r"^imapsd: ([a-z]+)(?: (\d+))?")
+TITLE = re.compile(r"^(?:imapsd|pop3sd): ([a-z]+)(?: (\d+))?")
 
 
 class Relais:
-    """imapsd, running in the foreground.
+    """A daemon (its program), running in the foreground.
 
     text is its configuration file; what a test environment needs beyond it
     (log, spool, number of workers) is given on the command line."""
@@ -262,11 +262,14 @@ class Relais:
     instances = []      # of the test that runs; for messages about failures
 
     def __init__(self, case, text, args=(), workers=2, spool=None,
-                 file_name="imapsd.conf", ports=(), user=None):
+                 file_name=None, ports=(), user=None, daemon=IMAPSD):
         need_users()
+        self.daemon = daemon
+        self.name = os.path.basename(daemon)
         self.folder = folder(case)
         self.text = text
-        self.conf = os.path.join(self.folder, file_name)
+        self.conf = os.path.join(self.folder,
+                                 file_name or self.name + ".conf")
         self.log_file = os.path.join(self.folder, "log")
         self.err_file = os.path.join(self.folder, "stderr")
         self.spool = spool or os.path.join(self.folder, "spool")
@@ -285,7 +288,7 @@ class Relais:
         cleanup_of(case)(self.stop)
 
     def argv(self, *more):
-        return [IMAPSD, "-f", self.conf, "--log_facility", self.log_file,
+        return [self.daemon, "-f", self.conf, "--log_facility", self.log_file,
                 "--spool_directory", self.spool, "--workers",
                 str(self.workers), *self.args, *more]
 
@@ -298,7 +301,7 @@ class Relais:
             self.process = start(self.argv("--no_daemon"), stdout=err,
                                  stderr=err, **kw)
         try:
-            wait_for(self._serving, 15, "imapsd to serve")
+            wait_for(self._serving, 15, self.name + " to serve")
         except AssertionError as e:
             end(self.process)
             self.last_log = self.story()
@@ -306,8 +309,8 @@ class Relais:
 
     def _serving(self):
         if self.process.poll() is not None:
-            raise AssertionError("imapsd ended with status %s"
-                                 % self.process.returncode)
+            raise AssertionError("%s ended with status %s" % (
+                self.name, self.process.returncode))
         return (len(self.pids("worker")) >= self.workers and
                 self.pids("keeper") and self.pids("broker") and
                 all(accepts(p) for p in self.ports))
@@ -332,9 +335,11 @@ class Relais:
             os.kill(pid, signal.SIGKILL)
         self.last_log = self.story()
         if early is not None:
-            raise AssertionError("imapsd ended by itself, status %d" % early)
+            raise AssertionError("%s ended by itself, status %d" % (
+                self.name, early))
         if status != 0:
-            raise AssertionError("imapsd ended with status %s" % status)
+            raise AssertionError("%s ended with status %s" % (
+                self.name, status))
         if left:
             raise AssertionError("left behind: %s" % left)
 
@@ -440,9 +445,13 @@ class Gateway(Relais):
                          ports=(self.ssl, self.starttls, self.plain), **kw)
 
 
-def run_imapsd(*args, timeout=20):
-    """imapsd for a short word; returns status and all it printed."""
-    done = subprocess.run([IMAPSD, *args], stdin=subprocess.DEVNULL,
+def run_daemon(daemon, *args, timeout=20):
+    """A daemon for a short word; returns status and all it printed."""
+    done = subprocess.run([daemon, *args], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=timeout * SLOW, env=ENVIRONMENT)
     return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+run_imapsd = functools.partial(run_daemon, IMAPSD)
+run_pop3sd = functools.partial(run_daemon, POP3SD)

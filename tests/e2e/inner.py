@@ -23,7 +23,7 @@ CONFIG = """\
 base_dir = {path}/run
 state_dir = {path}/state
 log_path = {path}/dovecot.log
-protocols = imap
+protocols = imap pop3
 listen = 127.0.0.1
 default_internal_user = {user}
 default_internal_group = {group}
@@ -76,6 +76,21 @@ service imap-login {{
 service imap {{
   process_limit = 500
 }}
+service pop3-login {{
+  chroot =
+  service_count = 0
+  client_limit = 1000
+  inet_listener pop3 {{
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
+    port = {pop3_tls_port}
+    ssl = yes
+  }}
+}}
+service pop3 {{
+  process_limit = 500
+}}
 ssl = {ssl}
 {more}
 """
@@ -85,7 +100,8 @@ class Dovecot:
     """Dovecot in a folder of its own, as a user without rights.
 
     users: {name: password}; masters may log in as others (authorisation
-    identity).  With a pair it speaks TLS on tls_port and STARTTLS on port."""
+    identity).  IMAP is on port, POP3 on pop3_port; with a pair it speaks TLS
+    on tls_port and pop3_tls_port, and STARTTLS on the others."""
 
     USERS = {"alice": "secret", "bob": "hunter2"}
     MASTERS = {"operator": "opsecret"}
@@ -96,6 +112,8 @@ class Dovecot:
         self.masters = dict(masters or self.MASTERS)
         self.port = free_port()
         self.tls_port = free_port() if pair else 0
+        self.pop3_port = free_port()
+        self.pop3_tls_port = free_port() if pair else 0
         self.pair = pair
         self.more = more
         self.process = None
@@ -145,7 +163,8 @@ class Dovecot:
                 path=self.folder, user=self.owner.pw_name,
                 group=harness.group_name(self.owner.pw_gid),
                 uid=self.owner.pw_uid, gid=self.owner.pw_gid,
-                port=self.port, tls_port=self.tls_port, ssl=tls, more=more))
+                port=self.port, tls_port=self.tls_port, ssl=tls, more=more,
+                pop3_port=self.pop3_port, pop3_tls_port=self.pop3_tls_port))
 
     def start(self):
         kw = {}
@@ -159,8 +178,8 @@ class Dovecot:
                  "-F", "-c", self._path("dovecot.conf")],
                 stdout=out, stderr=out, cwd=self.folder, **kw)
         try:
-            wait_for(lambda: self._alive() and harness.accepts(self.port),
-                     what="Dovecot to serve")
+            wait_for(lambda: self._alive() and harness.accepts(self.port) and
+                     harness.accepts(self.pop3_port), what="Dovecot to serve")
         except AssertionError as e:
             end(self.process)
             raise AssertionError("%s\n%s" % (e, self.story())) from None
@@ -382,6 +401,84 @@ class Script:
                 peer.send("* HEARD %s\r\n" % text)
             peer.send(tag + " OK done\r\n")
             if text.upper() == "LOGOUT":
+                return
+
+
+class Pop3Script:
+    """What a good small POP3 server says; a test changes one thing of it."""
+
+    capability = ("TOP", "UIDL", "USER", "SASL PLAIN", "RESP-CODES",
+                  "AUTH-RESP-CODE", "PIPELINING")     # None: no CAPA
+    greeting = "+OK stand-in <1896.697170952@inner.example>\r\n"
+    users = {"alice": "secret"}
+    starttls = None         # an ssl.SSLContext: STLS is offered
+
+    def __init__(self, **changes):
+        for name, value in changes.items():
+            if not hasattr(Pop3Script, name):
+                raise AttributeError(name)
+            setattr(self, name, value)
+
+    def __call__(self, peer):
+        self.greet(peer)
+        peer.user = None
+        while True:
+            verb, _, args = peer.line().partition(" ")
+            if not self.command(peer, verb.upper(), args):
+                return
+
+    def greet(self, peer):
+        peer.send(self.greeting)
+
+    def command(self, peer, verb, args):
+        """One command before login; false when the connection is over."""
+        if verb == "CAPA" and self.capability is not None:
+            peer.send("".join(word + "\r\n" for word in (
+                "+OK list follows", *self.capability, ".")))
+        elif verb == "STLS" and self.starttls:
+            peer.send("+OK now\r\n")
+            peer.starttls(self.starttls)
+        elif verb == "USER":
+            peer.user = args
+            peer.send("+OK\r\n")
+        elif verb == "PASS":
+            return self.login(peer, peer.user, args, "", "PASS")
+        elif verb == "AUTH" and args.upper() == "PLAIN":
+            peer.send("+ \r\n")
+            authz, user, password = base64.b64decode(
+                peer.line(), validate=True).decode().split("\0")
+            return self.login(peer, user, password, authz, "PLAIN")
+        elif verb in ("UTF8", "LANG") and self.capability and any(
+                word.split()[0] == verb for word in self.capability):
+            peer.send("+OK %s\r\n" % (args or "done"))
+        elif verb == "QUIT":
+            peer.send("+OK bye\r\n")
+            return False
+        else:
+            peer.send("-ERR what\r\n")
+        return True
+
+    def login(self, peer, user, password, authz, how):
+        peer.server.logins.append(Login(user, password, authz, how))
+        if self.users.get(user) != password:
+            self.refuse(peer)
+            return True
+        self.accept(peer)
+        self.session(peer)
+        return False
+
+    def refuse(self, peer):
+        peer.send("-ERR [AUTH] no such luck\r\n")
+
+    def accept(self, peer):
+        peer.send("+OK maildrop ready\r\n")
+
+    def session(self, peer):
+        """After login: every command is answered +OK and told back."""
+        while True:
+            line = peer.line()
+            peer.send("+OK heard %s\r\n" % line)
+            if line.upper() == "QUIT":
                 return
 
 

@@ -527,7 +527,9 @@ test_calls(void **state)
 		{ "", 0, 0, EBADMSG },
 		{ "", 0, 1, EBADMSG },
 		{ oversized, sizeof(oversized), 0, EBADMSG },
-		{ "\0\x14\0\0\0\6\1\0\0\0\3sig", 14, 0, EBADMSG },
+		/* to an earlier question, and to one that was not asked */
+		{ "\0\x14\0\0\0\6\1\0\0\0\3sig", 14, 0, ETIMEDOUT },
+		{ "\0\x14\0\0\0\10\1\0\0\0\3sig", 14, 0, EBADMSG },
 		{ "\0\x14\1\0\0\7\1\0\0\0\3sig", 14, 0, EBADMSG },
 		{ "\0\x13\0\0\0\7\1\0\0\0\3sig", 14, 0, EBADMSG },
 		{ "\0\x12\0\0\0\7\1\0\0\0\3sig", 14, 0, EBADMSG },
@@ -562,6 +564,25 @@ test_calls(void **state)
 		close(fds[0]);
 		close(fds[1]);
 	}
+}
+
+/* The answer that came too late for the last call is not that of this one. */
+static void
+test_call_after_silence(void **state)
+{
+	struct msg_sign_reply reply;
+	struct reader r;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+	send_odd(fds[1], "\0\x14\0\0\0\6\1\0\0\0\3old", 14, 0);
+	send_odd(fds[1], GOOD, 14, 0);
+	assert_int_equal(call(fds[0], 1000, &r), 0);
+	assert_int_equal(msg_get_sign_reply(&r, &reply), 0);
+	assert_true(text_eq(reply.signature, "sig"));
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void
@@ -655,6 +676,7 @@ main(void)
 		cmocka_unit_test(test_dies_with_a_full_queue),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_call_after_silence),
 		cmocka_unit_test(test_call_of_the_dead),
 		cmocka_unit_test(test_call_without_room),
 		cmocka_unit_test(test_call_that_waits),
