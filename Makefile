@@ -101,12 +101,14 @@ demo:
 	@$(MAKE) --no-print-directory -j"$$(nproc)" all
 	@RELAIS_BUILD=$B ONCE=$(ONCE) tests/demo.py
 
+# Of each daemon: its program, its page, its sample.
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
 	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(DOCDIR)
 	install -m 755 $(DAEMONS:%=$B/%) $(DESTDIR)$(SBINDIR)
-	install -m 644 imapsd/imapsd.8 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 $(foreach d,$(DAEMONS),$d/$d.8) $(DESTDIR)$(MANDIR)/man8
 	install -m 644 conf/relais.conf.5 $(DESTDIR)$(MANDIR)/man5
-	install -m 644 conf/imapsd.conf README.md LICENSE $(DESTDIR)$(DOCDIR)
+	install -m 644 $(DAEMONS:%=conf/%.conf) README.md LICENSE \
+	    $(DESTDIR)$(DOCDIR)
 
 .PHONY: deps check demo install

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""make demo: imapsd in front of a real Dovecot, and a client that reads its
-mail through it.
+"""make demo: the daemons in front of a real Dovecot, and clients that read
+their mail through them.
 
 Everything lives in folders under /tmp, listens on the loopback interface, on
 ports that were free, and is gone at the end: after Ctrl-C, or, with ONCE=1 in
@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "e2e"))
 import harness  # noqa: E402  the path comes first
 from certs import certificates  # noqa: E402
-from client import Client, tls_context  # noqa: E402
+from client import Client, Pop3Client, tls_context  # noqa: E402
 from inner import Dovecot  # noqa: E402
 
 USER, PASSWORD = "alice", "wonderland"
@@ -51,38 +51,107 @@ def note(text):
     say("\033[1m%s\033[0m" % text if sys.stdout.isatty() else text)
 
 
-def show_dialogue(port):
-    """Log in over TLS and read a message, the dialogue printed."""
-    context = tls_context()
-    context.set_alpn_protocols(["imap"])
-    with Client(port, context=context, name="localhost") as c:
-        say("   (%s, %s)" % (c.sock.version(), c.sock.cipher()[0]))
-        say("   S: " + shorten(c.line()))
-        for tag, command, hidden in (
-                ("1", "LOGIN %s %s" % (USER, PASSWORD), PASSWORD),
-                ("2", "SELECT INBOX", None),
-                ("3", "FETCH 1 BODY[]", None),
-                ("4", "LOGOUT", None)):
-            shown = command.replace(hidden, "********") if hidden else command
-            say("   C: %s %s" % (tag, shown))
-            c.send("%s %s\r\n" % (tag, command))
-            reply = c.answer(tag)
-            if reply.status != "OK":
-                raise SystemExit("the inner server said: %r" % (reply,))
-            for line in "\r\n".join(reply.untagged).split("\r\n"):
-                if line:
-                    say("   S: " + shorten(line))
-            say("   S: " + shorten("%s %s %s" % (tag, reply.status,
-                                                 reply.text)))
-
-
 def shorten(line, width=70):
     return line if len(line) <= width else line[:width - 4] + " ..."
 
 
+def said(command):
+    say("   C: " + command.replace(PASSWORD, "********"))
+
+
+def heard(*texts):
+    for text in texts:
+        for line in text.splitlines() or [""]:
+            say(("   S: " + shorten(line)).rstrip())
+
+
+class Daemon:
+    """One of ours before the Dovecot; what differs is its protocol's."""
+
+    def __init__(self, stack, dovecot, *lines):
+        self.relais = harness.Gateway(stack, getattr(dovecot, self.inner),
+                                      *lines, daemon=self.program)
+
+    def show_processes(self):
+        name = self.relais.name
+        say("   %s: 127.0.0.1:%d (TLS), 127.0.0.1:%d (%s)"
+            % (name, self.relais.ssl, self.relais.starttls, self.starttls))
+        for pid, (role, n) in sorted(self.relais.processes().items(),
+                                     key=lambda item: item[1]):
+            say("   %7d  %s: %s%s" % (pid, name, role, n and " %d" % n or ""))
+
+    def show_dialogue(self):
+        """Log in over TLS and read a message, the dialogue printed."""
+        context = tls_context(alpn=[self.alpn])
+        with self.client(self.relais.ssl, context=context,
+                         name="localhost") as c:
+            say("   (%s, %s)" % (c.sock.version(), c.sock.cipher()[0]))
+            heard(c.greet())
+            for command in self.commands:
+                if not self.ask(c, command):
+                    raise SystemExit("%s did not go through"
+                                     % command.split()[0])
+
+    def show_log(self):
+        self.relais.wait_log("Closing session: ")
+        for line in self.relais.log()[-3:]:
+            say("   " + line)
+
+    def show_way_in(self):
+        ca = certificates().ca.cert
+        say("   %s: host localhost, port %d (TLS)"
+            % (self.protocol, self.relais.ssl))
+        say("   curl --cacert %s -u %s:%s \\\n       '%s://localhost:%d/%s'"
+            % (ca, USER, PASSWORD, self.scheme, self.relais.ssl,
+               self.message))
+        say("   openssl s_client -quiet -crlf -CAfile %s \\\n"
+            "       -connect localhost:%d" % (ca, self.relais.ssl))
+        say()
+
+
+class Imapsd(Daemon):
+    program, inner = harness.IMAPSD, "port"
+    protocol, starttls, alpn, client = "IMAP", "STARTTLS", "imap", Client
+    scheme, message = "imaps", "INBOX;MAILINDEX=1"
+    commands = ("LOGIN %s %s" % (USER, PASSWORD), "SELECT INBOX",
+                "FETCH 1 BODY[]", "LOGOUT")
+
+    @staticmethod
+    def ask(client, command):
+        """One command, and its answer; was it a good one?"""
+        tag = client.tag()
+        said("%s %s" % (tag, command))
+        client.send("%s %s\r\n" % (tag, command))
+        reply = client.answer(tag)
+        heard(*reply.untagged, "%s %s %s" % (tag, reply.status, reply.text))
+        return reply.status == "OK"
+
+
+class Pop3sd(Daemon):
+    program, inner = harness.POP3SD, "pop3_port"
+    protocol, starttls, alpn, client = "POP3", "STLS", "pop3", Pop3Client
+    scheme, message = "pop3s", "1"
+    commands = ("USER " + USER, "PASS " + PASSWORD, "STAT", "RETR 1", "QUIT")
+
+    @staticmethod
+    def ask(client, command):
+        """The same."""
+        said(command)
+        reply = client.cmd(command)
+        heard(reply)
+        good = reply.startswith("+OK")
+        if good and command.startswith("RETR"):
+            heard(*client.listing(), ".")
+        return good
+
+
+DAEMONS = (Imapsd, Pop3sd)
+
+
 def main():
-    if not os.access(harness.IMAPSD, os.X_OK):
-        sys.exit("%s is not there: run 'make' first" % harness.IMAPSD)
+    for daemon in DAEMONS:
+        if not os.access(daemon.program, os.X_OK):
+            sys.exit("%s is not there: run 'make' first" % daemon.program)
     # The demo's children become nobody: no user is made for it.
     os.environ[harness.USERS_READY] = "1"
     users = (("username nobody", "daemon_username nobody")
@@ -94,36 +163,28 @@ def main():
         dovecot = Dovecot(stack, users={USER: PASSWORD})
         for message in MAIL:
             dovecot.deliver(USER, message)
-        say("   127.0.0.1:%d" % dovecot.port)
+        say("   127.0.0.1:%d (IMAP), 127.0.0.1:%d (POP3)"
+            % (dovecot.port, dovecot.pop3_port))
 
-        note("2. In front of it: imapsd, with a certificate made just now")
-        relais = harness.Gateway(stack, dovecot.port, *users)
-        say("   127.0.0.1:%d (TLS), 127.0.0.1:%d (STARTTLS); its processes:"
-            % (relais.ssl, relais.starttls))
-        for pid, (role, n) in sorted(relais.processes().items(),
-                                     key=lambda item: item[1]):
-            say("   %7d  imapsd: %s%s" % (pid, role, n and " %d" % n or ""))
+        note("2. In front of it: imapsd and pop3sd, with a certificate made "
+             "just now")
+        daemons = [daemon(stack, dovecot, *users) for daemon in DAEMONS]
+        for daemon in daemons:
+            daemon.show_processes()
 
-        note("3. A client logs in over TLS and reads a message")
-        show_dialogue(relais.ssl)
+        for number, daemon in enumerate(daemons, 3):
+            note("%d. A client logs in over TLS and reads a message, by %s"
+                 % (number, daemon.protocol))
+            daemon.show_dialogue()
 
-        note("4. What the log says")
-        relais.wait_log("Closing session: ")
-        for line in relais.log()[-3:]:
-            say("   " + line)
+        note("5. What the log says")
+        for daemon in daemons:
+            daemon.show_log()
 
         if not os.environ.get("ONCE"):
-            ca = certificates().ca.cert
-            note("5. Your turn")
-            say("   host localhost, port %d (TLS), user %s, password %s"
-                % (relais.ssl, USER, PASSWORD))
-            say()
-            say("   curl --cacert %s -u %s:%s \\\n"
-                "       'imaps://localhost:%d/INBOX;MAILINDEX=1'"
-                % (ca, USER, PASSWORD, relais.ssl))
-            say("   openssl s_client -quiet -crlf -CAfile %s \\\n"
-                "       -connect localhost:%d" % (ca, relais.ssl))
-            say()
+            note("6. Your turn: user %s, password %s" % (USER, PASSWORD))
+            for daemon in daemons:
+                daemon.show_way_in()
             say("   Ctrl-C ends it all.")
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
