@@ -161,7 +161,8 @@ add_listen(struct conf *c, const char *where, struct text value)
 	    text_trim(value).len > 0 || listen_mode(word, &mode) == -1) {
 		conf_error(c, where,
 		    "listen takes an address and one of ssl, starttls and "
-		    "plain, as in \"listen *:993 ssl\"");
+		    "plain, as in \"listen *:%u ssl\"",
+		    tls_port(c));
 		return;
 	}
 	n = mode == LISTEN_SSL ? tls_port(c) : clear_port(c);

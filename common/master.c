@@ -239,6 +239,19 @@ done:
 	return status;
 }
 
+/* Else it has been said already, and no keeper needs to say it again. */
+static bool
+pairs_are_there(const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->npairs; i++)
+		if (access(c->pairs[i].cert_file, R_OK) == -1 ||
+		    access(c->pairs[i].key_file, R_OK) == -1)
+			return false;
+	return true;
+}
+
 /* Everything a start would need; each fault was printed. */
 static int
 check(struct conf *c, const struct protocol *p, unsigned int errors)
@@ -248,9 +261,11 @@ check(struct conf *c, const struct protocol *p, unsigned int errors)
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
 	fit_to_machine(c);
-	s = supervise_new(c, p, NULL);
-	if (s == NULL || supervise_check(s) == -1)
-		errors++;
+	if (pairs_are_there(c)) {
+		s = supervise_new(c, p, NULL);
+		if (s == NULL || supervise_check(s) == -1)
+			errors++;
+	}
 	if (errors > 0) {
 		fprintf(stderr, "%s: %u fault%s\n", p->defaults->name, errors,
 		    errors == 1 ? "" : "s");

@@ -9,7 +9,6 @@
 #include "conf_table.h"
 
 #define PAGE "conf/relais.conf.5"
-#define SAMPLE "conf/imapsd.conf"
 #define ITEM ".It Cm "
 
 /* A whole file as a string; the caller frees it. */
@@ -108,9 +107,9 @@ test_sample(void **state)
 	struct conf *c = fixture_new(&said);
 
 	(void)state;
-	conf_read_file(c, SAMPLE);
-	conf_settle(c, SAMPLE);
-	fixture_check(SAMPLE, &said, 0, NULL);
+	conf_read_file(c, "conf/imapsd.conf");
+	conf_settle(c, "conf/imapsd.conf");
+	fixture_check("the sample", &said, 0, NULL);
 	assert_int_equal(c->nlisten, 4);
 	assert_int_equal(c->nservers, 1);
 	conf_free(&c);
