@@ -13,3 +13,12 @@ clock_seconds(void)
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec;
 }
+
+int64_t
+clock_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}

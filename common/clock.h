@@ -6,8 +6,10 @@
 #ifndef CLOCK_H
 #define CLOCK_H
 
+#include <stdint.h>
 #include <time.h>
 
 time_t clock_seconds(void);
+int64_t clock_ms(void);
 
 #endif

@@ -288,7 +288,7 @@ ipc_send(struct ipc *ch, struct writer *w, int fd)
 	if (enqueue(ch, w, fd) == 0)
 		return 0;
 	(void)get_u16(&r, &type);
-	if (type != MSG_LOG)
+	if (type != MSG_LOG && type != MSG_RECORD)
 		break_later(ch, "messages to it are not read");
 	return -1;
 }

@@ -25,6 +25,8 @@ static const struct {
 	[MSG_READY] = { "ready", ROLES, FROM(ROLE_MASTER), NO_FD },
 	[MSG_LOG] = { "log", ROLES, FROM(ROLE_MASTER), NO_FD },
 	[MSG_EVENT] = { "event", FROM(ROLE_WORKER), FROM(ROLE_MASTER), NO_FD },
+	[MSG_RECORD] = { "record", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
+	    NO_FD },
 	[MSG_ACCUSE] = { "accuse", FROM(ROLE_BROKER) | FROM(ROLE_KEEPER),
 	    FROM(ROLE_MASTER), NO_FD },
 	[MSG_BUSY] = { "busy", FROM(ROLE_WORKER), FROM(ROLE_MASTER), NO_FD },

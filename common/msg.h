@@ -44,6 +44,7 @@ enum msg_type {
 	MSG_CAPABILITY_SET, /* broker to worker: what all servers can do */
 	MSG_SIGN,           /* worker to keeper */
 	MSG_SIGN_REPLY,
+	MSG_RECORD, /* worker to master: as MSG_EVENT, in a protocol's form */
 	MSG_TYPES
 };
 
@@ -124,6 +125,21 @@ struct msg_event {
 #define MSG_NAME_MAX 1024 /* octets of a user name in an event */
 #define MSG_STATUS_MAX 256
 #define MSG_NO_SERVER 0xffff
+
+/*
+ * MSG_RECORD: what a protocol with a log of its own makes into a line
+ * (protocol.format_record): its type, and what that type has.
+ */
+#define MSG_RECORD_TEXTS 10
+#define MSG_RECORD_TEXT_MAX 600 /* octets of each */
+#define MSG_RECORD_NUMBERS 40
+struct msg_record {
+	uint8_t type;
+	uint8_t ntexts, nnumbers;
+	struct addr client, server;
+	struct text texts[MSG_RECORD_TEXTS];
+	uint64_t numbers[MSG_RECORD_NUMBERS];
+};
 
 /* MSG_PEER: a channel to the process with this role. */
 struct msg_peer {
@@ -242,6 +258,7 @@ struct msg_sign_reply {
 MSG_CODEC(ready);
 MSG_CODEC(log);
 MSG_CODEC(event);
+MSG_CODEC(record);
 MSG_CODEC(peer);
 MSG_CODEC(accuse);
 MSG_CODEC(ticket_key);

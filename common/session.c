@@ -32,7 +32,7 @@
 
 static const char *const state_names[] = { "admit", "learn", "handshake",
 	"dialogue", "connect", "server-handshake", "login", "delay", "relay",
-	"closing" };
+	"mail", "message", "closing" };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SESSION_STATES,
     "name every state");
 
@@ -49,13 +49,14 @@ set_timer(struct session *s, time_t seconds, uint32_t ms)
 	event_add(&s->timer, &tv);
 }
 
-/* When a session that relays is to be looked at again. */
-static void
-set_relay_timer(struct session *s, time_t now)
+void
+session_watch(struct session *s)
 {
-	time_t at = 0;
+	time_t now = clock_seconds(), at = 0;
 
-	if (s->conf->timeout != 0)
+	if (s->answer_by != 0)
+		at = s->answer_by;
+	else if (s->conf->timeout != 0)
 		at = s->active + s->conf->timeout;
 	if (s->relog_at != 0 && (at == 0 || s->relog_at < at))
 		at = s->relog_at;
@@ -94,11 +95,16 @@ session_enter(struct session *s, enum session_state next)
 	case SESSION_DELAY:
 		set_timer(s, 0, s->failure_delay_ms);
 		break;
+	case SESSION_MAIL:
+	case SESSION_MESSAGE:
+		s->active = now;
+		session_watch(s);
+		break;
 	case SESSION_RELAY:
 		s->active = now;
 		if (s->conf->connect_relog != 0)
 			s->relog_at = now + s->conf->connect_relog;
-		set_relay_timer(s, now);
+		session_watch(s);
 		break;
 	case SESSION_CLOSING:
 		set_timer(s, CLOSING_SECONDS, 0);
@@ -150,8 +156,9 @@ session_new(
 	return s;
 }
 
-void
-session_event(struct session *s, enum event_type type, const char *status)
+/* The line that Perdition's users know. */
+static void
+perdition_event(struct session *s, enum event_type type, const char *status)
 {
 	struct msg_event e = { .type = (uint8_t)type,
 		.client_secure = (uint8_t)s->client_secure,
@@ -168,6 +175,15 @@ session_event(struct session *s, enum event_type type, const char *status)
 		.seconds = (uint32_t)(clock_seconds() - s->began) };
 
 	worker_event(s->worker, &e);
+}
+
+void
+session_event(struct session *s, enum event_type type, const char *status)
+{
+	if (s->protocol->event != NULL)
+		s->protocol->event(s, type, status);
+	else
+		perdition_event(s, type, status);
 }
 
 static void
@@ -226,11 +242,28 @@ finish_closing(struct session *s)
 	set_timer(s, LINGER_SECONDS, 0);
 }
 
+static bool
+takes_commands(const struct session *s)
+{
+	return s->state == SESSION_DIALOGUE || s->state == SESSION_MAIL;
+}
+
+/* session_stop() has waited for the inner server's word on a message. */
+static void
+see_off(struct session *s)
+{
+	if (!s->stopping || !takes_commands(s) || s->answer_by != 0)
+		return;
+	s->protocol->goodbye(s, "shutting down");
+	session_close(s, "shutting down");
+}
+
 /* Offer input to the protocol for as long as it takes some. */
 static void
 offer_input(struct session *s)
 {
-	while (s->input && s->state == SESSION_DIALOGUE && !s->dead) {
+	see_off(s);
+	while (s->input && takes_commands(s) && !s->dead) {
 		s->input = s->protocol->client_input(s);
 		if (s->input && ++s->commands > COMMANDS_MAX &&
 		    s->state == SESSION_DIALOGUE) {
@@ -240,7 +273,12 @@ offer_input(struct session *s)
 	}
 	if (s->tls_due)
 		session_client_start_tls(s);
-	if (s->client_eof && s->state == SESSION_DIALOGUE)
+	if (s->state == SESSION_MESSAGE && s->client.in.len > 0)
+		session_offer_message(s);
+	if (s->state == SESSION_MESSAGE && s->client_eof)
+		session_drop(s, "the client left within a message");
+	/* It may still listen: what it asked for is answered. */
+	if (s->client_eof && takes_commands(s) && s->answer_by == 0)
 		session_close(s, "the client left");
 }
 
@@ -253,6 +291,9 @@ arm(struct session *s)
 	if (s->state == SESSION_RELAY) {
 		client = client && !stream_pending(&s->server);
 		server = server && !stream_pending(&s->client);
+	} else if (s->state == SESSION_MESSAGE) {
+		client = client && !stream_pending(&s->server);
+		server = server && stream_has_room(&s->server);
 	} else if (s->state == SESSION_CLOSING) {
 		server = false;
 	} else {
@@ -270,7 +311,7 @@ static void
 flush(struct session *s)
 {
 	if (stream_flush(&s->client) == STREAM_ERROR)
-		session_drop(s, "the client left");
+		session_client_lost(s);
 	if (stream_flush(&s->server) != STREAM_ERROR)
 		return;
 	if (s->state == SESSION_RELAY || s->state == SESSION_CLOSING) {
@@ -306,8 +347,8 @@ session_leave(struct session *s)
 			session_server_close(s);
 		flush(
 		    s); /* a failure may end a login, and input counts again */
-	} while (!s->dead &&
-	    (s->server_done || (s->input && s->state == SESSION_DIALOGUE)));
+	} while (
+	    !s->dead && (s->server_done || (s->input && takes_commands(s))));
 
 	if (s->state == SESSION_RELAY)
 		settle_relay(s);
@@ -335,7 +376,7 @@ relay_timer(struct session *s)
 		session_close(s, "Timeout piping data.");
 		return;
 	}
-	set_relay_timer(s, now);
+	session_watch(s);
 }
 
 static void
@@ -370,6 +411,10 @@ on_timer(int fd, short what, void *arg)
 	case SESSION_RELAY:
 		relay_timer(s);
 		break;
+	case SESSION_MAIL:
+	case SESSION_MESSAGE:
+		session_mail_timer(s);
+		break;
 	case SESSION_CLOSING:
 		s->dead = true;
 		break;
@@ -382,7 +427,10 @@ on_timer(int fd, short what, void *arg)
 void
 session_stop(struct session *s)
 {
-	if (s->state == SESSION_DIALOGUE || s->state == SESSION_DELAY)
+	s->stopping = true;
+	if (s->answer_by != 0 || s->state == SESSION_MESSAGE)
+		return; /* see_off(), if the worker's time allows */
+	if (takes_commands(s) || s->state == SESSION_DELAY)
 		s->protocol->goodbye(s, "shutting down");
 	/* Elsewhere the stream is not at a place to say a word. */
 	if (stream_is_open(&s->client))

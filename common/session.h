@@ -21,6 +21,7 @@
 #include "capability.h"
 #include "conf.h"
 #include "exchange.h"
+#include "log.h"
 #include "msg.h"
 #include "stream.h"
 
@@ -34,6 +35,8 @@ enum session_state {
 	SESSION_LOGIN,            /* the dialogue with the inner server */
 	SESSION_DELAY,            /* a refusal is held back */
 	SESSION_RELAY,            /* bytes */
+	SESSION_MAIL,             /* logged in, and both sides say lines */
+	SESSION_MESSAGE,          /* the same, but the client's are octets */
 	SESSION_CLOSING,          /* what is pending goes out, then the end */
 	SESSION_STATES
 };
@@ -63,9 +66,10 @@ struct session {
 	bool server_greeted, server_started;
 	bool server_done; /* the inner connection is to be closed */
 	bool logged_in;
-	bool lingers; /* all is said; the client's end is waited for */
-	bool dead;    /* to be destroyed at the end of this turn */
-	int accepted; /* the client's descriptor until it is admitted */
+	bool stopping; /* session_stop() */
+	bool lingers;  /* all is said; the client's end is waited for */
+	bool dead;     /* to be destroyed at the end of this turn */
+	int accepted;  /* the client's descriptor until it is admitted */
 	struct addr client_addr, local_addr;
 	struct stream client, server;
 	uint16_t server_number;    /* MSG_NO_SERVER: none */
@@ -79,6 +83,12 @@ struct session {
 	struct event timer;
 	/* CLOCK_MONOTONIC seconds */
 	time_t began, active, login_deadline, relog_at;
+	/*
+	 * session_await(): when the answer that the inner server owes is too
+	 * late, and how long it may take; 0: it owes none.
+	 */
+	time_t answer_by;
+	unsigned int answer_seconds;
 	const char *failure_code; /* static; of session_login_answered() */
 	char *failure_text;       /* the same; NULL: none */
 	const char *end_reason;   /* static; for the log */
@@ -115,6 +125,30 @@ struct protocol {
 	bool (*server_input)(struct session *s);
 	/* TLS is up after session_server_starttls(). */
 	void (*server_tls)(struct session *s);
+	/*
+	 * For protocols with session_mail(): client_input() and
+	 * server_input() are called in SESSION_MAIL, too.  Take octets of a
+	 * message (SESSION_MESSAGE); returns how many.  What is not taken is
+	 * offered again as soon as the state has changed.
+	 */
+	size_t (*message)(struct session *s, struct text octets);
+	/*
+	 * The inner server went away or broke its protocol, state being
+	 * SESSION_MAIL or SESSION_MESSAGE; the connection is closed, and no
+	 * answer is owed any more.
+	 */
+	void (*server_gone)(struct session *s, const char *reason);
+	/*
+	 * A protocol whose log is not Perdition's: an event in the session's
+	 * life (status as in struct msg_event), and, in the master, a record
+	 * as the line and the level that it is (-1: no worker of ours sends
+	 * that).  NULL: the usual lines.
+	 */
+	void (*event)(
+	    struct session *s, enum event_type type, const char *status);
+	int (*format_record)(
+	    const struct msg_record *m, char dst[static LOG_LINE_MAX]);
+
 	/*
 	 * Tell the client that the login failed (after the delay, if any):
 	 * by failure_code, or the usual one of why, and
@@ -210,6 +244,30 @@ void session_login_failed(
 void session_login_answered(struct session *s, enum login_failure why,
     const char *reason, const char *code, struct text text);
 #define SESSION_TEXT_MAX 256 /* octets of such a text */
+
+/*
+ * Protocols that go on with both dialogues after the login, SMTP that is.
+ * session_mail(): the client has logged in as s->user.
+ *
+ * session_mail_connect(): find an inner server and run server_start();
+ * s->login is NULL.  session_mail_next(): the one that was found is not fit;
+ * find one that was not tried since.  The protocol says session_mail_ready()
+ * when the server is fit, or session_server_failed(); login_failed() tells
+ * that none was to be had.
+ *
+ * session_message(): the client's octets go to message(), or are lines again.
+ * session_await(): the inner server owes an answer and has so many seconds
+ * (0: it owes none any more).  Until then it is the one whose silence counts,
+ * and a client that has said all it has to say is not left.
+ */
+void session_mail(struct session *s);
+void session_mail_connect(struct session *s);
+void session_mail_next(struct session *s);
+void session_mail_ready(struct session *s);
+void session_message(struct session *s, bool on);
+void session_await(struct session *s, unsigned int seconds);
+/* The inner connection is not wanted any more: closed without a word. */
+void session_mail_disconnect(struct session *s);
 
 /* The inner server broke its protocol or went away in mid-login. */
 void session_server_failed(struct session *s, const char *reason);

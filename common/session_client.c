@@ -155,7 +155,7 @@ client_fill(struct session *s)
 		s->client_eof = true;
 		break;
 	case STREAM_ERROR:
-		session_drop(s, "the client left");
+		session_client_lost(s);
 		break;
 	}
 }
@@ -193,6 +193,13 @@ session_client_ready(int fd, short what, void *arg)
 			break;
 		case SESSION_RELAY:
 			relay_client(s);
+			break;
+		case SESSION_MESSAGE:
+			session_read_message(s);
+			break;
+		case SESSION_MAIL:
+			s->active = clock_seconds();
+			client_fill(s);
 			break;
 		case SESSION_CLOSING:
 			/* Past caring what it is. */

@@ -29,6 +29,21 @@ void session_drop(struct session *s, const char *reason);
 /* One line of the session's life for the log. */
 void session_event(struct session *s, enum event_type type, const char *status);
 
+/* SESSION_MESSAGE: what came goes to the protocol. */
+void session_offer_message(struct session *s);
+void session_read_message(struct session *s);
+void session_mail_timer(struct session *s);
+/* The inner server takes what we had for it. */
+void session_mail_moves(struct session *s);
+void session_mail_server_gone(struct session *s, const char *reason);
+/* When is a session with an inner server to be looked at again? */
+void session_watch(struct session *s);
+/* The connection broke; what is owed by the inner server is still heard. */
+void session_client_lost(struct session *s);
+/* Find an inner server, from the beginning, or one that was not tried. */
+void session_ask_for_server(struct session *s);
+void session_next_server(struct session *s);
+
 void session_client_ready(int fd, short what, void *arg);
 /* What session_starttls() asked for. */
 void session_client_start_tls(struct session *s);

@@ -31,6 +31,14 @@ ask_for_server(struct session *s)
 	worker_connect(s->worker, s);
 }
 
+void
+session_ask_for_server(struct session *s)
+{
+	s->tried = 0;
+	s->login_deadline = clock_seconds() + s->conf->outgoing_timeout;
+	ask_for_server(s);
+}
+
 struct credentials *
 session_login_space(struct session *s)
 {
@@ -49,9 +57,7 @@ session_login(struct session *s)
 	free(s->failure_text);
 	s->failure_text = NULL;
 	s->failure_code = NULL;
-	s->tried = 0;
-	s->login_deadline = clock_seconds() + s->conf->outgoing_timeout;
-	ask_for_server(s);
+	session_ask_for_server(s);
 }
 
 /* The login is over: nothing of it stays. */
@@ -72,8 +78,8 @@ session_server_close(struct session *s)
 }
 
 /* The server is not fit: the next one, as long as time allows. */
-static void
-next_server(struct session *s)
+void
+session_next_server(struct session *s)
 {
 	if (s->server_number < CONF_SERVERS_MAX)
 		s->tried |= UINT64_C(1) << s->server_number;
@@ -95,15 +101,19 @@ session_server_failed(struct session *s, const char *reason)
 	case SESSION_CONNECT:
 		break;
 	case SESSION_SERVER_HANDSHAKE:
-		next_server(s); /* it has seen no credentials */
+		session_next_server(s); /* it has seen no credentials */
 		return;
 	case SESSION_LOGIN:
 		if (!s->server_greeted) {
-			next_server(s);
+			session_next_server(s);
 			return;
 		}
 		worker_outcome(s->worker, s, OUTCOME_SERVER);
 		break;
+	case SESSION_MAIL:
+	case SESSION_MESSAGE:
+		session_mail_server_gone(s, reason);
+		return;
 	case SESSION_ADMIT:
 	case SESSION_LEARN:
 	case SESSION_HANDSHAKE:
@@ -122,7 +132,7 @@ session_server_timeout(struct session *s)
 {
 	if (!s->lesson && s->state == SESSION_LOGIN && !s->server_greeted &&
 	    clock_seconds() < s->login_deadline) {
-		next_server(s);
+		session_next_server(s);
 		return;
 	}
 	/* All the time there was is used up, whoever's fault it is. */
@@ -151,12 +161,24 @@ server_start(struct session *s)
 	s->protocol->server_start(s);
 }
 
+/* Does the inner server speak in lines now? */
+static bool
+hears_lines(const struct session *s)
+{
+	return (s->state == SESSION_LOGIN || s->state == SESSION_MAIL ||
+	           s->state == SESSION_MESSAGE) &&
+	    stream_is_open(&s->server);
+}
+
 /* The server's words, for as long as the protocol takes some. */
 static void
 offer_server_input(struct session *s)
 {
-	while (s->state == SESSION_LOGIN && s->protocol->server_input(s))
+	while (hears_lines(s) && s->protocol->server_input(s))
 		continue;
+	/* An answer may be what the client's next command waited for. */
+	if (s->state == SESSION_MAIL)
+		s->input = true;
 }
 
 static void
@@ -312,9 +334,11 @@ session_server_ready(int fd, short what, void *arg)
 			relay_server(s);
 		else if (s->state == SESSION_SERVER_HANDSHAKE)
 			server_handshake(s);
-		else if (s->state == SESSION_LOGIN)
+		else if (hears_lines(s))
 			server_fill(s);
 	}
+	if ((what & EV_WRITE) != 0)
+		session_mail_moves(s);
 	(void)session_leave(s);
 }
 
@@ -354,7 +378,8 @@ session_login_failed(
 	if (reason == NULL)
 		reason = "Re-Authentication Failure";
 	(void)snprintf(status, sizeof(status), "failed: %s", reason);
-	session_event(s, EVENT_AUTH, status);
+	if (!s->logged_in)
+		session_event(s, EVENT_AUTH, status);
 	forget_login(s);
 	s->server_done = true; /* session_leave() closes it */
 	s->commands = 0;
@@ -364,7 +389,7 @@ session_login_failed(
 		session_enter(s, SESSION_DELAY);
 		return;
 	}
-	session_enter(s, SESSION_DIALOGUE);
+	session_enter(s, s->logged_in ? SESSION_MAIL : SESSION_DIALOGUE);
 	s->protocol->login_failed(s, why);
 	s->input = true;
 }

@@ -53,6 +53,8 @@ session_server_known(
 	session_learned(s, list);
 	if (session_is_lesson(s))
 		return SESSION_SAY_LOGOUT;
+	if (s->login == NULL) /* session_mail_connect() */
+		return SESSION_SAY_LOGIN;
 	session_server_greeted(s);
 	if (rename_in_place(s, s->login->authn) == 0 &&
 	    rename_in_place(s, s->login->authz) == 0)

@@ -197,6 +197,7 @@ supervise_new(
 	unsigned int i;
 
 	s->conf = c;
+	s->protocol = p;
 	s->conf_name = p->defaults->name;
 	s->listeners = listeners;
 	s->generation = generation_new(c);

@@ -34,6 +34,7 @@ struct place {
 struct supervisor {
 	struct event_base *base;
 	const struct conf *conf;
+	const struct protocol *protocol;
 	const char *conf_name; /* "imapsd" */
 	const int *listeners;
 	struct generation *generation;

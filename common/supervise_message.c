@@ -59,6 +59,25 @@ write_event(struct place *p, const struct msg_event *e)
 		log_write(level, p->pid, line);
 }
 
+/* A line of a protocol with a log of its own. */
+static int
+do_record(struct place *p, struct reader *r)
+{
+	const struct protocol *protocol = p->s->protocol;
+	char line[LOG_LINE_MAX];
+	struct msg_record m;
+	int level;
+
+	if (protocol->format_record == NULL || msg_get_record(r, &m) == -1)
+		return -1;
+	level = protocol->format_record(&m, line);
+	if (level == -1)
+		return -1;
+	if (log_wants(level))
+		log_write(level, p->pid, line);
+	return 0;
+}
+
 static int
 do_accuse(struct supervisor *s, struct reader *r)
 {
@@ -123,6 +142,8 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 			return -1;
 		write_event(p, &event);
 		return 0;
+	case MSG_RECORD:
+		return do_record(p, r);
 	case MSG_ACCUSE:
 		return do_accuse(p->s, r);
 	case MSG_BUSY:

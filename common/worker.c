@@ -146,6 +146,16 @@ worker_event(struct worker *w, const struct msg_event *e)
 	(void)ipc_send(w->master, &msg, -1);
 }
 
+void
+worker_record(struct worker *w, const struct msg_record *m)
+{
+	struct writer msg;
+
+	msg_start(&msg, MSG_RECORD, 0);
+	msg_put_record(&msg, m);
+	(void)ipc_send(w->master, &msg, -1);
+}
+
 static void
 leave_if_done(struct worker *w)
 {

@@ -44,6 +44,7 @@ void worker_learned(
     struct worker *w, uint16_t server, const struct capability *list);
 
 void worker_event(struct worker *w, const struct msg_event *e);
+void worker_record(struct worker *w, const struct msg_record *m);
 
 /* The session is about to be freed: its place is free again. */
 void worker_forget(struct worker *w, struct session *s);

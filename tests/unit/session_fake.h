@@ -162,6 +162,13 @@ worker_event(struct worker *w, const struct msg_event *e)
 }
 
 void
+worker_record(struct worker *w, const struct msg_record *m)
+{
+	(void)w;
+	trace("record%u", m->type);
+}
+
+void
 worker_forget(struct worker *w, struct session *s)
 {
 	/* NULL: it ends before session_new() has returned. */

@@ -32,6 +32,11 @@ make(struct writer *w, enum msg_type type)
 		.server = 1,
 		.received = 7,
 		.sent = 8 };
+	struct msg_record record = { .type = 200,
+		.ntexts = 2,
+		.nnumbers = 1,
+		.texts = { t, TEXT_NONE },
+		.numbers = { UINT64_MAX } };
 
 	msg_start(w, type, 9);
 	switch (type) {
@@ -45,6 +50,10 @@ make(struct writer *w, enum msg_type type)
 		(void)addr_parse(TEXT_LIT("192.0.2.1"), 993, &event.client);
 		(void)addr_parse(TEXT_LIT("2001:db8::1"), 1, &event.local);
 		msg_put_event(w, &event);
+		return 0;
+	case MSG_RECORD:
+		(void)addr_parse(TEXT_LIT("192.0.2.1"), 25, &record.server);
+		msg_put_record(w, &record);
 		return 0;
 	case MSG_PEER:
 		msg_put_peer(w, &(struct msg_peer){ ROLE_WORKER, 1, 2 });
@@ -112,6 +121,7 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_ready ready;
 		struct msg_log log;
 		struct msg_event event;
+		struct msg_record record;
 		struct msg_peer peer;
 		struct msg_accuse accuse;
 		struct msg_ticket_key ticket_key;
@@ -137,6 +147,7 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_READY, ready);
 		TAKE(MSG_LOG, log);
 		TAKE(MSG_EVENT, event);
+		TAKE(MSG_RECORD, record);
 		TAKE(MSG_PEER, peer);
 		TAKE(MSG_ACCUSE, accuse);
 		TAKE(MSG_TICKET_KEY, ticket_key);
@@ -205,6 +216,45 @@ test_values(void **state)
 	assert_int_equal(msg_get_connect_reply(&r, &g), -1);
 }
 
+/* A record has as many texts and numbers as it says, and no more than fit. */
+static void
+test_record_bounds(void **state)
+{
+	static const struct {
+		unsigned int texts, numbers, len;
+		int result;
+	} cases[] = {
+		{ 0, 0, 0, 0 },
+		{ MSG_RECORD_TEXTS, MSG_RECORD_NUMBERS, MSG_RECORD_TEXT_MAX,
+		    0 },
+		{ MSG_RECORD_TEXTS + 1, 0, 0, -1 },
+		{ 0, MSG_RECORD_NUMBERS + 1, 0, -1 },
+		{ 1, 0, MSG_RECORD_TEXT_MAX + 1, -1 },
+	};
+	static const char octets[MSG_RECORD_TEXT_MAX + 1];
+	struct msg_record m;
+	struct reader r;
+	struct writer w;
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		msg_start(&w, MSG_RECORD, 0);
+		put_u8(&w, 1);
+		put_u8(&w, (uint8_t)cases[i].texts);
+		put_u8(&w, (uint8_t)cases[i].numbers);
+		put_u8(&w, 0);
+		put_u8(&w, 0);
+		for (k = 0; k < cases[i].texts; k++)
+			put_text(&w, (struct text){ octets, cases[i].len });
+		for (k = 0; k < cases[i].numbers; k++)
+			put_u64(&w, k);
+		assert_false(w.failed);
+		r = (struct reader){ w.data + MSG_HEADER, w.len - MSG_HEADER };
+		assert_int_equal(msg_get_record(&r, &m), cases[i].result);
+	}
+}
+
 static void
 test_who_may(void **state)
 {
@@ -225,6 +275,10 @@ test_who_may(void **state)
 		{ MSG_ACCUSE, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_ACCUSE, ROLE_KEEPER, ROLE_MASTER, false, true },
 		{ MSG_TICKET_KEY, ROLE_MASTER, ROLE_BROKER, false, false },
+		{ MSG_RECORD, ROLE_WORKER, ROLE_MASTER, false, true },
+		{ MSG_RECORD, ROLE_BROKER, ROLE_MASTER, false, false },
+		{ MSG_RECORD, ROLE_WORKER, ROLE_MASTER, true, false },
+		{ MSG_RECORD, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ 0, ROLE_MASTER, ROLE_WORKER, false, false },
 		{ MSG_TYPES, ROLE_MASTER, ROLE_WORKER, false, false },
 		{ 65535, ROLE_MASTER, ROLE_WORKER, false, false },
@@ -326,6 +380,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_record_bounds),
 		cmocka_unit_test(test_who_may),
 		cmocka_unit_test(test_a_rule_broken),
 	};
