@@ -84,9 +84,11 @@ struct conf {
 	unsigned int connection_limit_address; /* of one address */
 	unsigned int authenticate_timeout;     /* until a login succeeded */
 	unsigned int timeout;                  /* silence after login */
-	unsigned int outgoing_timeout; /* each answer of an inner server */
-	unsigned int login_attempts;   /* refused logins per connection */
-	unsigned int connect_relog;    /* repeat the Auth line; 0: never */
+	unsigned int outgoing_timeout;   /* each answer of an inner server */
+	unsigned int login_attempts;     /* refused logins per connection */
+	unsigned int connect_relog;      /* repeat the Auth line; 0: never */
+	unsigned int message_size_limit; /* octets of a message */
+	unsigned int recipient_limit;    /* of one message */
 
 	/* TLS for clients */
 	struct conf_pair *pairs;
@@ -112,6 +114,8 @@ struct conf {
 	char *domain_delimiter, *explicit_domain;
 	struct conf_name_rules name_rules;
 	bool no_lookup;
+	bool normalize_newlines;       /* settled bare_newline */
+	bool broken_sasl_auth_clients; /* "AUTH=" is promised, too */
 
 	/* the log */
 	char *log_facility, *log_ident; /* log_ident NULL: the daemon's name */
@@ -121,13 +125,20 @@ struct conf {
 	struct conf_private *private;
 };
 
+/* A directive's default, where a daemon has its own. */
+struct conf_initial {
+	const char *name, *value;
+};
+
 /* What one daemon's defaults are; each has one, const. */
 struct conf_defaults {
 	enum conf_daemon daemon;
-	const char *name;         /* "imapsd" */
-	const char *protocol;     /* "IMAP4": plain or STARTTLS */
-	const char *protocol_tls; /* "IMAP4S" */
-	uint16_t port, port_tls;  /* 143, 993; inner servers: the same */
+	const char *name;                    /* "imapsd" */
+	const char *protocol;                /* "IMAP4": plain or STARTTLS */
+	const char *protocol_tls;            /* "IMAP4S" */
+	uint16_t port, port_tls;             /* 143, 993 */
+	uint16_t inner_port, inner_port_tls; /* inner servers'; 0: the same */
+	const struct conf_initial *initials; /* a NULL name ends; NULL: none */
 };
 
 /* Errors and warnings, each a whole sentence with "file:line: " in front. */

@@ -137,7 +137,7 @@ conf_read_args(
 }
 
 static void
-help_line(struct buf *out, const struct conf_directive *d)
+help_line(struct buf *out, const struct conf_directive *d, const char *initial)
 {
 	char option[128], letter[8] = "   ";
 
@@ -146,9 +146,8 @@ help_line(struct buf *out, const struct conf_directive *d)
 	snprintf(option, sizeof(option), "%s --%s %s", letter, d->name,
 	    d->arg == NULL ? "" : d->arg);
 	if (buf_printf(out, "  %s\n          %s", option, d->meaning) == -1 ||
-	    (d->initial != NULL && d->type != CONF_FLAG &&
-	        *d->initial != '\0' &&
-	        buf_printf(out, "; default: %s", d->initial) == -1) ||
+	    (initial != NULL && d->type != CONF_FLAG && *initial != '\0' &&
+	        buf_printf(out, "; default: %s", initial) == -1) ||
 	    buf_printf(out, "\n") == -1)
 		fatalx("conf: --help does not fit");
 }
@@ -169,6 +168,6 @@ conf_help(const struct conf *c, struct buf *out)
 		fatalx("conf: --help does not fit");
 	for (i = 0; (d = conf_table(i)) != NULL; i++) {
 		if (d->daemons == 0 || (d->daemons & defaults->daemon))
-			help_line(out, d);
+			help_line(out, d, conf_initial(c, d));
 	}
 }

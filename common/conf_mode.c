@@ -32,7 +32,7 @@ static const struct {
 /* daemon: 0 is none of ours. */
 static const struct protocol_word {
 	const char *word;
-	const char *file; /* what its file was called, less ".conf" */
+	const char *file; /* what its file was called, less ".conf"; NULL: -- */
 	enum conf_daemon daemon;
 	const char *daemon_name;
 	enum conf_protocol protocol;
@@ -42,6 +42,8 @@ static const struct protocol_word {
 	{ "IMAP4S", "perdition.imaps", CONF_IMAP, "imapsd", PROTOCOL_TLS },
 	{ "POP3", "perdition.pop3", CONF_POP3, "pop3sd", PROTOCOL_CLEAR },
 	{ "POP3S", "perdition.pop3s", CONF_POP3, "pop3sd", PROTOCOL_TLS },
+	{ "SMTP", NULL, CONF_SMTP, "smtpsd", PROTOCOL_CLEAR },
+	{ "SMTPS", NULL, CONF_SMTP, "smtpsd", PROTOCOL_TLS },
 	{ "MANAGESIEVE", "perdition.managesieve", 0, NULL, PROTOCOL_UNKNOWN },
 };
 
@@ -146,7 +148,8 @@ protocol_by_file(struct conf *c, const char *file)
 		return;
 	base.len -= suffix.len;
 	for (i = 0; i < nitems(protocol_words); i++) {
-		if (text_eq(base, protocol_words[i].file)) {
+		if (protocol_words[i].file != NULL &&
+		    text_eq(base, protocol_words[i].file)) {
 			take_protocol(c, file, &protocol_words[i]);
 			return;
 		}

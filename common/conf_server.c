@@ -40,6 +40,17 @@ settle_outgoing_tls(struct conf *c, const struct conf_mode *m)
 		    c->private->defaults->protocol_tls);
 }
 
+/* Where inner servers of this protocol listen. */
+static uint16_t
+inner_port(const struct conf *c)
+{
+	const struct conf_defaults *d = c->private->defaults;
+
+	if (c->outgoing_tls == OUTGOING_SSL)
+		return d->inner_port_tls != 0 ? d->inner_port_tls : d->port_tls;
+	return d->inner_port != 0 ? d->inner_port : d->port;
+}
+
 /* The port of servers that are written without one; 0: it is wrong. */
 static uint16_t
 default_port(struct conf *c)
@@ -48,9 +59,7 @@ default_port(struct conf *c)
 	uint16_t port;
 
 	if (said == NULL)
-		return c->outgoing_tls == OUTGOING_SSL
-		    ? c->private->defaults->port_tls
-		    : c->private->defaults->port;
+		return inner_port(c);
 	if (conf_port(text_of(said), &port) == 0)
 		return port;
 	conf_error(c, conf_where(c, "outgoing_port"),

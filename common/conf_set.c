@@ -107,6 +107,8 @@ resolve(const struct conf *c, const struct conf_directive *d)
 		return d;
 	if (d->letter == 'I' && c->private->defaults->daemon == CONF_POP3)
 		name = "pop_capability";
+	if (d->letter == 'I' && c->private->defaults->daemon == CONF_SMTP)
+		name = "smtp_capability";
 	return conf_table_find(text_of(name));
 }
 
@@ -307,13 +309,24 @@ conf_where(const struct conf *c, const char *name)
 }
 
 const char *
+conf_initial(const struct conf *c, const struct conf_directive *d)
+{
+	const struct conf_initial *i = c->private->defaults->initials;
+
+	for (; i != NULL && i->name != NULL; i++)
+		if (strcmp(i->name, d->name) == 0)
+			return i->value;
+	return d->initial;
+}
+
+const char *
 conf_text(const struct conf *c, const char *name)
 {
 	const struct conf_setting *s = conf_setting(c, name);
 
 	if (s->nvalues > 0)
 		return s->values[s->nvalues - 1].text;
-	return conf_table_find(text_of(name))->initial;
+	return conf_initial(c, conf_table_find(text_of(name)));
 }
 
 bool

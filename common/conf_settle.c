@@ -66,6 +66,18 @@ settle_dialogue(struct conf *c)
 }
 
 static void
+settle_newlines(struct conf *c)
+{
+	struct text word = text_of(conf_text(c, "bare_newline"));
+
+	c->normalize_newlines = text_caseeq(word, "normalize");
+	if (!c->normalize_newlines && !text_caseeq(word, "refuse"))
+		conf_error(c, conf_where(c, "bare_newline"),
+		    "bare_newline takes refuse or normalize, not \"%s\"",
+		    CONF_SHOW(word));
+}
+
+static void
 settle_passphrase(struct conf *c)
 {
 	const char *fd = conf_text(c, "ssl_passphrase_fd");
@@ -164,6 +176,7 @@ settle_common(struct conf *c)
 	conf_settle_tls(c);
 	conf_settle_names(c);
 	settle_dialogue(c);
+	settle_newlines(c);
 }
 
 unsigned int

@@ -104,6 +104,13 @@ static const struct conf_directive directives[] = {
 	  .initial = "10", .arg = "NUMBER",
 	  .meaning = "refused logins until goodbye; 0: no limit" },
 
+	{ "message_size_limit", NUMBER(message_size_limit, 0, UINT32_MAX),
+	  .daemons = CONF_SMTP, .roles = W, .initial = "10240000",
+	  .arg = "OCTETS", .meaning = "of one message; 0: no limit" },
+	{ "recipient_limit", NUMBER(recipient_limit, 1, 50000),
+	  .daemons = CONF_SMTP, .roles = W, .initial = "1000",
+	  .arg = "NUMBER", .meaning = "recipients of one message" },
+
 	/* TLS */
 	{ "ssl_mode", RAW, .flags = CONF_MANY | CONF_EMPTY,
 	  .arg = "MODE,...", .meaning = "TLS with clients and inner servers" },
@@ -184,6 +191,9 @@ static const struct conf_directive directives[] = {
 	{ "pop_capability", STRING(capability), .daemons = CONF_POP3,
 	  .roles = B | W, .arg = "WORDS",
 	  .meaning = "the list before login; default: learned inside" },
+	{ "smtp_capability", STRING(capability), .daemons = CONF_SMTP,
+	  .roles = B | W, .arg = "LIST",
+	  .meaning = "what EHLO promises; default: learned inside" },
 	{ "managesieve_capability", RAW, IDLE, .arg = "WORDS",
 	  .meaning = "without effect",
 	  .advice = "Relais has no ManageSieve daemon" },
@@ -199,6 +209,13 @@ static const struct conf_directive directives[] = {
 	  .meaning = "old name of server_resp_line" },
 	{ "no_bind_banner", 'B', RAW_FLAG, HOLDS,
 	  .meaning = "it is so: the greeting shows no address" },
+
+	{ "bare_newline", RAW, .daemons = CONF_SMTP, .roles = W,
+	  .initial = "refuse", .arg = "refuse|normalize",
+	  .meaning = "what becomes of CR and LF alone in a message" },
+	{ "broken_sasl_auth_clients", FLAG(broken_sasl_auth_clients),
+	  .daemons = CONF_SMTP, .roles = W, .initial = "no",
+	  .meaning = "promise \"AUTH=\" as well, for very old clients" },
 
 	/* user names */
 	{ "lower_case", RAW, TOGETHER, .roles = W, .arg = "STATE,...",

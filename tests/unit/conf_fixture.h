@@ -24,8 +24,14 @@ struct said {
 	unsigned int errors, warnings;
 };
 
-static const struct conf_defaults fixture_defaults = { CONF_IMAP, "imapsd",
-	"IMAP4", "IMAP4S", 143, 993 };
+static const struct conf_defaults fixture_defaults = {
+	.daemon = CONF_IMAP,
+	.name = "imapsd",
+	.protocol = "IMAP4",
+	.protocol_tls = "IMAP4S",
+	.port = 143,
+	.port_tls = 993,
+};
 
 static inline void
 fixture_hear(void *arg, bool is_error, const char *text)
