@@ -14,7 +14,7 @@ VERSION = 0.1
 DAEMONS = imapsd pop3sd
 CC ?= cc
 PKG_CONFIG ?= pkg-config
-PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay
+PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay libsasl2
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
 	-Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla \

@@ -25,7 +25,7 @@ struct said {
 };
 
 static const struct conf_defaults fixture_defaults = { CONF_IMAP, "imapsd",
-	"IMAP4", "IMAP4S", 143, 993 };
+	"IMAP4", "IMAP4S", 143, 993, "imap" };
 
 static inline void
 fixture_hear(void *arg, bool is_error, const char *text)
