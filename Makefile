@@ -11,10 +11,10 @@ MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc/relais
 VERSION = 0.1
 
-DAEMONS = imapsd pop3sd
+DAEMONS = imapsd pop3sd smtpsd
 CC ?= cc
 PKG_CONFIG ?= pkg-config
-PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay
+PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay libsasl2
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
 	-Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
@@ -72,6 +72,7 @@ $(foreach d,$(DAEMONS),$(eval $(call daemon,$d)))
 parts = $(patsubst %.c,$B/obj/%.o,$(filter-out $1/main.c,$(wildcard $1/*.c)))
 $B/unit/test_imap%: PARTS = $(call parts,imapsd)
 $B/unit/test_pop3%: PARTS = $(call parts,pop3sd)
+$B/unit/test_smtp%: PARTS = $(call parts,smtpsd)
 $B/unit/%: tests/unit/%.c $(foreach d,$(DAEMONS),$(call parts,$d)) $B/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(DAEMONS:%=-I%) $(LINK_MODE) $(LDFLAGS) -o $@ $< \

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "broker_auth.h"
 #include "broker_connect.h"
 #include "broker_dns.h"
 #include "broker_lesson.h"
@@ -25,8 +26,6 @@
 
 /* Sockets under way at a time: a connect in flight each, channels, DNS. */
 #define BROKER_FILES 16384
-#define JITTER_MS 250 /* so that the delay tells nothing */
-#define DELAY_MAX_MS 4000
 #define SETTLE_SECONDS 2
 
 struct request {
@@ -50,11 +49,13 @@ struct peer {
 
 struct broker {
 	struct event_base *base;
+	struct ipc *master;
 	const struct conf *conf;
 	struct limit *limit;
 	unsigned int places;
 	struct upstreams *upstreams;
 	struct lessons *lessons;
+	struct auths *auths;
 	TAILQ_HEAD(peers, peer) peers;
 };
 
@@ -88,6 +89,15 @@ peer_free(struct peer *p)
 	ipc_free(&p->ch);
 	free(p->held);
 	free(p);
+}
+
+/* The worker is gone, and with it all its clients. */
+static void
+forget(struct peer *p)
+{
+	auths_forget(p->broker->auths, p->serial);
+	limit_forget_worker(p->broker->limit, p->serial);
+	peer_free(p);
 }
 
 /* Is the worker's client to be served? */
@@ -145,6 +155,7 @@ do_release(struct peer *p, struct reader *r)
 	rq = request_find(p, m.session);
 	if (rq != NULL)
 		request_free(rq);
+	auths_release(p->broker->auths, p->serial, m.session);
 	limit_release(p->broker->limit, p->serial, m.session);
 	return 0;
 }
@@ -185,14 +196,12 @@ on_server(void *arg, int fd, uint16_t server)
 		.server = fd != -1 ? server : MSG_NO_SERVER };
 	struct writer w;
 	struct addr client;
-	uint32_t ms = 0;
 
 	rq->attempt = NULL;
 	if (limit_address(p->broker->limit, p->serial, rq->session, &client) ==
 	    0)
-		ms = limit_delay(p->broker->limit, &client, clock_seconds());
-	ms += arc4random_uniform(JITTER_MS);
-	reply.failure_delay_ms = ms > DELAY_MAX_MS ? DELAY_MAX_MS : ms;
+		reply.failure_delay_ms =
+		    auths_delay_ms(p->broker->limit, &client);
 	msg_start(&w, MSG_CONNECT_REPLY, 0);
 	msg_put_connect_reply(&w, &reply);
 	(void)ipc_send(p->ch, &w, fd);
@@ -236,7 +245,9 @@ do_outcome(struct peer *p, struct reader *r)
 		return -1;
 	switch ((enum outcome)m.outcome) {
 	case OUTCOME_OK:
-		limit_succeeded(b->limit, &client);
+		/* Where we decide ourselves, a worker's word is not enough. */
+		if (!b->conf->sasl)
+			limit_succeeded(b->limit, &client);
 		upstreams_report(b->upstreams, m.server, true);
 		break;
 	case OUTCOME_REFUSED:
@@ -263,6 +274,17 @@ do_capability(struct peer *p, struct reader *r)
 	return lessons_answer(p->broker->lessons, &m);
 }
 
+static int
+do_auth(struct peer *p, struct reader *r)
+{
+	struct broker *b = p->broker;
+	struct msg_auth m;
+
+	if (msg_get_auth(r, &m) == -1 || !b->conf->sasl)
+		return -1;
+	return auths_ask(b->auths, p->ch, p->number, p->serial, m.session);
+}
+
 /* What a worker may say. */
 static int
 on_worker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
@@ -284,6 +306,8 @@ on_worker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_outcome(p, r);
 	case MSG_CAPABILITY:
 		return do_capability(p, r);
+	case MSG_AUTH:
+		return do_auth(p, r);
 	default:
 		return -1; /* msg_allowed() has let nothing else in */
 	}
@@ -298,9 +322,8 @@ on_worker_closed(void *arg, struct ipc *ch, const char *why)
 	if (why != NULL)
 		log_warnx("worker %u sent %s", p->number + 1U, why);
 	/* It is dead, or of no use without us and no longer counted. */
-	role_accuse(p->number, p->serial);
-	limit_forget_worker(p->broker->limit, p->serial);
-	peer_free(p);
+	role_accuse(ROLE_WORKER, p->number, p->serial);
+	forget(p);
 }
 
 /* A lesson is given to any worker that there is. */
@@ -329,6 +352,14 @@ to_all_workers(void *arg, struct writer *w)
 }
 
 static void
+to_master(void *arg, struct writer *w)
+{
+	struct broker *b = arg;
+
+	(void)ipc_send(b->master, w, -1);
+}
+
+static void
 new_peer(struct broker *b, const struct msg_peer *m, int fd)
 {
 	struct peer *p, *next;
@@ -338,8 +369,7 @@ new_peer(struct broker *b, const struct msg_peer *m, int fd)
 		next = TAILQ_NEXT(p, entry);
 		if (p->number != m->number)
 			continue;
-		limit_forget_worker(b->limit, p->serial);
-		peer_free(p);
+		forget(p);
 	}
 	p = xcalloc(1, sizeof(*p));
 	p->broker = b;
@@ -350,6 +380,8 @@ new_peer(struct broker *b, const struct msg_peer *m, int fd)
 	    on_worker_closed, p);
 	TAILQ_INSERT_HEAD(&b->peers, p, entry);
 	if (lessons_put(b->lessons, &w))
+		(void)ipc_send(p->ch, &w, -1);
+	if (auths_put_mechanisms(b->auths, &w))
 		(void)ipc_send(p->ch, &w, -1);
 	lessons_start(b->lessons);
 }
@@ -366,10 +398,15 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	(void)id;
 	if (type == MSG_STOP)
 		_exit(0);
-	if (type == MSG_PEER && msg_get_peer(r, &m) == 0 &&
-	    m.role == ROLE_WORKER) {
-		new_peer(b, &m, fd);
-		return 0;
+	if (type == MSG_PEER && msg_get_peer(r, &m) == 0) {
+		if (m.role == ROLE_WORKER) {
+			new_peer(b, &m, fd);
+			return 0;
+		}
+		if (m.role == ROLE_AUTHENTICATOR) {
+			auths_add(b->auths, &m, fd);
+			return 0;
+		}
 	}
 	if (fd != -1)
 		close(fd);
@@ -455,7 +492,7 @@ void
 broker_main(const struct role_start *start)
 {
 	struct broker b = { .base = start->base, .conf = start->conf };
-	struct sandbox box = { .role = ROLE_BROKER, .read_path = "/etc" };
+	struct sandbox box = { .role = ROLE_BROKER, .read_paths = { "/etc" } };
 	const struct timeval settle = { .tv_sec = SETTLE_SECONDS };
 
 	TAILQ_INIT(&b.peers);
@@ -464,9 +501,11 @@ broker_main(const struct role_start *start)
 	    b.base, b.conf, has_names(b.conf) ? dns_new(b.base) : NULL);
 	b.lessons = lessons_new(
 	    b.base, b.conf, b.upstreams, to_any_worker, to_all_workers, &b);
+	b.auths =
+	    auths_new(b.base, b.conf, b.limit, to_master, to_all_workers, &b);
 	box.ports = ports_of(b.conf);
 	box.nports = b.conf->nservers;
-	role_confine(start, &box, BROKER_FILES, on_master, &b);
+	b.master = role_confine(start, &box, BROKER_FILES, on_master, &b);
 	event_base_once(b.base, -1, EV_TIMEOUT, on_settled, &b, &settle);
 	event_base_dispatch(b.base);
 	exit(0);

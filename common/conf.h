@@ -75,6 +75,7 @@ struct conf {
 	unsigned int keepers;            /* 0: one per processor, <= workers */
 	char *username, *group;          /* workers; group NULL: the user's */
 	char *daemon_username;           /* the other roles */
+	unsigned int authenticators, authenticators_max;
 	char *spool_directory;
 	char *pid_file; /* NULL or "": none */
 	bool no_daemon;
@@ -89,6 +90,7 @@ struct conf {
 	unsigned int connect_relog;      /* repeat the Auth line; 0: never */
 	unsigned int message_size_limit; /* octets of a message */
 	unsigned int recipient_limit;    /* of one message */
+	unsigned int sasl_timeout;       /* one step of an authenticator */
 
 	/* TLS for clients */
 	struct conf_pair *pairs;
@@ -117,6 +119,17 @@ struct conf {
 	bool normalize_newlines;       /* settled bare_newline */
 	bool broken_sasl_auth_clients; /* "AUTH=" is promised, too */
 
+	/* logins decided on this machine */
+	bool sasl;            /* settled: there are any */
+	bool authenticate_in; /* beside what the inner server says */
+	char *sasl_application, *sasl_config_path;
+	char *sasldb_path; /* NULL: what Cyrus' configuration says */
+	char *sasl_local_domain;
+	char *sasl_security_options; /* words, checked by conf_settle() */
+	bool sasl_network;
+	char *sasl_group;
+	char *hostname; /* NULL in the master until it is found out */
+
 	/* the log */
 	char *log_facility, *log_ident; /* log_ident NULL: the daemon's name */
 	bool debug, quiet;
@@ -139,6 +152,7 @@ struct conf_defaults {
 	uint16_t port, port_tls;             /* 143, 993 */
 	uint16_t inner_port, inner_port_tls; /* inner servers'; 0: the same */
 	const struct conf_initial *initials; /* a NULL name ends; NULL: none */
+	const char *sasl_service; /* "imap": the name GSSAPI and PAM know */
 };
 
 /* Errors and warnings, each a whole sentence with "file:line: " in front. */
@@ -190,6 +204,20 @@ void conf_print(const struct conf *c, struct buf *out);
  */
 void conf_write_role(const struct conf *c, enum role role, struct buf *out);
 int conf_read_role(struct conf *c, struct text t);
+
+/*
+ * sasl_security_options' next word: its bit.  0: there is none any more;
+ * -1: *word is none of them.
+ */
+enum {
+	CONF_SASL_NOPLAINTEXT = 1,
+	CONF_SASL_NOACTIVE = 2,
+	CONF_SASL_NODICTIONARY = 4,
+	CONF_SASL_FORWARD_SECRECY = 8,
+	CONF_SASL_NOANONYMOUS = 16,
+	CONF_SASL_MUTUAL_AUTH = 32
+};
+int conf_sasl_option(struct text *rest, struct text *word);
 
 /* For the log: "IMAP4S" where TLS is implicit, else "IMAP4". */
 const char *conf_protocol_name(

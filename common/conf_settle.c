@@ -175,6 +175,7 @@ settle_common(struct conf *c)
 	conf_settle_servers(c, &mode);
 	conf_settle_tls(c);
 	conf_settle_names(c);
+	conf_settle_sasl(c);
 	settle_dialogue(c);
 	settle_newlines(c);
 }

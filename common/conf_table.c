@@ -13,6 +13,7 @@
 #define K CONF_ROLE(ROLE_KEEPER)
 #define B CONF_ROLE(ROLE_BROKER)
 #define W CONF_ROLE(ROLE_WORKER)
+#define A CONF_ROLE(ROLE_AUTHENTICATOR)
 
 #define FIELD(f) .field = offsetof(struct conf, f)
 #define NO_FIELD .field = CONF_NO_FIELD
@@ -70,9 +71,9 @@ static const struct conf_directive directives[] = {
 	{ "group", 'g', STRING(group), .roles = W, .arg = "GROUP",
 	  .meaning = "the workers' group; default: the user's own" },
 	{ "daemon_username", STRING(daemon_username), .initial = "_relaisd",
-	  .roles = K | B, .arg = "USER", .meaning = "whom keeper and broker run as" },
+	  .roles = K | B | A, .arg = "USER", .meaning = "whom the others run as" },
 	{ "spool_directory", PATH(spool_directory),
-	  .roles = K | B | W, .initial = "/var/spool/relais",
+	  .roles = K | B | W | A, .initial = "/var/spool/relais",
 	  .meaning = "the root directory of all processes but the master" },
 	{ "pid_file", PATH(pid_file), .flags = CONF_EMPTY,
 	  .meaning = "default: /run/DAEMON.pid; \"\" or no_daemon: none" },
@@ -217,6 +218,39 @@ static const struct conf_directive directives[] = {
 	  .daemons = CONF_SMTP, .roles = W, .initial = "no",
 	  .meaning = "promise \"AUTH=\" as well, for very old clients" },
 
+	/* logins decided on this machine, by Cyrus SASL */
+	{ "authenticate_in", 'a', FLAG(authenticate_in), .initial = "no",
+	  .roles = B | W | A,
+	  .meaning = "check passwords here before the inner server does" },
+	{ "authenticators", NUMBER(authenticators, 1, 1024), .roles = B,
+	  .initial = "2", .arg = "NUMBER",
+	  .meaning = "processes that check passwords" },
+	{ "authenticators_max", NUMBER(authenticators_max, 1, 1024),
+	  .roles = B, .initial = "32", .arg = "NUMBER",
+	  .meaning = "how many there are when checks take long" },
+	{ "sasl_timeout", NUMBER(sasl_timeout, 1, YEAR), .roles = B | W | A,
+	  .initial = "10", .arg = "SECONDS",
+	  .meaning = "how long the check of a password may take" },
+	{ "sasl_application", STRING(sasl_application), .initial = "smtpd",
+	  .arg = "NAME", .meaning = "NAME.conf is Cyrus SASL's configuration" },
+	{ "sasl_config_path", STRING(sasl_config_path),
+	  .initial = "/etc/postfix/sasl:/etc/sasl2:/usr/lib/sasl2",
+	  .arg = "PATH:...", .meaning = "folders where that file is looked for" },
+	{ "sasldb_path", PATH(sasldb_path), .roles = A,
+	  .meaning = "users' passwords; default: /etc/sasldb2" },
+	{ "sasl_local_domain", STRING(sasl_local_domain), .roles = A,
+	  .arg = "DOMAIN", .meaning = "what users without a domain get" },
+	{ "sasl_security_options", STRING(sasl_security_options),
+	  .flags = CONF_EMPTY, .roles = A, .initial = "noanonymous",
+	  .arg = "WORD,...", .meaning = "what a mechanism must be, at least" },
+	{ "sasl_network", FLAG(sasl_network), .initial = "no", .roles = A,
+	  .meaning = "Cyrus SASL may open connections of its own" },
+	{ "sasl_group", STRING(sasl_group), .roles = A, .initial = "sasl",
+	  .arg = "GROUP",
+	  .meaning = "the group of sasldb2 and of saslauthd's socket" },
+	{ "hostname", STRING(hostname), .roles = A | W, .arg = "NAME",
+	  .meaning = "this host's full name; default: the system's" },
+
 	/* user names */
 	{ "lower_case", RAW, TOGETHER, .roles = W, .arg = "STATE,...",
 	  .meaning = "remote_login or all: user names in lower case" },
@@ -229,9 +263,6 @@ static const struct conf_directive directives[] = {
 	  .meaning = "what parts a user's name and domain" },
 	{ "explicit_domain", 'e', STRING(explicit_domain), .roles = W,
 	  .arg = "DOMAIN", .meaning = "the domain that add_domain adds" },
-	{ "authenticate_in", 'a', RAW_FLAG, REFUSED, .but = "no",
-	  .meaning = "ask PAM before the inner server",
-	  .advice = "leave it out: the inner server checks the password" },
 	{ "client_server_specification", 'c', RAW_FLAG, REFUSED, .but = "no",
 	  .meaning = "users name their inner server",
 	  .advice = "leave it out: whoever chooses the server that gets a "
@@ -257,9 +288,9 @@ static const struct conf_directive directives[] = {
 	  .meaning = "of syslog, or a path, - (stdout), + (stderr)" },
 	{ "log_ident", STRING(log_ident), .arg = "NAME",
 	  .meaning = "identity in the log; default: the daemon's name" },
-	{ "debug", 'd', FLAG(debug), .initial = "no", .roles = K | B | W,
+	{ "debug", 'd', FLAG(debug), .initial = "no", .roles = K | B | W | A,
 	  .meaning = "log much more; wins over quiet" },
-	{ "quiet", 'q', FLAG(quiet), .initial = "no", .roles = K | B | W,
+	{ "quiet", 'q', FLAG(quiet), .initial = "no", .roles = K | B | W | A,
 	  .meaning = "log errors only" },
 	{ "connect_relog", NUMBER(connect_relog, 0, YEAR), .roles = W,
 	  .initial = "0", .arg = "SECONDS",

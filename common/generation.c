@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "authenticator_conf.h"
 #include "generation.h"
 #include "handover.h"
 #include "log.h"
@@ -17,11 +18,14 @@
 
 #define CONF_MAX 1048576 /* octets of a role's configuration */
 #define PASSPHRASE_MAX 1024
+#define SASL_CONF_MAX 65536
+#define SASLDB "/etc/sasldb2" /* where Cyrus SASL has it by itself */
 
 struct generation {
 	int fds[ROLE_MAX];
 	unsigned int faults;
 	uint16_t ncas;
+	char *sasldb;
 };
 
 static void
@@ -129,6 +133,79 @@ add_ca_folder(struct generation *g, const char *path)
 	closedir(d);
 }
 
+/*
+ * All of Cyrus SASL's configuration file; for what stands in it (passwords of
+ * databases) it is no more open than a key file is.  -1 with errno.
+ */
+static int
+read_sasl_conf(const char *path, struct buf *b)
+{
+	char part[4096];
+	ssize_t n;
+	int save, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd == -1)
+		return -1;
+	while ((n = read(fd, part, sizeof(part))) > 0)
+		if (buf_append(b, part, (size_t)n) == -1) {
+			n = -1;
+			errno = EFBIG;
+			break;
+		}
+	save = errno;
+	explicit_bzero(part, sizeof(part));
+	close(fd);
+	errno = save;
+	return n == -1 ? -1 : 0;
+}
+
+/* Is its form good, and where has it the users' passwords? */
+static void
+look_into_sasl_conf(struct generation *g, const struct conf *c,
+    const char *path, struct text file)
+{
+	struct sasl_conf *sc;
+	const char *sasldb = NULL;
+	size_t bad;
+
+	sc = sasl_conf_new(file, &bad);
+	if (sc == NULL) {
+		log_warnx(
+		    "%s:%zu: Cyrus SASL wants \"option: value\"", path, bad);
+		g->faults++;
+	} else {
+		sasldb = sasl_conf_get(sc, "sasldb_path");
+	}
+	if (c->sasldb_path != NULL)
+		sasldb = c->sasldb_path;
+	g->sasldb = xstrdup(sasldb != NULL ? sasldb : SASLDB);
+	sasl_conf_free(&sc);
+}
+
+/* Without such a file Cyrus SASL does as it likes: sasldb, all mechanisms. */
+static void
+add_sasl_conf(struct generation *g, const struct conf *c)
+{
+	char *path = sasl_conf_find(c->sasl_config_path, c->sasl_application);
+	struct buf b;
+
+	buf_init(&b, SASL_CONF_MAX);
+	if (path == NULL) {
+		log_warnx("no %s.conf in sasl_config_path: Cyrus SASL's own "
+		          "defaults hold",
+		    c->sasl_application);
+	} else if (read_sasl_conf(path, &b) == -1) {
+		log_warn("%s", path);
+		g->faults++;
+	}
+	look_into_sasl_conf(g, c, path, buf_view(&b));
+	if (handover_add(g->fds[ROLE_AUTHENTICATOR], HANDOVER_SASL_CONF, 0,
+	        buf_view(&b)) == -1)
+		fatal("handing over Cyrus SASL's configuration");
+	buf_free(&b);
+	free(path);
+}
+
 static void
 add_conf(struct generation *g, const struct conf *c, enum role role)
 {
@@ -161,6 +238,8 @@ generation_new(const struct conf *c)
 		if (c->ssl_ca_path != NULL)
 			add_ca_folder(g, c->ssl_ca_path);
 	}
+	if (c->sasl)
+		add_sasl_conf(g, c);
 	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
 		if (handover_seal(g->fds[role]) == -1)
 			fatal("sealing a memfd");
@@ -168,8 +247,15 @@ generation_new(const struct conf *c)
 		return g;
 	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
 		close(g->fds[role]);
+	free(g->sasldb);
 	free(g);
 	return NULL;
+}
+
+const char *
+generation_sasldb(const struct generation *g)
+{
+	return g->sasldb;
 }
 
 int

@@ -14,6 +14,9 @@ struct generation;
 /* NULL, with a message for each file that cannot be had. */
 struct generation *generation_new(const struct conf *c);
 
+/* The file of users' passwords that authenticators are to have a copy of. */
+const char *generation_sasldb(const struct generation *g);
+
 /* The memfd for role; it stays the generation's. */
 int generation_handover(const struct generation *g, enum role role);
 

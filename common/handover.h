@@ -20,6 +20,7 @@ enum handover_kind {
 	HANDOVER_NAME,       /* pair number's files, for messages */
 	HANDOVER_PASSPHRASE, /* of encrypted keys; keepers only */
 	HANDOVER_CA,         /* PEM certificates that inner servers chain to */
+	HANDOVER_SASL_CONF   /* Cyrus SASL's; authenticators only */
 };
 
 #define HANDOVER_FILE_MAX (4 * 1024 * 1024) /* octets of one part */

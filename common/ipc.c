@@ -152,7 +152,7 @@ take_one(struct ipc *ch, const char **why)
 	uint16_t type;
 	uint32_t id;
 	ssize_t n;
-	int fd;
+	int fd, result;
 
 	*why = NULL;
 	n = fdpass_recv(ch->fd, data, sizeof(data), &fd);
@@ -175,9 +175,9 @@ take_one(struct ipc *ch, const char **why)
 	if (over_quota(ch))
 		goto bad;
 	*why = "a malformed message";
-	if (ch->handler(ch->arg, ch, type, id, &r, fd) == -1)
-		return -1;
-	return 1;
+	result = ch->handler(ch->arg, ch, type, id, &r, fd);
+	explicit_bzero(data, (size_t)n); /* it may have been a password */
+	return result == -1 ? -1 : 1;
 bad:
 	if (n != -1 && fd != -1)
 		close(fd);

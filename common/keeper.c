@@ -116,7 +116,7 @@ worker_closed(void *arg, struct ipc *ipc, const char *why)
 	if (why != NULL)
 		log_warnx("worker %u sent %s", ch->number + 1U, why);
 	/* It is dead, or of no use without us. */
-	role_accuse(ch->number, ch->serial);
+	role_accuse(ROLE_WORKER, ch->number, ch->serial);
 	channel_free(ch);
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "hostname.h"
 #include "listen.h"
 #include "log.h"
 #include "master.h"
@@ -88,6 +89,8 @@ fit_to_machine(struct conf *c)
 	struct rlimit r;
 	rlim_t want;
 
+	if (c->sasl && c->hostname == NULL)
+		c->hostname = hostname_full();
 	if (c->workers == 0)
 		c->workers = processors;
 	if (c->keepers == 0)

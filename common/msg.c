@@ -13,7 +13,9 @@
 #include "msg.h"
 
 #define FROM(role) (1U << (role))
-#define ROLES (FROM(ROLE_KEEPER) | FROM(ROLE_BROKER) | FROM(ROLE_WORKER))
+#define ROLES                                                                  \
+	(FROM(ROLE_KEEPER) | FROM(ROLE_BROKER) | FROM(ROLE_WORKER) |           \
+	    FROM(ROLE_AUTHENTICATOR))
 
 enum fd_rule { NO_FD, WITH_FD, MAYBE_FD };
 
@@ -45,7 +47,8 @@ static const struct {
 	    NO_FD },
 	[MSG_CONNECT_REPLY] = { "connect-reply", FROM(ROLE_BROKER),
 	    FROM(ROLE_WORKER), MAYBE_FD },
-	[MSG_OUTCOME] = { "outcome", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
+	[MSG_OUTCOME] = { "outcome",
+	    FROM(ROLE_WORKER) | FROM(ROLE_AUTHENTICATOR), FROM(ROLE_BROKER),
 	    NO_FD },
 	[MSG_LEARN] = { "learn", FROM(ROLE_BROKER), FROM(ROLE_WORKER),
 	    WITH_FD },
@@ -56,13 +59,34 @@ static const struct {
 	[MSG_SIGN] = { "sign", FROM(ROLE_WORKER), FROM(ROLE_KEEPER), NO_FD },
 	[MSG_SIGN_REPLY] = { "sign-reply", FROM(ROLE_KEEPER), FROM(ROLE_WORKER),
 	    NO_FD },
+	[MSG_AUTH] = { "auth", FROM(ROLE_WORKER), FROM(ROLE_BROKER), NO_FD },
+	[MSG_AUTH_REPLY] = { "auth-reply", FROM(ROLE_BROKER), FROM(ROLE_WORKER),
+	    MAYBE_FD },
+	[MSG_POOL] = { "pool", FROM(ROLE_BROKER), FROM(ROLE_MASTER), NO_FD },
+	[MSG_SASL_MECHS] = { "sasl-mechs",
+	    FROM(ROLE_AUTHENTICATOR) | FROM(ROLE_BROKER),
+	    FROM(ROLE_BROKER) | FROM(ROLE_WORKER), NO_FD },
+	[MSG_EXCHANGE] = { "exchange", FROM(ROLE_BROKER),
+	    FROM(ROLE_AUTHENTICATOR), WITH_FD },
+	[MSG_STEP] = { "step", FROM(ROLE_AUTHENTICATOR), FROM(ROLE_BROKER),
+	    NO_FD },
+	[MSG_OVER] = { "over", FROM(ROLE_AUTHENTICATOR), FROM(ROLE_BROKER),
+	    NO_FD },
+	[MSG_SASL_START] = { "sasl-start", FROM(ROLE_WORKER),
+	    FROM(ROLE_AUTHENTICATOR), NO_FD },
+	[MSG_SASL_STEP] = { "sasl-step", FROM(ROLE_WORKER),
+	    FROM(ROLE_AUTHENTICATOR), NO_FD },
+	[MSG_SASL_CHECK] = { "sasl-check", FROM(ROLE_WORKER),
+	    FROM(ROLE_AUTHENTICATOR), NO_FD },
+	[MSG_SASL_REPLY] = { "sasl-reply", FROM(ROLE_AUTHENTICATOR),
+	    FROM(ROLE_WORKER), NO_FD },
 };
 
 const char *
 role_name(enum role role)
 {
 	static const char *const names[] = { "master", "keeper", "broker",
-		"worker" };
+		"worker", "authenticator" };
 	_Static_assert(
 	    sizeof(names) / sizeof(names[0]) == ROLE_MAX, "name every role");
 
@@ -261,15 +285,13 @@ get_end(struct reader *r)
 	return r->left == 0 ? 0 : -1;
 }
 
-/* A boolean is 0 or 1, nothing else. */
-static int
+int
 get_bool(struct reader *r, uint8_t *v)
 {
 	return get_u8(r, v) == -1 || *v > 1 ? -1 : 0;
 }
 
-/* A value below end. */
-static int
+int
 get_enum(struct reader *r, unsigned int end, uint8_t *v)
 {
 	return get_u8(r, v) == -1 || *v >= end ? -1 : 0;
@@ -361,6 +383,7 @@ msg_get_peer(struct reader *r, struct msg_peer *m)
 void
 msg_put_accuse(struct writer *w, const struct msg_accuse *m)
 {
+	put_u8(w, m->role);
 	put_u16(w, m->number);
 	put_u32(w, m->serial);
 }
@@ -368,7 +391,8 @@ msg_put_accuse(struct writer *w, const struct msg_accuse *m)
 int
 msg_get_accuse(struct reader *r, struct msg_accuse *m)
 {
-	if (get_u16(r, &m->number) == -1 || get_u32(r, &m->serial) == -1 ||
+	if (get_enum(r, ROLE_MAX, &m->role) == -1 ||
+	    get_u16(r, &m->number) == -1 || get_u32(r, &m->serial) == -1 ||
 	    get_end(r) == -1)
 		return -1;
 	return 0;

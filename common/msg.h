@@ -19,7 +19,14 @@
 #include "addr.h"
 #include "text.h"
 
-enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_BROKER, ROLE_WORKER, ROLE_MAX };
+enum role {
+	ROLE_MASTER,
+	ROLE_KEEPER,
+	ROLE_BROKER,
+	ROLE_WORKER,
+	ROLE_AUTHENTICATOR,
+	ROLE_MAX
+};
 
 const char *role_name(enum role role); /* "keeper" */
 
@@ -27,7 +34,7 @@ enum msg_type {
 	MSG_READY = 1,  /* role to master: confined and serving */
 	MSG_LOG,        /* role to master: a line for the log */
 	MSG_EVENT,      /* worker to master: an event in a session's life */
-	MSG_ACCUSE,     /* broker, keeper to master: a worker broke a rule */
+	MSG_ACCUSE,     /* broker, keeper to master: end this process */
 	MSG_BUSY,       /* worker to master: it has its one client */
 	MSG_STOP,       /* master to role: end */
 	MSG_PEER,       /* master to role: a new channel (descriptor) */
@@ -38,18 +45,31 @@ enum msg_type {
 	MSG_HELD,           /* worker to a new broker: whom I still serve */
 	MSG_CONNECT,        /* worker to broker: an inner server, please */
 	MSG_CONNECT_REPLY,  /* (descriptor when it went well) */
-	MSG_OUTCOME,        /* worker to broker: how a login ended */
+	MSG_OUTCOME,        /* worker, authenticator to broker: of a login */
 	MSG_LEARN,          /* broker to worker: ask this server (descriptor) */
 	MSG_CAPABILITY,     /* worker to broker: one server's list */
 	MSG_CAPABILITY_SET, /* broker to worker: what all servers can do */
 	MSG_SIGN,           /* worker to keeper */
 	MSG_SIGN_REPLY,
 	MSG_RECORD, /* worker to master: as MSG_EVENT, in a protocol's form */
+	MSG_AUTH,   /* worker to broker: an authenticator, please */
+	MSG_AUTH_REPLY, /* (descriptor when there is one) */
+	MSG_POOL,       /* broker to master: so many authenticators, please */
+	MSG_SASL_MECHS, /* authenticator to broker, broker to workers */
+	MSG_EXCHANGE,   /* broker to authenticator: a channel (descriptor) */
+	MSG_STEP,       /* authenticator to broker: it begins, or is over */
+	MSG_OVER,       /* authenticator to broker: an exchange is over */
+	/* between worker and authenticator, on a channel of their own */
+	MSG_SASL_START,
+	MSG_SASL_STEP,
+	MSG_SASL_CHECK,
+	MSG_SASL_REPLY,
 	MSG_TYPES
 };
 
 #define MSG_HEADER 6 /* octets: type and request number */
-#define MSG_MAX 8192 /* octets of a whole message */
+/* Octets of a whole message: that of MSG_SASL_MAX, and what is beside it. */
+#define MSG_MAX 13312
 
 /*
  * May from send type to to, with or without a descriptor, in a message of
@@ -84,7 +104,9 @@ int get_u8(struct reader *r, uint8_t *v);
 int get_u16(struct reader *r, uint16_t *v);
 int get_u32(struct reader *r, uint32_t *v);
 int get_u64(struct reader *r, uint64_t *v);
-int get_text(struct reader *r, size_t max, struct text *t); /* borrowed */
+int get_bool(struct reader *r, uint8_t *v); /* 0 or 1, nothing else */
+int get_enum(struct reader *r, unsigned int end, uint8_t *v); /* below end */
+int get_text(struct reader *r, size_t max, struct text *t);   /* borrowed */
 int get_addr(struct reader *r, struct addr *a);
 int get_end(struct reader *r); /* -1: something is left over */
 
@@ -155,8 +177,12 @@ struct msg_ticket_key {
 	struct text previous; /* TICKET_KEY_LEN octets or none */
 };
 
-/* MSG_ACCUSE: the worker behind this channel is to be replaced. */
+/*
+ * MSG_ACCUSE: this process is to be ended and replaced: a worker that broke a
+ * rule, an authenticator that broke one or does not come back from a step.
+ */
 struct msg_accuse {
+	uint8_t role; /* ROLE_WORKER, or from the broker ROLE_AUTHENTICATOR */
 	uint16_t number;
 	uint32_t serial;
 };
@@ -210,7 +236,7 @@ enum outcome {
 	OUTCOMES
 };
 struct msg_outcome {
-	uint32_t session;
+	uint32_t session; /* from an authenticator: the exchange */
 	uint16_t server;
 	uint8_t outcome;
 };
@@ -251,6 +277,96 @@ struct msg_sign_reply {
 };
 #define MSG_SIGNATURE_MAX 1024 /* RSA of 8192 bits */
 
+/*
+ * MSG_AUTH: a channel for one exchange, to be used for one login.  For a
+ * session that was admitted; while it has an exchange under way, the answer
+ * waits for that one's end.
+ */
+struct msg_auth {
+	uint32_t session;
+};
+
+struct msg_auth_reply {
+	uint32_t session;
+	uint8_t ok; /* a descriptor comes along; else all are taken */
+};
+
+/* MSG_POOL: authenticators 0 to wanted - 1 are to run, others to end. */
+struct msg_pool {
+	uint16_t wanted;
+};
+
+/*
+ * MSG_SASL_MECHS: the mechanisms that clients may be told of, parted by
+ * blanks.  The first that an authenticator says to its broker: it serves.
+ */
+struct msg_sasl_mechs {
+	struct text list;
+};
+#define MSG_MECHS_MAX 1024
+
+/* MSG_EXCHANGE: serve the worker at the other end of this descriptor. */
+struct msg_exchange {
+	uint32_t exchange;         /* the broker's number for it */
+	uint32_t failure_delay_ms; /* to hold the word of a failure back */
+	struct addr client;        /* as the kernel told the broker */
+};
+
+/* MSG_STEP: from begin to end, this authenticator hears nobody. */
+struct msg_step {
+	uint32_t exchange;
+	uint8_t begins;
+};
+
+/* MSG_OVER: it is no more, and its client may have another. */
+struct msg_over {
+	uint32_t exchange;
+	uint8_t broken; /* since the worker broke a rule */
+};
+
+/*
+ * MSG_SASL_START, MSG_SASL_CHECK: the first message on the channel.  A check
+ * is of name and password alone; no mechanism is asked.
+ */
+#define MSG_SASL_MAX 12288   /* octets: RFC 4954 4, and as many again */
+#define MSG_MECHANISM_MAX 20 /* RFC 4422 3.1 */
+#define MSG_CREDENTIAL_MAX 1024
+
+struct msg_sasl_start {
+	struct addr local;   /* whom the client is connected to */
+	uint16_t ssf;        /* strength of TLS in bits; 0: none */
+	uint8_t has_initial; /* an initial response, which may be empty */
+	struct text mechanism;
+	struct text initial; /* without base64, at most MSG_SASL_MAX */
+};
+
+struct msg_sasl_check {
+	struct addr local;
+	uint16_t ssf;
+	struct text name, password;
+};
+
+/* MSG_SASL_STEP: the client's answer to a challenge. */
+struct msg_sasl_step {
+	struct text data; /* at most MSG_SASL_MAX */
+};
+
+enum sasl_result {
+	AUTH_CHALLENGE,    /* text: the challenge; MSG_SASL_STEP is next */
+	AUTH_OK,           /* text: the user's name */
+	AUTH_FAILED,       /* the credentials, whoever's fault it is */
+	AUTH_UNAVAILABLE,  /* nobody can tell now */
+	AUTH_BAD_PROTOCOL, /* what the client said means nothing */
+	AUTH_NO_MECHANISM, /* none of that name here */
+	AUTH_RESULTS
+};
+
+/* MSG_SASL_REPLY: but for a challenge the exchange is over. */
+struct msg_sasl_reply {
+	uint8_t result;   /* enum sasl_result */
+	struct text text; /* else none; at most MSG_SASL_MAX */
+};
+
 #define MSG_CODEC(name)                                                        \
 	void msg_put_##name(struct writer *w, const struct msg_##name *m);     \
 	int msg_get_##name(struct reader *r, struct msg_##name *m)
@@ -274,5 +390,16 @@ MSG_CODEC(capability);
 MSG_CODEC(capability_set);
 MSG_CODEC(sign);
 MSG_CODEC(sign_reply);
+MSG_CODEC(auth);
+MSG_CODEC(auth_reply);
+MSG_CODEC(pool);
+MSG_CODEC(sasl_mechs);
+MSG_CODEC(exchange);
+MSG_CODEC(step);
+MSG_CODEC(over);
+MSG_CODEC(sasl_start);
+MSG_CODEC(sasl_step);
+MSG_CODEC(sasl_check);
+MSG_CODEC(sasl_reply);
 
 #endif

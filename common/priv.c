@@ -44,18 +44,22 @@ int
 priv_lookup(const char *user, const char *group, struct priv_user *out)
 {
 	const struct passwd *pw;
-	const struct group *gr;
 
 	pw = getpwnam(user);
 	if (pw == NULL)
 		return -1;
-	*out = (struct priv_user){ pw->pw_uid, pw->pw_gid };
-	if (group == NULL)
-		return 0;
-	gr = getgrnam(group);
+	*out = (struct priv_user){ .uid = pw->pw_uid, .gid = pw->pw_gid };
+	return group != NULL ? priv_lookup_group(group, &out->gid) : 0;
+}
+
+int
+priv_lookup_group(const char *name, gid_t *out)
+{
+	const struct group *gr = getgrnam(name);
+
 	if (gr == NULL)
 		return -1;
-	out->gid = gr->gr_gid;
+	*out = gr->gr_gid;
 	return 0;
 }
 
@@ -174,12 +178,24 @@ become(const struct priv_user *u)
 {
 	if (u->uid == 0)
 		fatalx("a process that serves clients must not run as root");
-	if (setgroups(0, NULL) == -1)
+	if (setgroups(u->has_extra ? 1 : 0, &u->extra) == -1)
 		fatal("setgroups");
 	if (setresgid(u->gid, u->gid, u->gid) == -1)
 		fatal("setresgid %ju", (uintmax_t)u->gid);
 	if (setresuid(u->uid, u->uid, u->uid) == -1)
 		fatal("setresuid %ju", (uintmax_t)u->uid);
+}
+
+/* The extra group, and nothing else. */
+static bool
+has_its_groups(const struct priv_user *u)
+{
+	gid_t group;
+
+	if (!u->has_extra)
+		return getgroups(0, NULL) == 0;
+	return getgroups(0, NULL) == 1 && getgroups(1, &group) == 1 &&
+	    group == u->extra;
 }
 
 static void
@@ -192,8 +208,7 @@ verify_user(const struct priv_user *u)
 		fatal("getresuid");
 	if (r != u->uid || e != u->uid || s != u->uid)
 		fatalx("the change of user did not take place");
-	if (rg != u->gid || eg != u->gid || sg != u->gid ||
-	    getgroups(0, NULL) != 0)
+	if (rg != u->gid || eg != u->gid || sg != u->gid || !has_its_groups(u))
 		fatalx("the change of group did not take place");
 	if (setuid(0) != -1 || seteuid(0) != -1)
 		fatalx("root could be had back");

@@ -13,17 +13,21 @@
 struct priv_user {
 	uid_t uid;
 	gid_t gid;
+	bool has_extra; /* one supplementary group, or none at all */
+	gid_t extra;
 };
 
 /* Look name up (group NULL: the user's own).  -1: no such user or group. */
 int priv_lookup(const char *user, const char *group, struct priv_user *out);
+int priv_lookup_group(const char *name, gid_t *out); /* -1: none such */
 
 bool priv_am_root(void);
 
 /*
  * chroot to root (NULL: do not), change to user (NULL: do not) with no
- * supplementary groups, drop every capability, and verify that uid 0 cannot
- * be had back.  fatal() when any of it fails: a role never runs half dropped.
+ * supplementary groups but its extra one, drop every capability, and verify
+ * that uid 0 cannot be had back.  fatal() when any of it fails: a role never
+ * runs half dropped.
  */
 void priv_drop(const char *root, const struct priv_user *user);
 

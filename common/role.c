@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "authenticator.h"
 #include "broker.h"
 #include "keeper.h"
 #include "log.h"
@@ -168,6 +169,8 @@ role_run(const struct protocol *p, int argc, char *argv[])
 		broker_main(&start);
 	case ROLE_WORKER:
 		worker_main(&start);
+	case ROLE_AUTHENTICATOR:
+		authenticator_main(&start);
 	case ROLE_MASTER:
 	case ROLE_MAX:
 		break;
@@ -176,9 +179,9 @@ role_run(const struct protocol *p, int argc, char *argv[])
 }
 
 void
-role_accuse(uint16_t number, uint32_t serial)
+role_accuse(enum role role, uint16_t number, uint32_t serial)
 {
-	struct msg_accuse m = { number, serial };
+	struct msg_accuse m = { (uint8_t)role, number, serial };
 	struct writer w;
 
 	msg_start(&w, MSG_ACCUSE, 0);
@@ -215,8 +218,13 @@ drop(const struct role_start *start)
 	        worker ? c->group : NULL, &user) == -1)
 		fatalx("the user %s does not exist",
 		    worker ? c->username : c->daemon_username);
+	if (start->role == ROLE_AUTHENTICATOR)
+		user.has_extra =
+		    priv_lookup_group(c->sasl_group, &user.extra) == 0;
 	root = xasprintf("%s%s", c->spool_directory,
-	    start->role == ROLE_BROKER ? "" : "/empty");
+	    start->role == ROLE_BROKER || start->role == ROLE_AUTHENTICATOR
+	        ? ""
+	        : "/empty");
 	priv_drop(root, &user);
 	free(root);
 }

@@ -43,8 +43,11 @@ _Noreturn void role_run(const struct protocol *p, int argc, char *argv[]);
 /* A base for one process's loop: no locks, nothing from the environment. */
 struct event_base *role_event_base(void);
 
-/* Tell the master that a worker broke a rule; it will be replaced. */
-void role_accuse(uint16_t number, uint32_t serial);
+/*
+ * Tell the master that this process (a worker; from the broker, an
+ * authenticator) broke a rule or hangs; it will be replaced.
+ */
+void role_accuse(enum role role, uint16_t number, uint32_t serial);
 
 /*
  * Confine this process (priv, sandbox), have handler hear what the master

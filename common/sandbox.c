@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sandbox: the last step of confinement, in keeper, broker and worker, after
+ * sandbox: the last step of confinement, in every role, after
  * libraries have opened what they need and before anything from outside is
  * read.  Landlock and seccomp overlap on purpose: a hole in one, or a kernel
  * without it, leaves the other.
@@ -23,5 +23,5 @@ sandbox_enter(const struct sandbox *s)
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) != 1)
 		fatalx("sandbox: no_new_privs is not set");
 	missing = sandbox_landlock(s);
-	return missing | sandbox_seccomp(s->role); /* refuses Landlock */
+	return missing | sandbox_seccomp(s); /* refuses Landlock */
 }

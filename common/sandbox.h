@@ -11,6 +11,7 @@
 #ifndef SANDBOX_H
 #define SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,11 +27,17 @@ enum sandbox_missing {
 
 struct sandbox {
 	enum role role;
-	/* broker: the one folder it may read (c-ares: hosts, resolv.conf) */
-	const char *read_path; /* NULL: none */
+	/*
+	 * What it may read, with all that is beneath; NULL: nothing.  The
+	 * broker: etc (c-ares: hosts, resolv.conf); an authenticator: the
+	 * folder of sasldb2, and random octets.
+	 */
+	const char *read_paths[2];
 	/* broker: TCP ports it may connect to */
 	const uint16_t *ports;
 	size_t nports;
+	/* authenticator: a plugin opens connections (sasl_network) */
+	bool network;
 };
 
 /*

@@ -2,7 +2,7 @@
 /*
  * sandbox_landlock: what Landlock adds to the system call filter.  A filter
  * sees numbers only; Landlock knows which file a path leads to and which port
- * an address names.  Runs once in keeper, broker and worker.
+ * an address names.  Runs once in each role.
  *
  * C libraries have no functions for it, and kernel headers lag behind
  * kernels, so numbers and structs are written down here (the kernel's
@@ -17,6 +17,8 @@
 
 #include "log.h"
 #include "sandbox_landlock.h"
+
+#define nitems(a) (sizeof(a) / sizeof((a)[0]))
 
 #define CREATE_RULESET_VERSION 1U
 #define RULE_PATH_BENEATH 1
@@ -60,7 +62,7 @@ struct port_rule {
 
 /* What is handled is forbidden, unless a rule allows it. */
 static struct ruleset
-everything(long abi)
+everything(long abi, bool network)
 {
 	struct ruleset r = { .handled_fs = FS_FIRST };
 
@@ -70,7 +72,7 @@ everything(long abi)
 		r.handled_fs |= FS_TRUNCATE;
 	if (abi >= ABI_IOCTL_DEV)
 		r.handled_fs |= FS_IOCTL_DEV;
-	if (abi >= ABI_NET)
+	if (abi >= ABI_NET && !network)
 		r.handled_net = NET_BIND_TCP | NET_CONNECT_TCP;
 	if (abi >= ABI_SCOPE)
 		r.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
@@ -83,6 +85,8 @@ allow_reading(int ruleset, const char *path)
 	struct path_rule r = { .allowed = FS_READ_FILE };
 
 	r.parent_fd = open(path, O_PATH | O_CLOEXEC);
+	if (r.parent_fd == -1 && errno == ENOENT)
+		return; /* so nobody is going to read it */
 	if (r.parent_fd == -1)
 		fatal("%s", path);
 	if (syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &r,
@@ -101,25 +105,28 @@ allow_connecting(int ruleset, uint16_t port)
 		fatal("Landlock: port %u", port);
 }
 
-/* The broker's two needs: look names up, connect to inner servers. */
+/* Name servers, and inner servers. */
 static void
-allow_broker(int ruleset, const struct sandbox *s, long abi)
+allow_broker(int ruleset, const struct sandbox *s)
 {
 	size_t i;
 
-	if (s->read_path != NULL)
-		allow_reading(ruleset, s->read_path);
-	if (abi < ABI_NET)
-		return;
 	allow_connecting(ruleset, DNS_PORT);
 	for (i = 0; i < s->nports; i++)
 		allow_connecting(ruleset, s->ports[i]);
+}
+
+static bool
+may_read(enum role role)
+{
+	return role == ROLE_BROKER || role == ROLE_AUTHENTICATOR;
 }
 
 unsigned int
 sandbox_landlock(const struct sandbox *s)
 {
 	struct ruleset r;
+	size_t i;
 	long abi;
 	int fd;
 
@@ -129,12 +136,15 @@ sandbox_landlock(const struct sandbox *s)
 		fatal("Landlock");
 	if (abi == -1) /* not built in, or not switched on */
 		return SANDBOX_NO_LANDLOCK;
-	r = everything(abi);
+	r = everything(abi, s->network);
 	fd = (int)syscall(SYS_landlock_create_ruleset, &r, sizeof(r), 0U);
 	if (fd == -1)
 		fatal("Landlock");
-	if (s->role == ROLE_BROKER)
-		allow_broker(fd, s, abi);
+	for (i = 0; may_read(s->role) && i < nitems(s->read_paths); i++)
+		if (s->read_paths[i] != NULL)
+			allow_reading(fd, s->read_paths[i]);
+	if (s->role == ROLE_BROKER && abi >= ABI_NET)
+		allow_broker(fd, s);
 	if (syscall(SYS_landlock_restrict_self, fd, 0U) == -1)
 		fatal("Landlock");
 	close(fd);

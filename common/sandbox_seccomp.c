@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sandbox_seccomp: the system calls of keeper, broker and worker, each with
- * its reason.  Runs once in each of them.  Three tables, read from the top:
+ * sandbox_seccomp: the system calls of each role, each with its
+ * reason.  Runs once in each of them.  Three tables, read from the top:
  * what a role needs is allowed; what a library may well try, and can live
  * without, is an error; what nobody but an attacker would do ends the
  * process.  The rest is ENOSYS, at which libraries fall back.
@@ -13,6 +13,7 @@
  *
  * No call creates a process or a thread: a role is one thread for good.
  */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -39,7 +40,11 @@ enum {
 	K = 1 << ROLE_KEEPER,
 	B = 1 << ROLE_BROKER,
 	W = 1 << ROLE_WORKER,
-	ALL = K | B | W
+	A = 1 << ROLE_AUTHENTICATOR,
+	/* an authenticator with sasl_network, and one without */
+	NET = 1 << ROLE_MAX,
+	NO_NET = NET << 1,
+	ALL = K | B | W | A
 };
 
 #define RULE_ARGS 4
@@ -135,6 +140,34 @@ static const struct rule allowed[] = {
 	{ B, SYS(fstat), { ANY } },
 	{ B, SYS(lseek), { ANY } },
 
+	/*
+	 * libsasl2 asks saslauthd.  Which socket is meant, permissions in the
+	 * spool say: there is no other one inside.
+	 */
+	{ A, SYS(socket), { EQ(0, AF_UNIX), TYPE(1, SOCK_STREAM), EQ(2, 0) } },
+	{ A, SYS(connect), { ANY } },
+	/* ... and sasldb2, a Berkeley database, and /dev/urandom */
+	{ A, SYS(openat), { CLEAR(2, OPEN_WRITING) } },
+	{ A, SYS(newfstatat), { ANY } },
+	{ A, SYS(fstat), { ANY } },
+	{ A, SYS(lseek), { ANY } },
+	{ A, SYS(pread64), { ANY } },
+	/* its plugins that ask a directory or a database over the network */
+	{ NET, SYS(socket), { LT(0, AF_INET6 + 1), TYPE(1, SOCK_STREAM) } },
+	{ NET, SYS(socket), { LT(0, AF_INET6 + 1), TYPE(1, SOCK_DGRAM) } },
+	{ NET, SYS(shutdown), { ANY } },
+	{ NET, SYS(getpeername), { ANY } },
+	{ NET, SYS(getsockname), { ANY } },
+	{ NET, SYS(getsockopt), { ANY } },
+	{ NET, SYS(setsockopt), { ANY } },
+	{ NET, SYS(sendmmsg), { ANY } }, /* the resolver of the C library */
+	{ NET, SYS(ioctl), { EQ(1, FIONREAD) } },
+	{ NET, SYS(select), { ANY } },
+	{ NET, SYS(pselect6), { ANY } },
+
+	/* the broker joins a worker and an authenticator */
+	{ B, SYS(socketpair), { EQ(0, AF_UNIX), TYPE(1, SOCK_SEQPACKET) } },
+
 	/* memory, never executable */
 	{ ALL, SYS(mmap), { CLEAR(2, PROT_EXEC) } },
 	{ ALL, SYS(mprotect), { CLEAR(2, PROT_EXEC) } },
@@ -165,10 +198,10 @@ static const struct rule refused[] = {
 	/* localtime(3), GnuTLS's priorities, dlopen(3) and the like */
 	{ ALL, SYS(open), { ANY } },
 	{ K | W, SYS(openat), { ANY } },
-	{ B, SYS(openat), { SET(2, O_WRONLY) } },
-	{ B, SYS(openat), { SET(2, O_RDWR) } },
-	{ B, SYS(openat), { SET(2, O_CREAT) } },
-	{ B, SYS(openat), { SET(2, O_TRUNC) } },
+	{ B | A, SYS(openat), { SET(2, O_WRONLY) } },
+	{ B | A, SYS(openat), { SET(2, O_RDWR) } },
+	{ B | A, SYS(openat), { SET(2, O_CREAT) } },
+	{ B | A, SYS(openat), { SET(2, O_TRUNC) } },
 	{ K | W, SYS(newfstatat), { ANY } },
 	{ K | W, SYS(fstat), { ANY } },
 	{ ALL, SYS(stat), { ANY } },
@@ -207,6 +240,7 @@ static const struct rule refused[] = {
 	/* other families than the Internet's: UNIX, netlink, packet, alg */
 	{ B, SYS(socket), { LT(0, AF_INET) } },
 	{ B, SYS(socket), { GT(0, AF_INET6) } },
+	{ A, SYS(socket), { GT(0, AF_INET6) } },
 
 	/* see above */
 	{ W | B, SYS(shutdown), { EQ(1, SHUT_RD) } },
@@ -237,11 +271,13 @@ static const struct rule killed[] = {
 	/* ways to the network that are not the role's */
 	{ K | W, SYS(socket), { ANY } },
 	{ K | W, SYS(connect), { ANY } },
+	{ NO_NET, SYS(socket), { EQ(0, AF_INET) } },
+	{ NO_NET, SYS(socket), { EQ(0, AF_INET6) } },
 	{ ALL, SYS(bind), { ANY } },
 	{ ALL, SYS(listen), { ANY } },
-	{ ALL, SYS(socketpair), { ANY } },
-	{ K | B, SYS(accept), { ANY } },
-	{ K | B, SYS(accept4), { ANY } },
+	{ K | W | A, SYS(socketpair), { ANY } },
+	{ K | B | A, SYS(accept), { ANY } },
+	{ K | B | A, SYS(accept4), { ANY } },
 	{ ALL, SYS(sendto), { SET(3, MSG_FASTOPEN) } },
 	{ ALL, SYS(sendmsg), { SET(2, MSG_FASTOPEN) } },
 
@@ -331,13 +367,13 @@ add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *r)
 }
 
 static void
-add_rules(scmp_filter_ctx filter, uint32_t action, enum role role,
+add_rules(scmp_filter_ctx filter, uint32_t action, unsigned int roles,
     const struct rule *rules, size_t nrules)
 {
 	size_t i;
 
 	for (i = 0; i < nrules; i++)
-		if ((rules[i].roles & 1U << role) != 0)
+		if ((rules[i].roles & roles) != 0)
 			add_rule(filter, action, &rules[i]);
 }
 
@@ -353,9 +389,20 @@ add_abort(scmp_filter_ctx filter)
 	    filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(tgkill), 1, NE(0, self)));
 }
 
-unsigned int
-sandbox_seccomp(enum role role)
+static unsigned int
+roles_of(const struct sandbox *s)
 {
+	unsigned int role = 1U << s->role;
+
+	if (s->role != ROLE_AUTHENTICATOR)
+		return role;
+	return role | (s->network ? (unsigned int)NET : (unsigned int)NO_NET);
+}
+
+unsigned int
+sandbox_seccomp(const struct sandbox *s)
+{
+	unsigned int roles = roles_of(s);
 	scmp_filter_ctx filter;
 
 	if (SANITIZING ||
@@ -369,10 +416,10 @@ sandbox_seccomp(enum role role)
 	    filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
 	/* A binary tree rather than a list of comparisons. */
 	must(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2));
-	add_rules(filter, SCMP_ACT_ALLOW, role, allowed, nitems(allowed));
+	add_rules(filter, SCMP_ACT_ALLOW, roles, allowed, nitems(allowed));
 	add_rules(
-	    filter, SCMP_ACT_ERRNO(EACCES), role, refused, nitems(refused));
-	add_rules(filter, SCMP_ACT_KILL_PROCESS, role, killed, nitems(killed));
+	    filter, SCMP_ACT_ERRNO(EACCES), roles, refused, nitems(refused));
+	add_rules(filter, SCMP_ACT_KILL_PROCESS, roles, killed, nitems(killed));
 	add_abort(filter);
 	must(seccomp_load(filter));
 	seccomp_release(filter);

@@ -9,6 +9,6 @@
 #include "sandbox.h"
 
 /* SANDBOX_NO_SECCOMP or 0; fatal() on any other error. */
-unsigned int sandbox_seccomp(enum role role);
+unsigned int sandbox_seccomp(const struct sandbox *s);
 
 #endif

@@ -26,13 +26,14 @@
 #define COMMANDS_MAX 100
 /* The first client waits so long for the inner servers' list (README). */
 #define LEARN_SECONDS 3
+#define AUTH_SECONDS 10 /* beside two times sasl_timeout */
 /* For what is still to be sent when all is said, and for the peer's FIN. */
 #define CLOSING_SECONDS 10
 #define LINGER_SECONDS 2
 
 static const char *const state_names[] = { "admit", "learn", "handshake",
-	"dialogue", "connect", "server-handshake", "login", "delay", "relay",
-	"mail", "message", "closing" };
+	"dialogue", "auth", "connect", "server-handshake", "login", "delay",
+	"relay", "mail", "message", "closing" };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SESSION_STATES,
     "name every state");
 
@@ -86,6 +87,11 @@ session_enter(struct session *s, enum session_state next)
 		break;
 	case SESSION_LEARN:
 		set_timer(s, LEARN_SECONDS, 0);
+		break;
+	case SESSION_AUTH:
+		/* For an authenticator's start, its step, a failure's delay. */
+		set_timer(
+		    s, 2 * (time_t)s->conf->sasl_timeout + AUTH_SECONDS, 0);
 		break;
 	case SESSION_CONNECT:
 	case SESSION_SERVER_HANDSHAKE:
@@ -194,6 +200,7 @@ destroy(struct session *s)
 		    s->end_reason);
 	event_del(&s->timer);
 	worker_forget(s->worker, s);
+	session_sasl_cancel(s);
 	if (s->data != NULL && s->protocol->end != NULL)
 		s->protocol->end(s);
 	free(s->data);
@@ -399,6 +406,9 @@ on_timer(int fd, short what, void *arg)
 	case SESSION_DIALOGUE:
 		s->protocol->goodbye(s, "too long without a login");
 		session_close(s, "timeout before login");
+		break;
+	case SESSION_AUTH:
+		session_sasl_timeout(s);
 		break;
 	case SESSION_CONNECT:
 	case SESSION_SERVER_HANDSHAKE:

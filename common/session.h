@@ -30,6 +30,7 @@ enum session_state {
 	SESSION_LEARN,            /* the capability list is waited for */
 	SESSION_HANDSHAKE,        /* TLS with the client */
 	SESSION_DIALOGUE,         /* the client's commands before login */
+	SESSION_AUTH,             /* an authenticator is asked */
 	SESSION_CONNECT,          /* the broker is asked for an inner server */
 	SESSION_SERVER_HANDSHAKE, /* TLS with the inner server */
 	SESSION_LOGIN,            /* the dialogue with the inner server */
@@ -78,6 +79,7 @@ struct session {
 	unsigned int commands;     /* since the start, TLS or the last login */
 	unsigned int server_lines; /* taken from this inner server */
 	uint32_t failure_delay_ms;
+	struct session_sasl *sasl; /* an exchange here; NULL: none */
 	struct credentials *login; /* while a login is under way, else NULL */
 	char *user, *authz;        /* of the last login; for the log */
 	struct event timer;
@@ -155,6 +157,16 @@ struct protocol {
 	 * session_failure_text().
 	 */
 	void (*login_failed)(struct session *s, enum login_failure why);
+	/*
+	 * What came of session_sasl_start(), _check() or _step(), state being
+	 * SESSION_DIALOGUE again.  text is valid during the call: the
+	 * challenge (AUTH_CHALLENGE; session_sasl_step() or _cancel() is
+	 * next), or the user's name (AUTH_OK; s->user is a copy).  The word
+	 * of a failure was held back, and login_attempts is seen to.  NULL:
+	 * the protocol's logins are all at inner servers.
+	 */
+	void (*sasl_reply)(
+	    struct session *s, enum sasl_result result, struct text text);
 	/* Free what data points to (not data itself); NULL: nothing. */
 	void (*end)(struct session *s);
 
@@ -199,6 +211,22 @@ void session_begin_login(struct session *s, const struct credentials *c);
  */
 const char *session_exchange(struct session *s, const struct exchange *e,
     enum exchange_result r, struct credentials *c);
+
+/*
+ * Logins that are decided on this machine, by Cyrus SASL: one exchange at a
+ * time (a new one cancels the old).  Each call is answered by sasl_reply(),
+ * maybe before it returns; the caller wipes what it gave.  Octets are without
+ * base64; initial is TEXT_NONE where there is no initial response, and has a
+ * p that is not NULL where it is empty.
+ */
+void session_sasl_start(
+    struct session *s, struct text mechanism, struct text initial);
+void session_sasl_step(struct session *s, struct text data);
+void session_sasl_check(
+    struct session *s, struct text name, struct text password);
+void session_sasl_cancel(struct session *s); /* no answer comes any more */
+/* The mechanisms' names, parted by blanks; "": none, or not known yet. */
+const char *session_mechanisms(const struct session *s);
 
 void session_server_greeted(struct session *s); /* no other is tried */
 
@@ -306,6 +334,7 @@ struct session *session_new(
 void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */
+void session_auth_granted(struct session *s, int fd); /* -1: all are taken */
 void session_list_known(struct session *s); /* or given up waiting for */
 /* Ask an inner server (fd is taken over) for its list.  NULL: it is over. */
 struct session *session_new_lesson(struct worker *w, int fd, uint16_t server);

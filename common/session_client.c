@@ -217,6 +217,7 @@ session_client_ready(int fd, short what, void *arg)
 		case SESSION_ADMIT:
 		case SESSION_LEARN:
 		case SESSION_DIALOGUE:
+		case SESSION_AUTH:
 		case SESSION_CONNECT:
 		case SESSION_SERVER_HANDSHAKE:
 		case SESSION_LOGIN:

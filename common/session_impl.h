@@ -2,7 +2,7 @@
 /*
  * session_impl: what session.c (states, turns, the end), session_client.c
  * (admission, TLS, dialogue) and session_server.c (the inner server, the
- * login) know of each other.
+ * login) and session_sasl.c (the authenticators) know of each other.
  */
 #ifndef SESSION_IMPL_H
 #define SESSION_IMPL_H
@@ -56,5 +56,13 @@ void session_server_timeout(struct session *s);
 void session_server_close(struct session *s);
 /* The delay after a refusal is over. */
 void session_delay_over(struct session *s);
+/* Goodbye, if it was one refused login too many. */
+void session_check_attempts(struct session *s);
+
+/* authenticate_in: an authenticator's word on s->login. */
+void session_login_checked(struct session *s, enum sasl_result result);
+void session_sasl_timeout(struct session *s);
+/* A broker has come. */
+void session_sasl_ask_again(struct session *s);
 
 #endif

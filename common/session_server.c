@@ -57,7 +57,12 @@ session_login(struct session *s)
 	free(s->failure_text);
 	s->failure_text = NULL;
 	s->failure_code = NULL;
-	session_ask_for_server(s);
+	s->server_number = MSG_NO_SERVER;
+	if (s->conf->authenticate_in)
+		session_sasl_check(
+		    s, text_of(s->login->authn), text_of(s->login->password));
+	else
+		session_ask_for_server(s);
 }
 
 /* The login is over: nothing of it stays. */
@@ -118,6 +123,7 @@ session_server_failed(struct session *s, const char *reason)
 	case SESSION_LEARN:
 	case SESSION_HANDSHAKE:
 	case SESSION_DIALOGUE:
+	case SESSION_AUTH:
 	case SESSION_DELAY:
 	case SESSION_RELAY:
 	case SESSION_CLOSING:
@@ -400,10 +406,48 @@ session_delay_over(struct session *s)
 	session_enter(s, SESSION_DIALOGUE);
 	s->protocol->login_failed(s, LOGIN_REFUSED);
 	s->input = true;
-	if (s->conf->login_attempts != 0 &&
-	    s->refused >= s->conf->login_attempts) {
-		s->protocol->goodbye(s, "too many failed logins");
-		session_close(s, "too many failed logins");
+	session_check_attempts(s);
+}
+
+void
+session_check_attempts(struct session *s)
+{
+	if (s->conf->login_attempts == 0 ||
+	    s->refused < s->conf->login_attempts)
+		return;
+	s->protocol->goodbye(s, "too many failed logins");
+	session_close(s, "too many failed logins");
+}
+
+/* The broker knows, and the delay is over: it is the authenticator's. */
+static void
+login_denied(struct session *s)
+{
+	session_event(s, EVENT_AUTH, "failed: local authentication failure");
+	forget_login(s);
+	s->commands = 0;
+	s->refused++;
+	session_delay_over(s);
+}
+
+void
+session_login_checked(struct session *s, enum sasl_result result)
+{
+	switch (result) {
+	case AUTH_OK:
+		session_ask_for_server(s);
+		break;
+	case AUTH_FAILED:
+		login_denied(s);
+		break;
+	case AUTH_CHALLENGE:
+	case AUTH_UNAVAILABLE:
+	case AUTH_BAD_PROTOCOL:
+	case AUTH_NO_MECHANISM:
+	case AUTH_RESULTS:
+		session_login_failed(
+		    s, LOGIN_UNAVAILABLE, "Local authentication unavailable");
+		break;
 	}
 }
 
@@ -426,6 +470,8 @@ session_broker_back(struct session *s)
 {
 	if (s->state == SESSION_ADMIT)
 		worker_admit(s->worker, s);
+	else if (s->state == SESSION_AUTH)
+		session_sasl_ask_again(s);
 	else if (s->state == SESSION_CONNECT && !s->lesson)
 		worker_connect(s->worker, s);
 }

@@ -8,6 +8,7 @@
  * administrator's, and there links are as good as anything.
  */
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -33,6 +34,7 @@
 #define COPY_MAX (16 * 1024 * 1024)
 
 #define EMPTY "empty"
+#define RANDOM "urandom"
 
 /*
  * Inside the spool, each behind the one it is in.  saslauthd makes its own
@@ -43,6 +45,7 @@ static const struct {
 	mode_t mode;
 } folders[] = {
 	{ EMPTY, 0555 },
+	{ "dev", FOLDER_MODE },
 	{ "etc", FOLDER_MODE },
 	{ "run", FOLDER_MODE },
 	{ "var", FOLDER_MODE },
@@ -256,6 +259,25 @@ copy_files(int spool)
 	return r;
 }
 
+/*
+ * libsasl2 takes its nonces from here.  A container may not allow devices;
+ * then nonces are weaker, behind TLS all the same.
+ */
+static void
+make_random(int spool, const char *path)
+{
+	int dev = openat(
+	    spool, "dev", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dev == -1)
+		return;
+	if (mknodat(dev, RANDOM, S_IFCHR | 0444, makedev(1, 9)) == -1 &&
+	    errno != EEXIST)
+		log_info("%s/dev/" RANDOM " cannot be made: %s", path,
+		    strerror(errno));
+	close(dev);
+}
+
 /* The workers' root.  What is in it is none of ours, so it stays. */
 static void
 look_into_empty(int spool, const char *path)
@@ -300,6 +322,7 @@ make_folders(int spool, const char *path)
 			return -1;
 		close(fd);
 	}
+	make_random(spool, path);
 	look_into_empty(spool, path);
 	return 0;
 }

@@ -15,11 +15,13 @@
 #include "generation.h"
 #include "limit.h"
 #include "log.h"
+#include "priv.h"
 #include "supervise_impl.h"
 #include "xmalloc.h"
 
 #define START_SECONDS 20 /* for keepers and broker to be ready */
 #define STOP_SECONDS 5   /* from MSG_STOP to SIGKILL */
+#define COPY_SECONDS 2   /* how often sasldb2 is looked at */
 #define FLUSH_SECONDS 1  /* a busy syslog daemon is tried again */
 
 static unsigned int
@@ -31,6 +33,8 @@ running(const struct supervisor *s, bool workers_only)
 		n += s->workers[i].pid != 0;
 	for (i = 0; i < s->nkeepers && !workers_only; i++)
 		n += s->keepers[i].pid != 0;
+	for (i = 0; i < s->nauthenticators && !workers_only; i++)
+		n += s->authenticators[i].pid != 0;
 	return n + (!workers_only && s->broker.pid != 0);
 }
 
@@ -45,6 +49,9 @@ go_on_stopping(struct supervisor *s)
 	place_send(&s->broker, MSG_STOP);
 	for (i = 0; i < s->nkeepers; i++)
 		place_send(&s->keepers[i], MSG_STOP);
+	/* One may be in a step that has no end. */
+	for (i = 0; i < s->nauthenticators; i++)
+		place_end(&s->authenticators[i]);
 	if (running(s, false) == 0)
 		event_base_loopbreak(s->base);
 }
@@ -85,6 +92,8 @@ kill_all(struct supervisor *s)
 		place_end(&s->workers[i]);
 	for (i = 0; i < s->nkeepers; i++)
 		place_end(&s->keepers[i]);
+	for (i = 0; i < s->nauthenticators; i++)
+		place_end(&s->authenticators[i]);
 	place_end(&s->broker);
 }
 
@@ -96,7 +105,8 @@ on_deadline(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (s->starting) {
-		log_warnx("keepers and broker are not ready in time");
+		log_warnx("keepers, broker and authenticators are not ready "
+		          "in time");
 		s->failed = true;
 		event_base_loopbreak(s->base);
 	} else {
@@ -160,6 +170,17 @@ on_flush(int fd, short what, void *arg)
 	(void)log_flush();
 }
 
+/* Users' passwords may have changed. */
+static void
+on_copy(int fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+
+	(void)fd;
+	(void)what;
+	(void)spool_copy_look(s->sasldb);
+}
+
 static int
 make_memory(const char *name, size_t size)
 {
@@ -182,11 +203,35 @@ watch(struct supervisor *s)
 	evtimer_assign(&s->ticket, s->base, on_ticket, s);
 	evtimer_assign(&s->deadline, s->base, on_deadline, s);
 	event_assign(&s->flush, s->base, -1, EV_PERSIST, on_flush, s);
+	event_assign(&s->copy, s->base, -1, EV_PERSIST, on_copy, s);
 	event_add(&s->chld, NULL);
 	event_add(&s->term, NULL);
 	event_add(&s->intr, NULL);
 	event_add(&s->hup, NULL);
 	event_add(&s->flush, &every);
+}
+
+/*
+ * Who of the authenticators' group reads, and nobody else.  Without root they
+ * are not locked into the spool and read the file itself.
+ */
+static int
+keep_sasldb(struct supervisor *s)
+{
+	const struct timeval every = { .tv_sec = COPY_SECONDS };
+	struct priv_user u;
+
+	if (!s->conf->sasl || !priv_am_root())
+		return 0;
+	if (priv_lookup_group(s->conf->sasl_group, &u.gid) == -1 &&
+	    priv_lookup(s->conf->daemon_username, NULL, &u) == -1)
+		return -1;
+	s->sasldb = spool_copy_new(s->conf->spool_directory, "sasldb2",
+	    generation_sasldb(s->generation), u.gid);
+	if (spool_copy_look(s->sasldb) == -1)
+		return -1;
+	event_add(&s->copy, &every);
+	return 0;
 }
 
 struct supervisor *
@@ -210,10 +255,15 @@ supervise_new(
 	s->nkeepers = c->keepers;
 	s->nworkers =
 	    c->worker_connections == 1 ? broker_places(c) : c->workers;
+	s->nauthenticators = c->sasl ? c->authenticators_max : 0;
 	s->loads = make_memory("loads", s->nworkers * sizeof(uint32_t));
 	s->keepers = xcalloc(s->nkeepers, sizeof(*s->keepers));
 	s->workers = xcalloc(s->nworkers, sizeof(*s->workers));
+	s->authenticators =
+	    xcalloc(s->nauthenticators, sizeof(*s->authenticators));
 	place_init(s, &s->broker, ROLE_BROKER, 0);
+	for (i = 0; i < s->nauthenticators; i++)
+		place_init(s, &s->authenticators[i], ROLE_AUTHENTICATOR, i);
 	for (i = 0; i < s->nkeepers; i++)
 		place_init(s, &s->keepers[i], ROLE_KEEPER, i);
 	for (i = 0; i < s->nworkers; i++)
@@ -264,9 +314,13 @@ supervise_start(struct supervisor *s)
 {
 	unsigned int i;
 
+	if (keep_sasldb(s) == -1)
+		return -1;
 	for (i = 0; i < s->nkeepers; i++)
 		place_spawn(&s->keepers[i]);
 	place_spawn(&s->broker);
+	if (s->conf->sasl)
+		supervise_want_authenticators(s, s->conf->authenticators);
 	if (await_ready(s) == -1) {
 		end_all(s);
 		return -1;

@@ -30,8 +30,8 @@ struct supervisor *supervise_new(
 int supervise_check(struct supervisor *s);
 
 /*
- * Start the roles; -1 when keepers or broker do not come up.  Then
- * supervise_run() serves until SIGTERM or SIGINT and returns when all
+ * Start the roles; -1 when keepers, broker or authenticators do not come up.
+ * Then supervise_run() serves until SIGTERM or SIGINT and returns when all
  * processes have ended.
  */
 int supervise_start(struct supervisor *s);

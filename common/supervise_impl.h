@@ -15,6 +15,7 @@
 #include "ipc.h"
 #include "role.h"
 #include "session.h"
+#include "spool_copy.h"
 #include "supervise.h"
 
 /* A place for a process of a role. */
@@ -26,6 +27,7 @@ struct place {
 	pid_t pid; /* 0: none */
 	struct ipc *ch;
 	bool ready, busy;
+	bool accused; /* its death is our doing */
 	time_t started;
 	unsigned int failures;
 	struct event respawn;
@@ -39,13 +41,16 @@ struct supervisor {
 	const int *listeners;
 	struct generation *generation;
 	int counters, loads; /* memfds */
-	struct place *keepers, *workers, broker;
+	struct place *keepers, *workers, broker, *authenticators;
 	unsigned int nkeepers, nworkers; /* nworkers: places */
+	unsigned int nauthenticators;    /* places, too */
+	unsigned int wanted;             /* authenticators that are to run */
+	struct spool_copy *sasldb;       /* NULL: none is kept */
 	uint32_t serial;
 	bool starting, checking, stopping, failed, has_previous;
 	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];
 	uint32_t told_missing;
-	struct event chld, term, intr, hup, ticket, flush, deadline;
+	struct event chld, term, intr, hup, ticket, flush, deadline, copy;
 };
 
 void place_init(
@@ -62,6 +67,9 @@ void place_died(struct place *p, int status);
 void supervise_change_ticket_key(struct supervisor *s);
 /* With a process per client: as many that wait as there are to be. */
 void supervise_want_spares(struct supervisor *s);
+
+/* So many authenticators: start what is missing, end what is too much. */
+void supervise_want_authenticators(struct supervisor *s, unsigned int wanted);
 
 /* What a role says (ipc_handler); arg is its place. */
 int supervise_message(void *arg, struct ipc *ch, enum msg_type type,

@@ -79,14 +79,36 @@ do_record(struct place *p, struct reader *r)
 }
 
 static int
-do_accuse(struct supervisor *s, struct reader *r)
+do_accuse(struct place *p, struct reader *r)
 {
+	struct supervisor *s = p->s;
+	struct place *accused = NULL;
 	struct msg_accuse m;
 
-	if (msg_get_accuse(r, &m) == -1 || m.number >= s->nworkers)
+	if (msg_get_accuse(r, &m) == -1)
 		return -1;
-	if (s->workers[m.number].serial == m.serial)
-		place_end(&s->workers[m.number]);
+	if (m.role == ROLE_WORKER && m.number < s->nworkers)
+		accused = &s->workers[m.number];
+	else if (m.role == ROLE_AUTHENTICATOR && p->role == ROLE_BROKER &&
+	    m.number < s->nauthenticators)
+		accused = &s->authenticators[m.number];
+	if (accused == NULL)
+		return -1;
+	if (accused->serial == m.serial) {
+		accused->accused = true;
+		place_end(accused);
+	}
+	return 0;
+}
+
+static int
+do_pool(struct supervisor *s, struct reader *r)
+{
+	struct msg_pool m;
+
+	if (msg_get_pool(r, &m) == -1 || m.wanted > s->nauthenticators)
+		return -1;
+	supervise_want_authenticators(s, m.wanted);
 	return 0;
 }
 
@@ -98,6 +120,9 @@ break_when_ready(struct supervisor *s)
 
 	for (i = 0; i < s->nkeepers; i++)
 		if (!s->keepers[i].ready)
+			return;
+	for (i = 0; i < s->wanted; i++)
+		if (!s->authenticators[i].ready)
 			return;
 	if (s->checking || s->broker.ready)
 		event_base_loopbreak(s->base);
@@ -145,7 +170,9 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	case MSG_RECORD:
 		return do_record(p, r);
 	case MSG_ACCUSE:
-		return do_accuse(p->s, r);
+		return do_accuse(p, r);
+	case MSG_POOL:
+		return do_pool(p->s, r);
 	case MSG_BUSY:
 		p->busy = true;
 		supervise_want_spares(p->s);

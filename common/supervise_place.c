@@ -157,6 +157,13 @@ connect_peers(struct place *p, int ends[2][2])
 		for (i = 0; i < s->nworkers; i++)
 			if (s->workers[i].ch != NULL)
 				introduce(&s->workers[i], p);
+		for (i = 0; i < s->nauthenticators; i++)
+			if (s->authenticators[i].ch != NULL)
+				introduce(&s->authenticators[i], p);
+		break;
+	case ROLE_AUTHENTICATOR:
+		if (s->broker.ch != NULL)
+			introduce(p, &s->broker);
 		break;
 	case ROLE_KEEPER:
 		for (i = 0; i < s->nworkers; i++)
@@ -187,7 +194,7 @@ place_spawn(struct place *p)
 		fds[n++] = s->counters;
 	p->serial = ++s->serial;
 	p->started = clock_seconds();
-	p->ready = p->busy = false;
+	p->ready = p->busy = p->accused = false;
 	p->pid =
 	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
 	if (p->pid == -1)
@@ -223,6 +230,13 @@ supervise_want_spares(struct supervisor *s)
 		}
 }
 
+/* Of authenticators there are as many as the broker says. */
+static bool
+is_wanted(const struct place *p)
+{
+	return p->role != ROLE_AUTHENTICATOR || p->number < p->s->wanted;
+}
+
 static void
 on_respawn(int fd, short what, void *arg)
 {
@@ -230,8 +244,26 @@ on_respawn(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (p->pid == 0 && !p->s->stopping)
+	if (p->pid == 0 && !p->s->stopping && is_wanted(p))
 		place_spawn(p);
+}
+
+void
+supervise_want_authenticators(struct supervisor *s, unsigned int wanted)
+{
+	struct place *p;
+	unsigned int i;
+
+	if (s->stopping)
+		return;
+	s->wanted = wanted;
+	for (i = 0; i < s->nauthenticators; i++) {
+		p = &s->authenticators[i];
+		if (i >= wanted)
+			place_send(p, MSG_STOP);
+		else if (p->pid == 0 && !evtimer_pending(&p->respawn, NULL))
+			place_spawn(p);
+	}
 }
 
 static void
@@ -259,8 +291,12 @@ place_died(struct place *p, int status)
 	ipc_free(&p->ch);
 	if (s->stopping || s->checking)
 		return;
-	if (good && p->busy) {
-		p->failures = 0; /* its one client is served */
+	if (!is_wanted(p))
+		return;
+	if (good && (p->busy || p->role == ROLE_AUTHENTICATOR)) {
+		p->failures = 0; /* it served its one client, or was too many */
+	} else if (p->accused && p->role == ROLE_AUTHENTICATOR) {
+		p->failures = 0; /* what it hung on is not its fault */
 	} else {
 		log_warnx("%s %u %s", role_name(p->role), p->number + 1,
 		    child_fate(status, fate, sizeof(fate)));
@@ -283,6 +319,9 @@ place_of(struct supervisor *s, pid_t pid)
 	for (i = 0; i < s->nkeepers; i++)
 		if (s->keepers[i].pid == pid)
 			return &s->keepers[i];
+	for (i = 0; i < s->nauthenticators; i++)
+		if (s->authenticators[i].pid == pid)
+			return &s->authenticators[i];
 	for (i = 0; i < s->nworkers; i++)
 		if (s->workers[i].pid == pid)
 			return &s->workers[i];

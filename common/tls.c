@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <gnutls/gnutls.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "log.h"
 #include "tls_impl.h"
 #include "tls_key.h"
+#include "wipe.h"
 #include "xmalloc.h"
 
 static bool wiping = true;
@@ -23,30 +23,17 @@ static bool wiping = true;
 static void
 wiping_free(void *p)
 {
-	if (p == NULL)
-		return;
 	if (wiping)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
+		wipe_free(p);
+	else
+		free(p);
 }
 
 /* The same for what realloc(3) would leave behind when it moves a block. */
 static void *
 wiping_realloc(void *p, size_t size)
 {
-	size_t old;
-	void *q;
-
-	if (p == NULL || !wiping)
-		return realloc(p, size);
-	old = malloc_usable_size(p);
-	if (size <= old && size > 0)
-		return p;
-	if ((q = malloc(size)) == NULL)
-		return NULL;
-	memcpy(q, p, size < old ? size : old);
-	wiping_free(p);
-	return q;
+	return wiping ? wipe_realloc(p, size) : realloc(p, size);
 }
 
 void
@@ -344,6 +331,13 @@ bool
 tls_resumed(const struct tls *t)
 {
 	return gnutls_session_is_resumed(t->session) != 0;
+}
+
+uint16_t
+tls_strength(const struct tls *t)
+{
+	return (uint16_t)(8 *
+	    gnutls_cipher_get_key_size(gnutls_cipher_get(t->session)));
 }
 
 const char *

@@ -102,6 +102,9 @@ void tls_bye(struct tls *t, struct tls_io *io);
 /* A phrase for the log about the last TLS_FAILED: "no common cipher". */
 const char *tls_error(const struct tls *t);
 
+/* What SASL calls a security strength factor: its cipher's key, in bits. */
+uint16_t tls_strength(const struct tls *t);
+
 bool tls_resumed(const struct tls *t);
 /* "TLS1.3 TLS_AES_256_GCM_SHA384 X25519"; valid while t is. */
 const char *tls_describe(struct tls *t);

@@ -40,6 +40,7 @@ struct worker {
 
 	enum worker_list list_state;
 	struct capability list;
+	char mechanisms[MSG_MECHS_MAX + 1];
 };
 
 struct event_base *
@@ -79,6 +80,12 @@ worker_list(const struct worker *w, const struct capability **list)
 	return w->list_state;
 }
 
+const char *
+worker_mechanisms(const struct worker *w)
+{
+	return w->mechanisms;
+}
+
 static void
 to_broker(struct worker *w, struct writer *m, int fd)
 {
@@ -105,6 +112,17 @@ worker_connect(struct worker *w, const struct session *s)
 
 	msg_start(&msg, MSG_CONNECT, 0);
 	msg_put_connect(&msg, &m);
+	to_broker(w, &msg, -1);
+}
+
+void
+worker_auth(struct worker *w, const struct session *s)
+{
+	struct msg_auth m = { .session = s->number };
+	struct writer msg;
+
+	msg_start(&msg, MSG_AUTH, 0);
+	msg_put_auth(&msg, &m);
 	to_broker(w, &msg, -1);
 }
 
@@ -262,6 +280,37 @@ do_connect_reply(struct worker *w, struct reader *r, int fd)
 }
 
 static int
+do_auth_reply(struct worker *w, struct reader *r, int fd)
+{
+	struct msg_auth_reply m;
+	struct session *s;
+
+	if (msg_get_auth_reply(r, &m) == -1 || (m.ok != 0) != (fd != -1)) {
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	s = find(w, m.session);
+	if (s != NULL)
+		session_auth_granted(s, fd);
+	else if (fd != -1)
+		close(fd); /* the client has left meanwhile */
+	return 0;
+}
+
+static int
+do_mechanisms(struct worker *w, struct reader *r)
+{
+	struct msg_sasl_mechs m;
+
+	if (msg_get_sasl_mechs(r, &m) == -1)
+		return -1;
+	memcpy(w->mechanisms, m.list.p, m.list.len);
+	w->mechanisms[m.list.len] = '\0';
+	return 0;
+}
+
+static int
 do_learn(struct worker *w, struct reader *r, int fd)
 {
 	struct msg_learn m;
@@ -296,6 +345,10 @@ on_broker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return 0;
 	case MSG_CONNECT_REPLY:
 		return do_connect_reply(w, r, fd);
+	case MSG_AUTH_REPLY:
+		return do_auth_reply(w, r, fd);
+	case MSG_SASL_MECHS:
+		return do_mechanisms(w, r);
 	case MSG_LEARN:
 		return do_learn(w, r, fd);
 	case MSG_CAPABILITY_SET:

@@ -31,12 +31,16 @@ enum worker_list {
 enum worker_list worker_list(
     const struct worker *w, const struct capability **list);
 
+/* What authenticators can do, words parted by blanks; "": not known yet. */
+const char *worker_mechanisms(const struct worker *w);
+
 /*
  * Requests to the broker.  While there is no broker they are put off:
  * session_broker_back() makes them again.
  */
 void worker_admit(struct worker *w, const struct session *s);
 void worker_connect(struct worker *w, const struct session *s);
+void worker_auth(struct worker *w, const struct session *s);
 void worker_outcome(
     struct worker *w, const struct session *s, enum outcome outcome);
 /* A server's list, when it differs from what all were told (NULL: none). */

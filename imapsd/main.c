@@ -16,6 +16,7 @@ static const struct conf_defaults imap_defaults = {
 	.protocol_tls = "IMAP4S",
 	.port = 143,
 	.port_tls = 993,
+	.sasl_service = "imap",
 };
 
 static const struct protocol imap = {

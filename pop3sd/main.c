@@ -16,6 +16,7 @@ static const struct conf_defaults pop3_defaults = {
 	.protocol_tls = "POP3S",
 	.port = 110,
 	.port_tls = 995,
+	.sasl_service = "pop",
 };
 
 static const struct protocol pop3 = {

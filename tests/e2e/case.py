@@ -118,7 +118,7 @@ def timed(function, *args):
 
 
 def main():
-    for daemon in harness.IMAPSD, harness.POP3SD:
+    for daemon in harness.IMAPSD, harness.POP3SD, harness.SMTPSD:
         if not os.access(daemon, os.X_OK):
             sys.exit("%s is not there: run 'make' first" % daemon)
     unittest.main(verbosity=2)

@@ -27,7 +27,8 @@ from certs import gateway_pair
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, os.environ.get("RELAIS_BUILD", "build"))
-IMAPSD, POP3SD = (os.path.join(BUILD, name) for name in ("imapsd", "pop3sd"))
+IMAPSD, POP3SD, SMTPSD = (os.path.join(BUILD, name) for name in (
+    "imapsd", "pop3sd", "smtpsd"))
 SANITIZE = "san" in os.path.basename(BUILD)
 ROOT = os.geteuid() == 0
 SLOW = 4 if SANITIZE else 1     # sanitizers are slower: allow more time
@@ -250,7 +251,7 @@ def descriptors(pid):
 
 # --- the daemon ----------------------------------------------------------
 
-TITLE = re.compile(r"^(?:imapsd|pop3sd): ([a-z]+)(?: (\d+))?")
+TITLE = re.compile(r"^(?:imapsd|pop3sd|smtpsd): ([a-z]+)(?: (\d+))?")
 
 
 class Relais:
@@ -455,3 +456,4 @@ def run_daemon(daemon, *args, timeout=20):
 
 run_imapsd = functools.partial(run_daemon, IMAPSD)
 run_pop3sd = functools.partial(run_daemon, POP3SD)
+run_smtpsd = functools.partial(run_daemon, SMTPSD)

@@ -21,8 +21,10 @@ from inner import StandIn
 # enum msg_type, in its order
 (READY, LOG, EVENT, ACCUSE, BUSY, STOP, PEER, TICKET_KEY, ADMIT, ADMIT_REPLY,
  RELEASE, HELD, CONNECT, CONNECT_REPLY, OUTCOME, LEARN, CAPABILITY,
- CAPABILITY_SET, SIGN, SIGN_REPLY) = range(1, 21)
-MAX = 8192                      # octets of a message
+ CAPABILITY_SET, SIGN, SIGN_REPLY, AUTH, AUTH_REPLY, POOL, SASL_MECHS,
+ EXCHANGE, STEP, OVER, SASL_START, SASL_STEP, SASL_CHECK,
+ SASL_REPLY) = range(1, 32)
+MAX = 13312                     # octets of a message
 
 # A worker's descriptors (common/role.h, common/worker.c); that to the master
 # is every role's.
@@ -51,6 +53,13 @@ def message(kind, *fields):
     return u16(kind) + u32(0) + b"".join(fields)
 
 
+WORKER, AUTHENTICATOR = 3, 4     # enum role
+
+
+def accuse(number, serial, role=WORKER):
+    return message(ACCUSE, u8(role), u16(number), u32(serial))
+
+
 def sign(key=0, scheme=0x0403, content=0, data=32 * b"d"):
     return message(SIGN, u16(key), u16(scheme), u8(content), text(data))
 
@@ -61,7 +70,7 @@ ANYWHERE = (
     ("empty with a descriptor", b"", 1, MALFORMED),
     ("half a header", message(RELEASE)[:5], 0, MALFORMED),
     ("longer than any", message(LOG) + bytes(MAX), 0, MALFORMED),
-    ("unknown type", message(SIGN_REPLY + 1), 0, FORBIDDEN),
+    ("unknown type", message(SASL_REPLY + 1), 0, FORBIDDEN),
     ("type 0", message(0), 0, FORBIDDEN),
     ("the master's word", message(STOP), 0, FORBIDDEN),
 )
@@ -76,8 +85,9 @@ TO_MASTER = ANYWHERE + (
     ("busy with something", message(BUSY, u8(1)), 0, MALFORMED),
     ("a descriptor", message(LOG, u8(6), text(b"line")), 1, FORBIDDEN),
     ("descriptors", message(LOG, u8(6), text(b"line")), 3, MALFORMED),
-    ("an accusation", message(ACCUSE, u16(0), u32(1)), 0, FORBIDDEN),
+    ("an accusation", accuse(0, 1), 0, FORBIDDEN),
     ("for the broker", message(RELEASE, u32(1)), 0, FORBIDDEN),
+    ("a bigger pool", message(POOL, u16(1)), 0, FORBIDDEN),
 )
 
 TO_BROKER = ANYWHERE + (
@@ -95,7 +105,12 @@ TO_BROKER = ANYWHERE + (
     ("no descriptor", message(ADMIT, u32(0xfffffff0)), 0, FORBIDDEN),
     ("two descriptors", message(ADMIT, u32(0xfffffff0)), 2, MALFORMED),
     ("for the keeper", sign(), 0, FORBIDDEN),
-    ("an accusation", message(ACCUSE, u16(0), u32(1)), 0, FORBIDDEN),
+    ("nobody authenticates here", message(AUTH, u32(1)), 0, MALFORMED),
+    ("an authenticator's word", message(OVER, u32(1), u8(0)), 0, FORBIDDEN),
+    ("mechanisms", message(SASL_MECHS, text(b"PLAIN")), 0, FORBIDDEN),
+    ("a password", message(SASL_CHECK, u8(0), u16(0), text(b"a"),
+                           text(b"b")), 0, FORBIDDEN),
+    ("an accusation", accuse(0, 1), 0, FORBIDDEN),
 )
 
 TO_KEEPER = ANYWHERE + (
@@ -363,8 +378,14 @@ class FromOthers(Rules):
         ("the master's word", "broker", message(STOP), 0, FORBIDDEN),
         ("a descriptor", "keeper", message(LOG, u8(6), text(b"line")), 1,
          FORBIDDEN),
-        ("cut", "keeper", message(ACCUSE, u16(0)), 0, MALFORMED),
-        ("nobody is accused", "broker", message(ACCUSE, u16(4), u32(1)), 0,
+        ("cut", "keeper", message(ACCUSE, u8(WORKER), u16(0)), 0,
+         MALFORMED),
+        ("nobody is accused", "broker", accuse(4, 1), 0, MALFORMED),
+        ("no authenticator is there", "broker",
+         accuse(0, 1, AUTHENTICATOR), 0, MALFORMED),
+        ("authenticators are none of its business", "keeper",
+         accuse(0, 1, AUTHENTICATOR), 0, MALFORMED),
+        ("more than there may be", "broker", message(POOL, u16(1)), 0,
          MALFORMED),
         ("empty", "broker", b"", 0, MALFORMED),
     )
@@ -390,8 +411,7 @@ class FromOthers(Rules):
         """A word about a worker that is gone does not hit the one that has
         its place now."""
         before = self.relais.processes()
-        say(self.relais.pids("broker")[0], MASTER,
-            message(ACCUSE, u16(0), u32(0xffffffff)))
+        say(self.relais.pids("broker")[0], MASTER, accuse(0, 0xffffffff))
         self.served()
         self.assertEqual(self.relais.processes(), before)
 

@@ -13,15 +13,16 @@ from case import TestCase, main
 from certs import gateway_pair
 from harness import folder, need_users, run_daemon
 
-DAEMONS = [os.path.basename(path) for path in (harness.IMAPSD,
-                                               harness.POP3SD)]
+DAEMONS = [os.path.basename(path) for path in (
+    harness.IMAPSD, harness.POP3SD, harness.SMTPSD)]
 PROGRAMS = ["sbin/" + daemon for daemon in DAEMONS]
 PAGES = (["share/man/man8/%s.8" % daemon for daemon in DAEMONS] +
          ["share/man/man5/relais.conf.5"])
 SAMPLES = ["share/doc/relais/%s.conf" % daemon for daemon in DAEMONS]
 OTHERS = ["share/doc/relais/README.md", "share/doc/relais/LICENSE"]
 
-FOREIGN = {("syslog", "3")}     # pages that ours refer to
+FOREIGN = {("syslog", "3"), ("saslauthd", "8"),
+           ("saslpasswd2", "8")}     # pages that ours refer to
 
 
 def make_install(destination, prefix):
@@ -111,13 +112,18 @@ class Install(TestCase):
                           "--spool_directory", spool, "--pid_file", "", *args)
 
     def test_samples(self):
-        """They are good but for the certificate, which is another's."""
+        """They are good but for the certificate, and for what the host is
+        called and how it checks passwords, which are another's."""
         pair = gateway_pair()
+        sasl = folder(self)
+        with open(os.path.join(sasl, "smtpd.conf"), "w") as f:
+            f.write("pwcheck_method: saslauthd\nmech_list: plain login\n")
         for number, daemon in enumerate(DAEMONS):
             with self.subTest(daemon):
                 status, text = self.check_sample(
                     number, "--ssl_cert_file", pair.cert,
-                    "--ssl_key_file", pair.key)
+                    "--ssl_key_file", pair.key, "--hostname",
+                    "mail.example.test", "--sasl_config_path", sasl)
                 self.assertEqual(
                     (status, text),
                     (0, daemon + ": the configuration is good\n"))
@@ -131,7 +137,7 @@ class Install(TestCase):
                 self.assertIn("/nowhere/server.crt", text)
 
     def test_samples_are_for_the_ports_of_the_protocol(self):
-        for number, ports in enumerate(((993, 143), (995, 110))):
+        for number, ports in enumerate(((993, 143), (995, 110), (465, 587))):
             with self.subTest(DAEMONS[number]):
                 status, text = run_daemon(
                     self.path(PROGRAMS[number]), "-f",

@@ -31,6 +31,7 @@ static const struct conf_defaults fixture_defaults = {
 	.protocol_tls = "IMAP4S",
 	.port = 143,
 	.port_tls = 993,
+	.sasl_service = "imap",
 };
 
 static inline void

@@ -126,7 +126,7 @@ prepare(void)
 static _Noreturn void
 child(enum role role, enter *confine, attempt *try, const void *arg, int out)
 {
-	struct sandbox box = { .role = role, .read_path = "/etc" };
+	struct sandbox box = { .role = role, .read_paths = { "/etc" } };
 	struct result r;
 	uint16_t port;
 

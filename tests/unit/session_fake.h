@@ -110,6 +110,21 @@ worker_connect(struct worker *w, const struct session *s)
 }
 
 void
+worker_auth(struct worker *w, const struct session *s)
+{
+	(void)w;
+	(void)s;
+	trace("auth");
+}
+
+const char *
+worker_mechanisms(const struct worker *w)
+{
+	(void)w;
+	return "PLAIN";
+}
+
+void
 worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 {
 	static const char *const names[] = { [OUTCOME_OK] = "ok",

@@ -31,8 +31,9 @@ master_gone(void *arg, struct ipc *ch, const char *why)
 }
 
 void
-role_accuse(uint16_t number, uint32_t serial)
+role_accuse(enum role role, uint16_t number, uint32_t serial)
 {
+	assert_int_equal(role, ROLE_WORKER);
 	(void)number;
 	(void)serial;
 }

@@ -59,7 +59,7 @@ make(struct writer *w, enum msg_type type)
 		msg_put_peer(w, &(struct msg_peer){ ROLE_WORKER, 1, 2 });
 		return 0;
 	case MSG_ACCUSE:
-		msg_put_accuse(w, &(struct msg_accuse){ 1, 2 });
+		msg_put_accuse(w, &(struct msg_accuse){ ROLE_WORKER, 1, 2 });
 		return 0;
 	case MSG_TICKET_KEY:
 		msg_put_ticket_key(w,
@@ -105,6 +105,46 @@ make(struct writer *w, enum msg_type type)
 	case MSG_SIGN_REPLY:
 		msg_put_sign_reply(w, &(struct msg_sign_reply){ 1, t });
 		return 0;
+	case MSG_AUTH:
+		msg_put_auth(w, &(struct msg_auth){ 1 });
+		return 0;
+	case MSG_AUTH_REPLY:
+		msg_put_auth_reply(w, &(struct msg_auth_reply){ 1, 1 });
+		return 0;
+	case MSG_POOL:
+		msg_put_pool(w, &(struct msg_pool){ 3 });
+		return 0;
+	case MSG_SASL_MECHS:
+		msg_put_sasl_mechs(w,
+		    &(struct msg_sasl_mechs){ TEXT_LIT("PLAIN SCRAM-SHA-1") });
+		return 0;
+	case MSG_EXCHANGE:
+		msg_put_exchange(
+		    w, &(struct msg_exchange){ 1, 2000, event.client });
+		return 0;
+	case MSG_STEP:
+		msg_put_step(w, &(struct msg_step){ 1, 1 });
+		return 0;
+	case MSG_OVER:
+		msg_put_over(w, &(struct msg_over){ 1, 0 });
+		return 0;
+	case MSG_SASL_START:
+		msg_put_sasl_start(w,
+		    &(struct msg_sasl_start){ .ssf = 256,
+		        .has_initial = 1,
+		        .mechanism = t,
+		        .initial = t });
+		return 0;
+	case MSG_SASL_STEP:
+		msg_put_sasl_step(w, &(struct msg_sasl_step){ t });
+		return 0;
+	case MSG_SASL_CHECK:
+		msg_put_sasl_check(
+		    w, &(struct msg_sasl_check){ .name = t, .password = t });
+		return 0;
+	case MSG_SASL_REPLY:
+		msg_put_sasl_reply(w, &(struct msg_sasl_reply){ AUTH_OK, t });
+		return 0;
 	case MSG_BUSY:
 	case MSG_STOP:
 	case MSG_TYPES:
@@ -137,6 +177,17 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_capability_set capability_set;
 		struct msg_sign sign;
 		struct msg_sign_reply sign_reply;
+		struct msg_auth auth;
+		struct msg_auth_reply auth_reply;
+		struct msg_pool pool;
+		struct msg_sasl_mechs sasl_mechs;
+		struct msg_exchange exchange;
+		struct msg_step step;
+		struct msg_over over;
+		struct msg_sasl_start sasl_start;
+		struct msg_sasl_step sasl_step;
+		struct msg_sasl_check sasl_check;
+		struct msg_sasl_reply sasl_reply;
 	} m;
 	struct reader r = { p, n };
 
@@ -163,6 +214,17 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_CAPABILITY_SET, capability_set);
 		TAKE(MSG_SIGN, sign);
 		TAKE(MSG_SIGN_REPLY, sign_reply);
+		TAKE(MSG_AUTH, auth);
+		TAKE(MSG_AUTH_REPLY, auth_reply);
+		TAKE(MSG_POOL, pool);
+		TAKE(MSG_SASL_MECHS, sasl_mechs);
+		TAKE(MSG_EXCHANGE, exchange);
+		TAKE(MSG_STEP, step);
+		TAKE(MSG_OVER, over);
+		TAKE(MSG_SASL_START, sasl_start);
+		TAKE(MSG_SASL_STEP, sasl_step);
+		TAKE(MSG_SASL_CHECK, sasl_check);
+		TAKE(MSG_SASL_REPLY, sasl_reply);
 	case MSG_BUSY:
 	case MSG_STOP:
 	case MSG_TYPES:
@@ -255,6 +317,65 @@ test_record_bounds(void **state)
 	}
 }
 
+/* What has a good length, and still is no good message. */
+static void
+test_sasl_values(void **state)
+{
+	static const struct {
+		enum msg_type type;
+		size_t at; /* of the octet that is changed */
+		char to;
+	} cases[] = {
+		{ MSG_AUTH_REPLY, 4, 2 },    /* ok */
+		{ MSG_SASL_MECHS, 4, 'p' },  /* lower case */
+		{ MSG_SASL_MECHS, 4, '\n' }, /* a line of its own */
+		{ MSG_STEP, 4, 2 },          /* begins */
+		{ MSG_OVER, 4, 2 },          /* broken */
+		{ MSG_SASL_START, 3, 2 },    /* has_initial */
+		{ MSG_SASL_START, 3, 0 },    /* none, yet octets of it */
+		{ MSG_SASL_REPLY, 0, AUTH_RESULTS },
+		{ MSG_SASL_REPLY, 0, AUTH_FAILED }, /* with a text */
+		{ MSG_ACCUSE, 0, ROLE_MAX },
+	};
+	struct writer w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(make(&w, cases[i].type), 0);
+		w.data[MSG_HEADER + cases[i].at] = cases[i].to;
+		assert_int_equal(take(cases[i].type, w.data + MSG_HEADER,
+		                     w.len - MSG_HEADER),
+		    -1);
+	}
+}
+
+/* The longest response there may be fits, one octet more does not. */
+static void
+test_sasl_longest(void **state)
+{
+	static char octets[MSG_SASL_MAX + 1];
+	struct msg_sasl_step m = { { octets, MSG_SASL_MAX } };
+	struct msg_sasl_start start = { .has_initial = 1,
+		.mechanism = TEXT_LIT("12345678901234567890"),
+		.initial = { octets, MSG_SASL_MAX } };
+	struct writer w;
+
+	(void)state;
+	(void)addr_parse(TEXT_LIT("2001:db8::1"), 1, &start.local);
+	msg_start(&w, MSG_SASL_START, 1);
+	msg_put_sasl_start(&w, &start);
+	assert_false(w.failed);
+	assert_int_equal(
+	    take(MSG_SASL_START, w.data + MSG_HEADER, w.len - MSG_HEADER), 0);
+	m.data.len++;
+	msg_start(&w, MSG_SASL_STEP, 1);
+	msg_put_sasl_step(&w, &m);
+	assert_false(w.failed);
+	assert_int_equal(
+	    take(MSG_SASL_STEP, w.data + MSG_HEADER, w.len - MSG_HEADER), -1);
+}
+
 static void
 test_who_may(void **state)
 {
@@ -279,6 +400,33 @@ test_who_may(void **state)
 		{ MSG_RECORD, ROLE_BROKER, ROLE_MASTER, false, false },
 		{ MSG_RECORD, ROLE_WORKER, ROLE_MASTER, true, false },
 		{ MSG_RECORD, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_AUTH, ROLE_WORKER, ROLE_BROKER, false, true },
+		{ MSG_AUTH, ROLE_WORKER, ROLE_AUTHENTICATOR, false, false },
+		{ MSG_AUTH_REPLY, ROLE_BROKER, ROLE_WORKER, true, true },
+		{ MSG_AUTH_REPLY, ROLE_AUTHENTICATOR, ROLE_WORKER, true,
+		    false },
+		{ MSG_POOL, ROLE_BROKER, ROLE_MASTER, false, true },
+		{ MSG_POOL, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_POOL, ROLE_AUTHENTICATOR, ROLE_MASTER, false, false },
+		{ MSG_SASL_MECHS, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_EXCHANGE, ROLE_BROKER, ROLE_AUTHENTICATOR, true, true },
+		{ MSG_EXCHANGE, ROLE_BROKER, ROLE_AUTHENTICATOR, false, false },
+		{ MSG_EXCHANGE, ROLE_WORKER, ROLE_AUTHENTICATOR, true, false },
+		{ MSG_STEP, ROLE_AUTHENTICATOR, ROLE_BROKER, false, true },
+		{ MSG_STEP, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_OVER, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_OUTCOME, ROLE_AUTHENTICATOR, ROLE_BROKER, false, true },
+		{ MSG_SASL_START, ROLE_WORKER, ROLE_AUTHENTICATOR, false,
+		    true },
+		{ MSG_SASL_START, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_SASL_STEP, ROLE_BROKER, ROLE_AUTHENTICATOR, false,
+		    false },
+		{ MSG_SASL_CHECK, ROLE_WORKER, ROLE_AUTHENTICATOR, true,
+		    false },
+		{ MSG_SASL_REPLY, ROLE_AUTHENTICATOR, ROLE_WORKER, false,
+		    true },
+		{ MSG_SASL_REPLY, ROLE_BROKER, ROLE_WORKER, false, false },
+		{ MSG_ACCUSE, ROLE_AUTHENTICATOR, ROLE_MASTER, false, false },
 		{ 0, ROLE_MASTER, ROLE_WORKER, false, false },
 		{ MSG_TYPES, ROLE_MASTER, ROLE_WORKER, false, false },
 		{ 65535, ROLE_MASTER, ROLE_WORKER, false, false },
@@ -381,6 +529,8 @@ main(void)
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_record_bounds),
+		cmocka_unit_test(test_sasl_values),
+		cmocka_unit_test(test_sasl_longest),
 		cmocka_unit_test(test_who_may),
 		cmocka_unit_test(test_a_rule_broken),
 	};

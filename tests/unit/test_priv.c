@@ -232,7 +232,7 @@ static int
 drop(void)
 {
 	const gid_t groups[] = { 0, 1, 2 };
-	const struct priv_user nobody = { 65534, 65534 };
+	const struct priv_user nobody = { .uid = 65534, .gid = 65534 };
 	int fd = open("/proc/self/status", O_RDONLY);
 	size_t i;
 
@@ -263,7 +263,7 @@ test_drop(void **state)
 static int
 drop_to_root(void)
 {
-	const struct priv_user root = { 0, 0 };
+	const struct priv_user root = { .uid = 0, .gid = 0 };
 
 	priv_drop(NULL, &root);
 	return 0;
@@ -272,7 +272,7 @@ drop_to_root(void)
 static int
 drop_nowhere(void)
 {
-	const struct priv_user nobody = { 65534, 65534 };
+	const struct priv_user nobody = { .uid = 65534, .gid = 65534 };
 
 	priv_drop("/nonexistent", &nobody);
 	return 0;
@@ -281,7 +281,7 @@ drop_nowhere(void)
 static int
 drop_without_right(void)
 {
-	const struct priv_user nobody = { 65534, 65534 }, daemon = { 1, 1 };
+	const struct priv_user nobody = { .uid = 65534, .gid = 65534 }, daemon = { .uid = 1, .gid = 1 };
 
 	if (priv_am_root())
 		priv_drop(NULL, &nobody);

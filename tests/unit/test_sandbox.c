@@ -43,7 +43,7 @@ struct probe {
 	const char *name;
 	long nr;
 	long args[6];
-	int keeper, broker, worker;
+	int keeper, broker, worker, authenticator;
 	unsigned int needs; /* enum sandbox_missing: pointless without */
 };
 
@@ -69,7 +69,8 @@ check_probe(const struct probe *p, enter *confine)
 {
 	const int expected[ROLE_MAX] = { [ROLE_KEEPER] = p->keeper,
 		[ROLE_BROKER] = p->broker,
-		[ROLE_WORKER] = p->worker };
+		[ROLE_WORKER] = p->worker,
+		[ROLE_AUTHENTICATOR] = p->authenticator };
 	struct result r;
 	enum role role;
 
@@ -86,7 +87,7 @@ check_probe(const struct probe *p, enter *confine)
 }
 
 #define CALL(name) #name, SYS_##name
-#define EVERYBODY(v) v, v, v, 0
+#define EVERYBODY(v) v, v, v, v, 0
 #define P(pointer) (long)(pointer)
 #define EXEC_PAGE P(page), 4096, PROT_READ | PROT_EXEC
 #define ANONYMOUS MAP_PRIVATE | MAP_ANONYMOUS, -1, 0
@@ -94,7 +95,7 @@ check_probe(const struct probe *p, enter *confine)
 static const struct probe probes[] = {
 	/* files */
 	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, EACCES, 0,
-	    EACCES, 0 },
+	    EACCES, 0, 0 },
 	{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, EVERYBODY(EACCES) },
 	{ CALL(openat), { AT_FDCWD, P(scratch), O_RDWR | O_CLOEXEC },
 	    EVERYBODY(EACCES) },
@@ -106,7 +107,9 @@ static const struct probe probes[] = {
 	{ CALL(openat), { AT_FDCWD, P("/etc"), O_RDWR | O_TMPFILE, 0600 },
 	    EVERYBODY(EACCES) },
 	{ CALL(newfstatat), { AT_FDCWD, P("/etc/hosts"), P(page), 0 }, EACCES,
-	    0, EACCES, 0 },
+	    0, EACCES, 0, 0 },
+	{ CALL(pread64), { FD_PAIR, P(page), 1, 0 }, ENOSYS, ENOSYS, ENOSYS,
+	    ESPIPE, 0 },
 	{ CALL(unlinkat), { AT_FDCWD, P(scratch), 0 }, EVERYBODY(EACCES) },
 	{ CALL(fchmod), { FD_UDP, 0777 }, EVERYBODY(EACCES) },
 	{ CALL(memfd_create), { P("x"), 0 }, EVERYBODY(ENOSYS) },
@@ -115,32 +118,39 @@ static const struct probe probes[] = {
 	{ CALL(stat), { P("/etc/hosts"), P(page) }, EVERYBODY(EACCES) },
 #endif
 	/* the network */
-	{ CALL(socket), { AF_INET, SOCK_STREAM, 0 }, KILLED, 0, KILLED, 0 },
+	{ CALL(socket), { AF_INET, SOCK_STREAM, 0 }, KILLED, 0, KILLED, KILLED,
+	    0 },
 	{ CALL(socket),
 	    { AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 	        IPPROTO_UDP },
-	    KILLED, 0, KILLED, 0 },
-	{ CALL(socket), { AF_UNIX, SOCK_STREAM, 0 }, KILLED, EACCES, KILLED,
+	    KILLED, 0, KILLED, KILLED, 0 },
+	{ CALL(socket), { AF_UNIX, SOCK_STREAM, 0 }, KILLED, EACCES, KILLED, 0,
 	    0 },
+	{ CALL(socket), { AF_UNIX, SOCK_DGRAM, 0 }, KILLED, EACCES, KILLED,
+	    ENOSYS, 0 },
 	{ CALL(socket), { AF_NETLINK, SOCK_DGRAM, 0 }, KILLED, EACCES, KILLED,
-	    0 },
+	    EACCES, 0 },
 	{ CALL(socket), { AF_INET, SOCK_RAW, IPPROTO_TCP }, KILLED, ENOSYS,
-	    KILLED, 0 },
+	    KILLED, KILLED, 0 },
 	{ CALL(socket), { AF_INET, SOCK_DGRAM, IPPROTO_ICMP }, KILLED, ENOSYS,
-	    KILLED, 0 },
+	    KILLED, KILLED, 0 },
 	{ CALL(socket), { AF_INET6, SOCK_STREAM, 262 /* MPTCP */ }, KILLED,
-	    ENOSYS, KILLED, 0 },
+	    ENOSYS, KILLED, KILLED, 0 },
 	{ CALL(connect), { FD_FRESH, P(&at), sizeof(at) }, KILLED, 0, KILLED,
-	    0 },
+	    EACCES, 0 },
 	{ CALL(bind), { FD_FRESH, P(&at), sizeof(at) }, EVERYBODY(KILLED) },
 	{ CALL(listen), { FD_FRESH, 1 }, EVERYBODY(KILLED) },
-	{ CALL(socketpair), { AF_UNIX, SOCK_STREAM, 0, P(page) },
-	    EVERYBODY(KILLED) },
+	{ CALL(socketpair), { AF_UNIX, SOCK_STREAM, 0, P(page) }, KILLED,
+	    ENOSYS, KILLED, KILLED, 0 },
+	{ CALL(socketpair), { AF_UNIX, SOCK_SEQPACKET, 0, P(page) }, KILLED, 0,
+	    KILLED, KILLED, 0 },
 	{ CALL(accept4), { FD_LISTENER, 0, 0, SOCK_CLOEXEC }, KILLED, KILLED, 0,
-	    0 },
-	{ CALL(shutdown), { FD_LISTENER, SHUT_RD }, ENOSYS, EACCES, EACCES, 0 },
-	{ CALL(shutdown), { FD_CLIENT, SHUT_RDWR }, ENOSYS, EACCES, EACCES, 0 },
-	{ CALL(shutdown), { FD_CLIENT, SHUT_WR }, ENOSYS, 0, 0, 0 },
+	    KILLED, 0 },
+	{ CALL(shutdown), { FD_LISTENER, SHUT_RD }, ENOSYS, EACCES, EACCES,
+	    ENOSYS, 0 },
+	{ CALL(shutdown), { FD_CLIENT, SHUT_RDWR }, ENOSYS, EACCES, EACCES,
+	    ENOSYS, 0 },
+	{ CALL(shutdown), { FD_CLIENT, SHUT_WR }, ENOSYS, 0, 0, ENOSYS, 0 },
 	{ CALL(sendto), { FD_CLIENT, P(page), 1, MSG_NOSIGNAL }, EVERYBODY(0) },
 	{ CALL(sendto), { FD_UDP, P(page), 1, 0, P(&at), sizeof(at) },
 	    EVERYBODY(ENOSYS) },
@@ -160,7 +170,7 @@ static const struct probe probes[] = {
 	{ CALL(fcntl), { FD_CLIENT, F_SETOWN, 1 }, EVERYBODY(ENOSYS) },
 	{ CALL(setsockopt),
 	    { FD_CLIENT, IPPROTO_TCP, TCP_NODELAY, P(&one), sizeof(one) },
-	    ENOSYS, 0, 0, 0 },
+	    ENOSYS, 0, 0, ENOSYS, 0 },
 	{ CALL(setsockopt),
 	    { FD_CLIENT, SOL_SOCKET, SO_RCVBUF, P(&one), sizeof(one) },
 	    EVERYBODY(ENOSYS) },
@@ -215,26 +225,27 @@ static const struct probe probes[] = {
 /* Landlock by itself: files, TCP ports, signals, abstract sockets. */
 static const struct probe landlock_probes[] = {
 	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, EACCES, 0,
-	    EACCES, SANDBOX_NO_LANDLOCK },
+	    EACCES, 0, SANDBOX_NO_LANDLOCK },
 	{ CALL(openat), { AT_FDCWD, P("/proc/self/status"), O_RDONLY }, EACCES,
-	    EACCES, EACCES, SANDBOX_NO_LANDLOCK },
+	    EACCES, EACCES, EACCES, SANDBOX_NO_LANDLOCK },
 	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_WRONLY }, EACCES, EACCES,
-	    EACCES, SANDBOX_NO_LANDLOCK },
-	{ CALL(openat), { AT_FDCWD, P("/etc"), O_RDONLY | O_DIRECTORY }, EACCES,
 	    EACCES, EACCES, SANDBOX_NO_LANDLOCK },
+	{ CALL(openat), { AT_FDCWD, P("/etc"), O_RDONLY | O_DIRECTORY }, EACCES,
+	    EACCES, EACCES, EACCES, SANDBOX_NO_LANDLOCK },
 	{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, EACCES, EACCES,
-	    EACCES, SANDBOX_NO_LANDLOCK },
+	    EACCES, EACCES, SANDBOX_NO_LANDLOCK },
 	{ CALL(unlinkat), { AT_FDCWD, P(scratch), 0 }, EACCES, EACCES, EACCES,
-	    SANDBOX_NO_LANDLOCK },
+	    EACCES, SANDBOX_NO_LANDLOCK },
 	{ CALL(connect), { FD_FRESH, P(&at), sizeof(at) }, EACCES, 0, EACCES,
-	    SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_NET },
+	    EACCES, SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_NET },
 	{ CALL(connect), { FD_FRESH, P(&elsewhere), sizeof(elsewhere) }, EACCES,
-	    EACCES, EACCES, SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_NET },
-	{ CALL(bind), { FD_FRESH, P(&at), sizeof(at) }, EACCES, EACCES, EACCES,
+	    EACCES, EACCES, EACCES,
 	    SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_NET },
+	{ CALL(bind), { FD_FRESH, P(&at), sizeof(at) }, EACCES, EACCES, EACCES,
+	    EACCES, SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_NET },
 	{ CALL(connect), { FD_UNIX, P(&hidden), sizeof(hidden) }, EPERM, EPERM,
-	    EPERM, SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_SCOPE },
-	{ CALL(kill), { 1, 0 }, EPERM, EPERM, EPERM,
+	    EPERM, EPERM, SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_SCOPE },
+	{ CALL(kill), { 1, 0 }, EPERM, EPERM, EPERM, EPERM,
 	    SANDBOX_NO_LANDLOCK | SANDBOX_NO_LANDLOCK_SCOPE },
 };
 

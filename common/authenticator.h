@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * authenticator: decides, by Cyrus SASL, whether clients are who they say.
+ * It holds any number of exchanges that wait for their clients, each on a
+ * channel of its own to the worker, and runs one step at a time: libsasl2
+ * blocks, so the broker is told before and after, and has one that does not
+ * come back replaced.
+ */
+#ifndef AUTHENTICATOR_H
+#define AUTHENTICATOR_H
+
+#include "role.h"
+
+_Noreturn void authenticator_main(const struct role_start *start);
+
+#endif

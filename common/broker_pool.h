@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * broker_pool: the authenticators, as the broker knows them: which is in a
+ * step and for how long, who gets the next exchange, when there are too few
+ * or too many.  Only the master starts and ends them.
+ *
+ * A new exchange goes to one that holds no other; where there is none, one
+ * more is started, up to authenticators_max; then to the one that holds the
+ * fewest and is in no step; and when all are in a step, to nobody.  So no
+ * exchange that has had no answer yet is ever behind another one's step.
+ */
+#ifndef BROKER_POOL_H
+#define BROKER_POOL_H
+
+#include "addr.h"
+#include "conf.h"
+#include "ipc.h"
+#include "msg.h"
+
+struct pool;
+struct pool_exchange;
+
+/* For whoever asks for exchanges. */
+struct pool_user {
+	/*
+	 * A channel to an authenticator, to be copied (it stays the pool's).
+	 * -1: all are taken, and the exchange is over; over() is not called.
+	 */
+	void (*granted)(void *arg, int fd);
+	void (*outcome)(void *arg, enum outcome outcome); /* OK or REFUSED */
+	/* broken: the worker broke a rule. */
+	void (*over)(void *arg, bool broken);
+};
+
+/* For the broker: send a message to the master, or to all workers. */
+typedef void pool_send(void *arg, struct writer *w);
+
+struct pool *pool_new(struct event_base *base, const struct conf *c,
+    const struct pool_user *user, pool_send *to_master, pool_send *to_workers,
+    void *arg);
+
+void pool_free(struct pool **p); /* over() is called for what there is */
+
+/* An authenticator has come (fd is taken over). */
+void pool_add(struct pool *p, const struct msg_peer *m, int fd);
+
+/* The mechanisms' message for a new worker.  False: not known yet. */
+bool pool_put_mechanisms(const struct pool *p, struct writer *w);
+
+/* user->granted() is called, now or later; arg is for user's functions. */
+void pool_ask(struct pool *p, const struct addr *client,
+    uint32_t failure_delay_ms, void *arg);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_sasl: a client's credentials go to an authenticator of this
+ * machine, and its word comes back.  Runs in workers.  The broker makes the
+ * channel, which carries one exchange; passwords go over it and nowhere else,
+ * and our copy is wiped as soon as it is sent.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc.h"
+#include "log.h"
+#include "session_impl.h"
+#include "xmalloc.h"
+
+struct session_sasl {
+	struct writer *first; /* said once there is a channel; NULL: it was */
+	struct ipc *ch;       /* NULL: not there yet, or no longer */
+};
+
+static void
+forget_first(struct session_sasl *x)
+{
+	freezero(x->first, sizeof(*x->first));
+	x->first = NULL;
+}
+
+void
+session_sasl_cancel(struct session *s)
+{
+	if (s->sasl == NULL)
+		return;
+	forget_first(s->sasl);
+	ipc_free(&s->sasl->ch);
+	free(s->sasl);
+	s->sasl = NULL;
+}
+
+/* The protocol's own exchange has an answer. */
+static void
+answer(struct session *s, enum sasl_result result, struct text text)
+{
+	session_enter(s, SESSION_DIALOGUE);
+	if (result == AUTH_OK) {
+		free(s->user);
+		s->user = xstrndup(text.p, text.len);
+	}
+	if (result == AUTH_FAILED)
+		s->refused++;
+	s->commands = 0;
+	s->input = true;
+	s->protocol->sasl_reply(s, result, text);
+	if (result == AUTH_FAILED)
+		session_check_attempts(s);
+}
+
+static void
+conclude(struct session *s, enum sasl_result result, struct text text)
+{
+	if (result != AUTH_CHALLENGE)
+		session_sasl_cancel(s);
+	if (s->login != NULL)
+		session_login_checked(s, result);
+	else
+		answer(s, result, text);
+}
+
+/* What an authenticator may say: MSG_SASL_REPLY. */
+static int
+on_reply(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	struct session *s = arg;
+	struct msg_sasl_reply m;
+
+	(void)ch;
+	(void)id;
+	(void)fd; /* msg_allowed(): it brings none */
+	if (type != MSG_SASL_REPLY || msg_get_sasl_reply(r, &m) == -1 ||
+	    s->state == SESSION_DIALOGUE)
+		return -1;
+	if (s->state == SESSION_AUTH) /* else the client is being seen off */
+		conclude(s, m.result, m.text);
+	(void)session_leave(s);
+	return 0;
+}
+
+/* It died, or took too long and was ended. */
+static void
+on_channel_closed(void *arg, struct ipc *ch, const char *why)
+{
+	struct session *s = arg;
+
+	(void)ch;
+	if (why != NULL)
+		log_warnx("an authenticator sent %s", why);
+	ipc_free(&s->sasl->ch);
+	if (s->state == SESSION_AUTH)
+		conclude(s, AUTH_UNAVAILABLE, TEXT_NONE);
+	(void)session_leave(s);
+}
+
+void
+session_auth_granted(struct session *s, int fd)
+{
+	struct session_sasl *x = s->sasl;
+
+	if (s->state != SESSION_AUTH || x == NULL || x->first == NULL) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	if (fd == -1) {
+		conclude(s, AUTH_UNAVAILABLE, TEXT_NONE);
+	} else {
+		x->ch = ipc_new(worker_base(s->worker), fd, ROLE_WORKER,
+		    ROLE_AUTHENTICATOR, on_reply, on_channel_closed, s);
+		(void)ipc_send(x->ch, x->first, -1);
+		forget_first(x);
+	}
+	(void)session_leave(s);
+}
+
+void
+session_sasl_timeout(struct session *s)
+{
+	conclude(s, AUTH_UNAVAILABLE, TEXT_NONE);
+}
+
+void
+session_sasl_ask_again(struct session *s)
+{
+	if (s->sasl->first != NULL)
+		worker_auth(s->worker, s);
+}
+
+/* A new exchange, whose first message the caller fills. */
+static struct writer *
+begin(struct session *s, enum msg_type type)
+{
+	session_sasl_cancel(s);
+	s->sasl = xcalloc(1, sizeof(*s->sasl));
+	s->sasl->first = xmalloc(sizeof(*s->sasl->first));
+	msg_start(s->sasl->first, type, 0);
+	session_enter(s, SESSION_AUTH);
+	worker_auth(s->worker, s);
+	return s->sasl->first;
+}
+
+static uint16_t
+ssf_of(const struct session *s)
+{
+	return s->client.tls != NULL ? tls_strength(s->client.tls) : 0;
+}
+
+void
+session_sasl_start(
+    struct session *s, struct text mechanism, struct text initial)
+{
+	struct msg_sasl_start m = { .local = s->local_addr,
+		.ssf = ssf_of(s),
+		.has_initial = initial.p != NULL,
+		.mechanism = mechanism,
+		.initial = initial };
+
+	if (mechanism.len == 0 || mechanism.len > MSG_MECHANISM_MAX)
+		conclude(s, AUTH_NO_MECHANISM, TEXT_NONE);
+	else if (initial.len > MSG_SASL_MAX)
+		conclude(s, AUTH_BAD_PROTOCOL, TEXT_NONE);
+	else
+		msg_put_sasl_start(begin(s, MSG_SASL_START), &m);
+}
+
+void
+session_sasl_check(struct session *s, struct text name, struct text password)
+{
+	struct msg_sasl_check m = { .local = s->local_addr,
+		.ssf = ssf_of(s),
+		.name = name,
+		.password = password };
+
+	if (name.len > MSG_CREDENTIAL_MAX || password.len > MSG_CREDENTIAL_MAX)
+		conclude(s, AUTH_BAD_PROTOCOL, TEXT_NONE);
+	else
+		msg_put_sasl_check(begin(s, MSG_SASL_CHECK), &m);
+}
+
+void
+session_sasl_step(struct session *s, struct text data)
+{
+	struct msg_sasl_step m = { data };
+	struct writer w;
+
+	if (data.len > MSG_SASL_MAX) {
+		conclude(s, AUTH_BAD_PROTOCOL, TEXT_NONE);
+		return;
+	}
+	if (s->sasl == NULL || s->sasl->ch == NULL) {
+		conclude(s, AUTH_UNAVAILABLE, TEXT_NONE);
+		return;
+	}
+	session_enter(s, SESSION_AUTH);
+	msg_start(&w, MSG_SASL_STEP, 0);
+	msg_put_sasl_step(&w, &m);
+	(void)ipc_send(s->sasl->ch, &w, -1);
+	explicit_bzero(&w, sizeof(w));
+}
+
+const char *
+session_mechanisms(const struct session *s)
+{
+	return worker_mechanisms(s->worker);
+}

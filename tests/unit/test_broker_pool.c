@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The broker's view of authenticators: who gets an exchange, when there are
+ * to be more or fewer, what becomes of one that does not come back or that
+ * breaks a rule.  The test is the authenticators, the master and the clock.
+ */
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "broker_pool.h"
+#include "fdpass.h"
+#include "log.h"
+#include "role.h"
+
+#define HELPERS 4 /* authenticators_max */
+#define TIMEOUT 10
+
+static struct event_base *base;
+static struct pool *pool;
+static struct conf conf;
+static int far[HELPERS]; /* the authenticators' ends */
+static char trace[1024];
+static time_t now = 1000;
+
+/* In place of libc's, for us and for libevent's timers. */
+int
+clock_gettime(clockid_t id, struct timespec *t)
+{
+	if (id != CLOCK_MONOTONIC && id != CLOCK_MONOTONIC_COARSE)
+		return (int)syscall(SYS_clock_gettime, id, t);
+	*t = (struct timespec){ .tv_sec = now };
+	return 0;
+}
+
+static void __attribute__((format(printf, 1, 2))) note(const char *fmt, ...)
+{
+	size_t len = strlen(trace);
+	va_list ap;
+
+	if (len > 0)
+		trace[len++] = ' ';
+	va_start(ap, fmt);
+	(void)vsnprintf(trace + len, sizeof(trace) - len, fmt, ap);
+	va_end(ap);
+}
+
+/* In place of role.c's. */
+void
+role_accuse(enum role role, uint16_t number, uint32_t serial)
+{
+	assert_int_equal(role, ROLE_AUTHENTICATOR);
+	note("accuse:%u/%u", number, serial);
+}
+
+struct event_base *
+role_event_base(void)
+{
+	return event_base_new();
+}
+
+static const char *
+name_of(const void *arg)
+{
+	return arg;
+}
+
+static void
+on_granted(void *arg, int fd)
+{
+	note("%s:%s", name_of(arg), fd != -1 ? "granted" : "taken");
+}
+
+static void
+on_outcome(void *arg, enum outcome outcome)
+{
+	note("%s:%s", name_of(arg), outcome == OUTCOME_OK ? "ok" : "refused");
+}
+
+static void
+on_over(void *arg, bool broken)
+{
+	note("%s:%s", name_of(arg), broken ? "broken" : "over");
+}
+
+static void
+to_master(void *arg, struct writer *w)
+{
+	struct reader r = { w->data + MSG_HEADER, w->len - MSG_HEADER };
+	struct msg_pool m;
+
+	(void)arg;
+	assert_int_equal(msg_get_pool(&r, &m), 0);
+	note("want:%u", m.wanted);
+}
+
+static void
+to_workers(void *arg, struct writer *w)
+{
+	struct reader r = { w->data + MSG_HEADER, w->len - MSG_HEADER };
+	struct msg_sasl_mechs m;
+
+	(void)arg;
+	assert_int_equal(msg_get_sasl_mechs(&r, &m), 0);
+	note("mechs(%.*s)", TEXT_ARG(m.list));
+}
+
+/* What has happened since the last time. */
+static void
+expect(const char *what)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_string_equal(trace, what);
+	trace[0] = '\0';
+}
+
+static void
+add(uint16_t number, uint32_t serial)
+{
+	struct msg_peer m = { ROLE_AUTHENTICATOR, number, serial };
+	int ends[2];
+
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	if (far[number] != -1)
+		close(far[number]);
+	far[number] = ends[1];
+	pool_add(pool, &m, ends[0]);
+}
+
+static void
+send_far(unsigned int n, const struct writer *w)
+{
+	assert_int_equal(fdpass_send(far[n], w->data, w->len, -1), 0);
+}
+
+static void
+say_mechs(unsigned int n)
+{
+	struct writer w;
+
+	msg_start(&w, MSG_SASL_MECHS, 0);
+	msg_put_sasl_mechs(
+	    &w, &(struct msg_sasl_mechs){ TEXT_LIT("PLAIN LOGIN") });
+	send_far(n, &w);
+}
+
+static void
+say_step(unsigned int n, uint32_t exchange, bool begins)
+{
+	struct writer w;
+
+	msg_start(&w, MSG_STEP, 0);
+	msg_put_step(&w, &(struct msg_step){ exchange, begins });
+	send_far(n, &w);
+}
+
+static void
+say_outcome(unsigned int n, uint32_t exchange, enum outcome outcome)
+{
+	struct writer w;
+
+	msg_start(&w, MSG_OUTCOME, 0);
+	msg_put_outcome(&w,
+	    &(struct msg_outcome){ exchange, MSG_NO_SERVER, (uint8_t)outcome });
+	send_far(n, &w);
+}
+
+static void
+say_over(unsigned int n, uint32_t exchange, bool broken)
+{
+	struct writer w;
+
+	msg_start(&w, MSG_OVER, 0);
+	msg_put_over(&w, &(struct msg_over){ exchange, broken });
+	send_far(n, &w);
+}
+
+/* The number of the exchange that authenticator n was given. */
+static uint32_t
+given(unsigned int n)
+{
+	char data[MSG_MAX];
+	struct msg_exchange m;
+	struct reader r;
+	ssize_t len;
+	int fd;
+
+	len = fdpass_recv(far[n], data, sizeof(data), &fd);
+	assert_true(len > MSG_HEADER);
+	assert_int_not_equal(fd, -1);
+	close(fd);
+	r = (struct reader){ data + MSG_HEADER, (size_t)len - MSG_HEADER };
+	assert_int_equal(msg_get_exchange(&r, &m), 0);
+	assert_int_equal(m.failure_delay_ms, 2345);
+	assert_true(addr_is_loopback(&m.client));
+	return m.exchange;
+}
+
+static void
+ask(char *name)
+{
+	struct addr client;
+
+	assert_int_equal(addr_parse(TEXT_LIT("127.0.0.1"), 1, &client), 0);
+	pool_ask(pool, &client, 2345, name);
+}
+
+static void
+pass(time_t seconds)
+{
+	now += seconds;
+}
+
+static const struct pool_user user = { on_granted, on_outcome, on_over };
+
+/* With two authenticators that serve. */
+static int
+setup(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < HELPERS; i++)
+		far[i] = -1;
+	trace[0] = '\0';
+	conf = (struct conf){ .sasl = true,
+		.authenticators = 2,
+		.authenticators_max = HELPERS,
+		.sasl_timeout = TIMEOUT };
+	base = event_base_new();
+	pool = pool_new(base, &conf, &user, to_master, to_workers, NULL);
+	add(0, 1);
+	add(1, 2);
+	say_mechs(0);
+	say_mechs(1);
+	expect("mechs(PLAIN LOGIN)"); /* once */
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < HELPERS; i++)
+		if (far[i] != -1)
+			close(far[i]);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	pool_free(&pool);
+	event_base_free(base);
+	return 0;
+}
+
+static char a[] = "a", b[] = "b", c[] = "c", d[] = "d", e[] = "e";
+
+static void
+test_a_login(void **state)
+{
+	uint32_t n;
+
+	(void)state;
+	ask(a);
+	expect("a:granted");
+	n = given(0);
+	say_step(0, n, true);
+	say_step(0, n, false);
+	say_outcome(0, n, OUTCOME_REFUSED);
+	expect("a:refused");
+	say_over(0, n, false);
+	expect("a:over");
+	ask(b); /* the same one again: it has nothing to do */
+	expect("b:granted");
+	n = given(0);
+	say_outcome(0, n, OUTCOME_OK);
+	say_over(0, n, true);
+	expect("b:ok b:broken");
+}
+
+/* Each to one of its own, as long as there may be more. */
+static void
+test_it_grows(void **state)
+{
+	uint32_t na;
+
+	(void)state;
+	ask(a);
+	ask(b);
+	expect("a:granted b:granted");
+	na = given(0);
+	(void)given(1);
+	ask(c);
+	ask(d);
+	expect("want:3 want:4");
+	ask(e); /* at the limit, and none hears us */
+	expect("e:taken");
+	add(2, 3);
+	say_mechs(2);
+	expect("c:granted");
+	(void)given(2);
+	say_step(0, na, true);
+	say_step(0, na, false);
+	expect(""); /* it waits for its client: no room for d's first step */
+	say_over(0, na, false);
+	expect("a:over d:granted");
+}
+
+/* At the limit those that wait for a client take another one. */
+static void
+test_they_share(void **state)
+{
+	char *names[] = { a, b, c, d };
+	uint32_t n[4];
+	unsigned int i;
+
+	(void)state;
+	add(2, 3);
+	add(3, 4);
+	say_mechs(2);
+	say_mechs(3);
+	expect("");
+	for (i = 0; i < 4; i++) {
+		ask(names[i]);
+		n[i] = given(i);
+		say_step(i, n[i], true);
+	}
+	expect("a:granted b:granted c:granted d:granted");
+	ask(e);
+	expect("e:taken");
+	say_step(2, n[2], false); /* a challenge went out */
+	expect("");
+	ask(e);
+	expect("e:granted");
+	(void)given(2);
+	ask(a); /* e's first step is to come: it is not to wait for a's */
+	expect("a:taken");
+}
+
+static void
+test_it_shrinks(void **state)
+{
+	uint32_t n;
+
+	(void)state;
+	ask(a);
+	ask(b);
+	ask(c);
+	add(2, 3);
+	say_mechs(2);
+	expect("a:granted b:granted want:3 c:granted");
+	n = given(2);
+	say_over(0, given(0), false);
+	say_over(1, given(1), false);
+	expect("a:over b:over");
+	pass(2 * TIMEOUT + 1);
+	expect(""); /* the last one has something to do */
+	say_over(2, n, false);
+	expect("c:over");
+	pass(2 * TIMEOUT - 1);
+	expect("");
+	pass(2);
+	expect("want:2");
+	ask(a); /* to one that stays */
+	expect("a:granted");
+	(void)given(0);
+	close(far[2]);
+	far[2] = -1;
+	expect(""); /* nobody is to blame */
+}
+
+static void
+test_it_hangs(void **state)
+{
+	uint32_t n;
+
+	(void)state;
+	ask(a);
+	expect("a:granted");
+	n = given(0);
+	say_step(0, n, true);
+	expect("");
+	pass(TIMEOUT - 1);
+	expect("");
+	pass(2);
+	expect("accuse:0/1");
+	add(0, 7); /* the master's next one in its place */
+	expect("a:over");
+	say_mechs(0);
+	expect("");
+	ask(b);
+	expect("b:granted");
+	(void)given(0);
+}
+
+/* A worker that has its channel and does not speak holds nobody up. */
+static void
+test_no_beginning(void **state)
+{
+	(void)state;
+	conf.authenticators_max = 2;
+	ask(a);
+	ask(b);
+	ask(c);
+	expect("a:granted b:granted c:taken");
+	pass(2);
+	expect("");
+	ask(c);
+	expect("c:granted");
+}
+
+static void
+test_none_comes(void **state)
+{
+	(void)state;
+	ask(a);
+	ask(b);
+	ask(c);
+	expect("a:granted b:granted want:3");
+	pass(TIMEOUT + 1);
+	expect("c:taken");
+}
+
+/* Of a new broker, all that there are, and one in a step of long ago. */
+static void
+test_new_broker(void **state)
+{
+	(void)state;
+	add(3, 4);
+	expect("");
+	pass(21);
+	expect("accuse:3/4");
+	ask(a);
+	ask(b);
+	ask(c);
+	ask(d);
+	expect("a:granted b:granted");
+}
+
+static void
+test_rules(void **state)
+{
+	struct writer w;
+	uint32_t n;
+
+	(void)state;
+	ask(a);
+	expect("a:granted");
+	n = given(0);
+	say_outcome(1, n, OUTCOME_OK); /* it is not number 1's */
+	expect("accuse:1/2");
+	say_step(0, n, false); /* it has not begun */
+	expect("accuse:0/1 a:over");
+
+	add(0, 5);
+	say_mechs(0);
+	say_mechs(0); /* twice */
+	expect("accuse:0/5");
+	add(0, 6);
+	say_over(0, n, false); /* of the one before */
+	expect("accuse:0/6");
+	add(0, 7);
+	say_mechs(0);
+	expect("");
+	ask(b);
+	say_outcome(0, given(0), OUTCOME_SERVER); /* none of its business */
+	expect("b:granted accuse:0/7 b:over");
+	add(0, 8);
+	msg_start(&w, MSG_POOL, 0);
+	msg_put_pool(&w, &(struct msg_pool){ 1 });
+	send_far(0, &w); /* forbidden */
+	expect("accuse:0/8");
+}
+
+static void
+hear(void *arg, int priority, const char *text)
+{
+	(void)arg;
+	(void)priority;
+	(void)text;
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_login),
+		TEST(test_it_grows),
+		TEST(test_they_share),
+		TEST(test_it_shrinks),
+		TEST(test_it_hangs),
+		TEST(test_no_beginning),
+		TEST(test_none_comes),
+		TEST(test_new_broker),
+		TEST(test_rules),
+	};
+
+	log_set_sink(hear, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
