@@ -123,8 +123,12 @@ void smtp_sasl_reply(
 
 /* smtp_mail: commands of a transaction. */
 void smtp_mail_from(struct session *s, struct text args);
-bool smtp_mail_can_pipeline(const struct smtp_session *p);
 void smtp_mail_to(struct session *s, struct text args);
+/*
+ * The same while the inner server still owes a reply.  False: it has to wait,
+ * be it that the inner server cannot, or that the reply would be ours.
+ */
+bool smtp_mail_to_ahead(struct session *s, struct text args);
 void smtp_mail_reset(struct session *s);  /* RSET */
 void smtp_mail_cancel(struct session *s); /* EHLO: the same, unsaid */
 void smtp_mail_forget(struct smtp_session *p);
@@ -143,14 +147,19 @@ void smtp_mail_say_trouble(struct session *s);
 void smtp_mail_pass_reply(struct session *s);
 unsigned int smtp_reply_code(const struct smtp_session *p);
 
+/* Why a command is no good. */
+struct smtp_refusal {
+	unsigned int code;
+	const char *dsn, *text;
+	bool logged; /* the log hears of it, too */
+};
+
 /*
- * smtp_param: add the parameters in rest to command (size octets).  False:
- * the client was told what is wrong.
+ * smtp_param: add the parameters in rest to command (size octets); NULL, or
+ * why not.
  */
-bool smtp_add_mail_params(
-    struct session *s, struct text rest, char *command, size_t size);
-bool smtp_add_rcpt_params(
-    struct session *s, struct text rest, char *command, size_t size);
+const struct smtp_refusal *smtp_add_params(struct session *s, struct text rest,
+    bool of_mail, char *command, size_t size);
 /* Octets that a message may have; 0: any number. */
 uint64_t smtp_message_limit(const struct session *s);
 
@@ -170,6 +179,7 @@ bool smtp_server_input(struct session *s);
 void smtp_server_tls(struct session *s);
 void smtp_server_gone(struct session *s, const char *reason);
 /* Say command (NULL: it has been written); its reply is awaited. */
+void smtp_upstream_forget(struct smtp_session *p); /* it owes nothing */
 void smtp_upstream_ask(
     struct session *s, enum smtp_asked asked, const char *command);
 

@@ -199,7 +199,6 @@ cmd_starttls(struct session *s, struct text args)
 		smtp_error(s, 502, "5.5.1", "Error: command not implemented");
 	} else {
 		smtp_say(s, 220, "2.0.0", "Ready to start TLS");
-		smtp_count_good(s->data);
 		session_starttls(s);
 	}
 }
@@ -348,13 +347,21 @@ run_line(struct session *s, struct text line, bool more)
 	}
 }
 
-/* A command whose turn has not come: it stays where it is. */
+/*
+ * The inner server owes a reply.  RCPT may be passed on nevertheless; false:
+ * the command stays where it is until its turn comes.
+ */
 static bool
-must_wait(const struct smtp_session *p, struct text line)
+run_ahead(struct session *s, struct text line)
 {
-	if (p->asked == SMTP_ASKED_NOTHING)
+	struct smtp_session *p = s->data;
+	struct smtp_command c;
+
+	if (!smtp_parse_command(line, p->utf8, &c) ||
+	    smtp_verb_of(c.verb) != SMTP_RCPT || !smtp_mail_to_ahead(s, c.args))
 		return false;
-	return !smtp_mail_can_pipeline(p) || !text_caseprefix(line, "RCPT ");
+	p->counts.of[SMTP_RCPT].all++;
+	return true;
 }
 
 bool
@@ -364,15 +371,19 @@ smtp_client_input(struct session *s)
 	struct text line;
 	bool more;
 
-	if (!session_client_line(s, SMTP_AUTH_MAX, &line) || must_wait(p, line))
+	if (!session_client_line(s, SMTP_AUTH_MAX, &line))
 		return false;
 	more = s->client.in.len > line.len + 2;
-	if (!smtp_auth_is_under_way(p))
+	if (p->asked != SMTP_ASKED_NOTHING) {
+		if (!run_ahead(s, line))
+			return false;
+	} else if (!smtp_auth_is_under_way(p)) {
 		run_line(s, line, more);
-	else if (more)
+	} else if (more) {
 		smtp_out_of_step(s);
-	else
+	} else {
 		smtp_auth_answer(s, line);
+	}
 	buf_consume(&s->client.in, line.len + 2);
 	return true;
 }

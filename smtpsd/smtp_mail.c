@@ -81,26 +81,35 @@ smtp_mail_say_trouble(struct session *s)
 	}
 }
 
-/* No, for this sender or recipient, and a line in the log. */
+static const struct smtp_refusal bad_sender = { 501, "5.1.7",
+	"Bad sender address syntax", false };
+static const struct smtp_refusal bad_recipient = { 501, "5.1.3",
+	"Bad recipient address syntax", false };
+static const struct smtp_refusal needs_utf8 = { 553, "5.6.7",
+	"SMTPUTF8 is needed for that", false };
+static const struct smtp_refusal needs_login = { 530, "5.7.0",
+	"Authentication required", true };
+static const struct smtp_refusal needs_tls = { 530, "5.7.0",
+	"Must issue a STARTTLS command first", true };
+static const struct smtp_refusal nested = { 503, "5.5.1",
+	"Error: nested MAIL command", false };
+static const struct smtp_refusal needs_mail = { 503, "5.5.1",
+	"Error: need MAIL command", false };
+static const struct smtp_refusal has_chunks = { 503, "5.5.1",
+	"Error: BDAT has begun", false };
+static const struct smtp_refusal too_many = { 452, "4.5.3",
+	"Error: too many recipients", true };
+
+/* Recipient TEXT_NONE: it is not about one. */
 static void
-reject(struct session *s, unsigned int code, const char *dsn, const char *text,
-    struct text recipient)
+refuse(struct session *s, const struct smtp_refusal *r, struct text recipient)
 {
 	const struct smtp_session *p = s->data;
 
-	smtp_log_reject(
-	    s, p->verb, code, text_of(dsn), text_of(text), recipient);
-	smtp_error(s, code, dsn, text);
-}
-
-static void
-reject_path(struct session *s, enum smtp_path_result r, bool of_mail)
-{
-	if (r == SMTP_PATH_UTF8)
-		smtp_error(s, 553, "5.6.7", "SMTPUTF8 is needed for that");
-	else
-		smtp_error(
-		    s, 501, of_mail ? "5.1.7" : "5.1.3", "Bad address syntax");
+	if (r->logged)
+		smtp_log_reject(s, p->verb, r->code, text_of(r->dsn),
+		    text_of(r->text), recipient);
+	smtp_error(s, r->code, r->dsn, r->text);
 }
 
 /* An address without a domain is the inner server's to complete. */
@@ -128,58 +137,57 @@ smtp_mail_go_on(struct session *s)
 		say_mail(s);
 }
 
-/* False: the client was told why not. */
-static bool
+/* MAIL as the inner server is told; NULL, or why not. */
+static const struct smtp_refusal *
 take_mail(struct session *s, struct text args)
 {
 	struct smtp_session *p = s->data;
 	char command[SMTP_COMMAND_OUT_MAX];
+	const struct smtp_refusal *refusal;
 	enum smtp_path_result r;
 	struct smtp_path path;
 
 	r = smtp_take_path(&args, SMTP_FROM, true, &path);
-	if (!is_good(r)) {
-		reject_path(s, r, true);
-		return false;
-	}
+	if (!is_good(r))
+		return r == SMTP_PATH_UTF8 ? &needs_utf8 : &bad_sender;
 	(void)snprintf(command, sizeof(command), "MAIL FROM:<%.*s>",
 	    TEXT_ARG(path.address));
-	if (!smtp_add_mail_params(s, args, command, sizeof(command)))
-		return false;
-	if (path.utf8 && !p->mail.utf8) {
-		reject_path(s, SMTP_PATH_UTF8, true);
-		return false;
-	}
-	p->mail.command = xstrdup(command);
 	p->mail.sender = xstrndup(path.address.p, path.address.len);
+	refusal = smtp_add_params(s, args, true, command, sizeof(command));
+	if (refusal != NULL)
+		return refusal;
+	if (path.utf8 && !p->mail.utf8)
+		return &needs_utf8;
+	p->mail.command = xstrdup(command);
 	p->mail.begun_ms = clock_ms();
-	return true;
+	return NULL;
 }
 
 void
 smtp_mail_from(struct session *s, struct text args)
 {
 	struct smtp_session *p = s->data;
+	const struct smtp_refusal *r;
 
 	if (s->state != SESSION_MAIL) {
-		reject(s, 530, "5.7.0",
-		    session_may_login(s)
-		        ? "Authentication required"
-		        : "Must issue a STARTTLS command first",
+		refuse(s, session_may_login(s) ? &needs_login : &needs_tls,
 		    TEXT_NONE);
 		return;
 	}
 	if (p->mail.begun && p->mail.trouble == SMTP_TROUBLE_NONE) {
-		smtp_error(s, 503, "5.5.1", "Error: nested MAIL command");
+		refuse(s, &nested, TEXT_NONE);
 		return;
 	}
 	smtp_mail_abandon(s);
-	if (!take_mail(s, args))
+	r = take_mail(s, args);
+	if (r != NULL) {
+		refuse(s, r, TEXT_NONE);
 		smtp_mail_forget(p);
-	else if (stream_is_open(&s->server))
+	} else if (stream_is_open(&s->server)) {
 		say_mail(s);
-	else
+	} else {
 		session_mail_connect(s);
+	}
 }
 
 void
@@ -188,18 +196,11 @@ smtp_login_failed(struct session *s, enum login_failure why)
 	struct smtp_session *p = s->data;
 
 	(void)why; /* there is but one answer to it */
+	smtp_upstream_forget(p);
 	p->mail.trouble = SMTP_TROUBLE_UNAVAILABLE;
 	smtp_log_reject(s, SMTP_MAIL, 451, TEXT_LIT("4.4.1"),
 	    TEXT_LIT("The mail server is not available"), TEXT_NONE);
 	smtp_mail_say_trouble(s);
-}
-
-/* RCPTs go on while RCPTs are owed, if the inner server can. */
-bool
-smtp_mail_can_pipeline(const struct smtp_session *p)
-{
-	return p->asked == SMTP_ASKED_RCPT && p->pipelining &&
-	    p->owed < SMTP_PIPELINE_MAX;
 }
 
 static void
@@ -221,17 +222,35 @@ drop_recipient(struct smtp_mail *m)
 	    (m->nrecipients - m->taken) * sizeof(*m->recipients));
 }
 
-/* The rest of RCPT, which has a good path. */
+/* RCPT as the inner server is told; NULL, or why not. */
+static const struct smtp_refusal *
+read_rcpt(struct session *s, struct text args, struct smtp_path *path,
+    char command[static SMTP_COMMAND_OUT_MAX])
+{
+	const struct smtp_session *p = s->data;
+	const struct smtp_mail *m = &p->mail;
+	enum smtp_path_result r;
+
+	*path = (struct smtp_path){ .address = TEXT_NONE };
+	if (!m->begun)
+		return &needs_mail;
+	if (m->bdat)
+		return &has_chunks;
+	r = smtp_take_path(&args, SMTP_TO, m->utf8, path);
+	if (!is_good(r))
+		return r == SMTP_PATH_UTF8 ? &needs_utf8 : &bad_recipient;
+	if (m->nrecipients >= s->conf->recipient_limit)
+		return &too_many;
+	(void)snprintf(command, SMTP_COMMAND_OUT_MAX, "RCPT TO:<%.*s>",
+	    TEXT_ARG(path->address));
+	return smtp_add_params(s, args, false, command, SMTP_COMMAND_OUT_MAX);
+}
+
 static void
-pass_rcpt(struct session *s, struct text params, const struct smtp_path *path)
+pass_rcpt(struct session *s, const struct smtp_path *path, const char *command)
 {
 	struct smtp_session *p = s->data;
-	char command[SMTP_COMMAND_OUT_MAX];
 
-	(void)snprintf(command, sizeof(command), "RCPT TO:<%.*s>",
-	    TEXT_ARG(path->address));
-	if (!smtp_add_rcpt_params(s, params, command, sizeof(command)))
-		return;
 	add_recipient(&p->mail, path->address);
 	smtp_upstream_ask(s, SMTP_ASKED_RCPT, command);
 }
@@ -239,31 +258,35 @@ pass_rcpt(struct session *s, struct text params, const struct smtp_path *path)
 void
 smtp_mail_to(struct session *s, struct text args)
 {
-	struct smtp_session *p = s->data;
-	struct smtp_mail *m = &p->mail;
-	enum smtp_path_result r;
+	const struct smtp_session *p = s->data;
+	char command[SMTP_COMMAND_OUT_MAX];
+	const struct smtp_refusal *r;
 	struct smtp_path path;
 
-	if (m->trouble != SMTP_TROUBLE_NONE) {
+	if (p->mail.trouble != SMTP_TROUBLE_NONE) {
 		smtp_mail_say_trouble(s);
 		return;
 	}
-	if (!m->begun) {
-		smtp_error(s, 503, "5.5.1", "Error: need MAIL command");
-		return;
-	}
-	if (m->bdat) {
-		smtp_error(s, 503, "5.5.1", "Error: BDAT has begun");
-		return;
-	}
-	r = smtp_take_path(&args, SMTP_TO, m->utf8, &path);
-	if (!is_good(r))
-		reject_path(s, r, false);
-	else if (m->nrecipients >= s->conf->recipient_limit)
-		reject(s, 452, "4.5.3", "Error: too many recipients",
-		    path.address);
+	r = read_rcpt(s, args, &path, command);
+	if (r == NULL)
+		pass_rcpt(s, &path, command);
 	else
-		pass_rcpt(s, args, &path);
+		refuse(s, r, path.address);
+}
+
+bool
+smtp_mail_to_ahead(struct session *s, struct text args)
+{
+	const struct smtp_session *p = s->data;
+	char command[SMTP_COMMAND_OUT_MAX];
+	struct smtp_path path;
+
+	if (p->asked != SMTP_ASKED_RCPT || !p->pipelining ||
+	    p->owed == SMTP_PIPELINE_MAX ||
+	    read_rcpt(s, args, &path, command) != NULL)
+		return false;
+	pass_rcpt(s, &path, command);
+	return true;
 }
 
 void

@@ -54,10 +54,14 @@ keyword_of(const struct smtp_param *param, bool of_mail)
 	return NULL;
 }
 
-/* What it means to us.  False: the client was told what is wrong. */
-static bool
+/* What it means to us; NULL, or what is wrong. */
+static const struct smtp_refusal *
 heed(struct session *s, const struct smtp_param *param)
 {
+	static const struct smtp_refusal syntax = { 501, "5.5.4",
+		"Bad message size syntax", false };
+	static const struct smtp_refusal too_big = { 552, "5.3.4",
+		"Message size exceeds fixed limit", true };
 	struct smtp_session *p = s->data;
 	uint64_t size, limit = smtp_message_limit(s);
 
@@ -66,89 +70,81 @@ heed(struct session *s, const struct smtp_param *param)
 	if (text_caseeq(param->key, "BODY"))
 		p->mail.binary = text_caseeq(param->value, "BINARYMIME");
 	if (!text_caseeq(param->key, "SIZE"))
-		return true;
-	if (!smtp_parse_size(param->value, &size)) {
-		smtp_error(s, 501, "5.5.4", "Bad message size syntax");
-		return false;
-	}
-	if (limit == 0 || size <= limit)
-		return true;
-	smtp_log_reject(s, SMTP_MAIL, 552, TEXT_LIT("5.3.4"),
-	    TEXT_LIT("Message size exceeds fixed limit"), TEXT_NONE);
-	smtp_error(s, 552, "5.3.4", "Message size exceeds fixed limit");
-	return false;
+		return NULL;
+	if (!smtp_parse_size(param->value, &size))
+		return &syntax;
+	return limit == 0 || size <= limit ? NULL : &too_big;
 }
 
-/* A blank and t behind command; false: the client was told that. */
+/* A blank and t behind command. */
 static bool
-append(struct session *s, struct text t, char *command, size_t size)
+append(struct text t, char *command, size_t size)
 {
 	size_t len = strlen(command);
 
-	if (t.len + 1 >= size - len) {
-		smtp_error(s, 501, "5.5.4", "Error: too many parameters");
+	if (t.len + 1 >= size - len)
 		return false;
-	}
 	command[len++] = ' ';
 	memcpy(command + len, t.p, t.len);
 	command[len + t.len] = '\0';
 	return true;
 }
 
-static bool
-add_params(struct session *s, struct text rest, bool of_mail, char *command,
-    size_t size)
+/* One parameter, and as it stands in the command (whole). */
+static const struct smtp_refusal *
+add_param(struct session *s, const struct capability *promised,
+    const struct smtp_param *param, struct text whole, bool of_mail,
+    char *command, size_t size)
 {
+	static const struct smtp_refusal unknown = { 555, "5.5.4",
+		"Unsupported option in this command", false };
+	static const struct smtp_refusal too_many = { 501, "5.5.4",
+		"Error: too many parameters", false };
+	const char *keyword = keyword_of(param, of_mail);
+	const struct smtp_refusal *r = NULL;
+
+	/*
+	 * Dropped: the inner server might take the sender for somebody who has
+	 * logged in there (RFC 4954 5).
+	 */
+	if (of_mail && text_caseeq(param->key, "AUTH"))
+		return NULL;
+	if (keyword == NULL || !capability_has_keyword(promised, keyword))
+		return &unknown;
+	if (of_mail)
+		r = heed(s, param);
+	if (r == NULL && !append(text_trim(whole), command, size))
+		r = &too_many;
+	return r;
+}
+
+const struct smtp_refusal *
+smtp_add_params(struct session *s, struct text rest, bool of_mail,
+    char *command, size_t size)
+{
+	static const struct smtp_refusal syntax = { 501, "5.5.4",
+		"Error: bad parameter", false };
 	const struct smtp_session *p = s->data;
+	const struct smtp_refusal *r = NULL;
 	struct capability promised;
 	struct smtp_param param;
-	const char *keyword;
 	struct text whole;
 
-	if (rest.len == 0)
-		return true;
-	smtp_promise(s, &promised);
-	for (;;) {
+	if (rest.len > 0)
+		smtp_promise(s, &promised);
+	while (r == NULL) {
 		whole = rest;
 		switch (smtp_take_param(&rest, p->mail.utf8, &param)) {
 		case SMTP_PARAM_END:
-			return true;
+			return NULL;
 		case SMTP_PARAM_BAD:
-			smtp_error(s, 501, "5.5.4", "Error: bad parameter");
-			return false;
+			return &syntax;
 		case SMTP_PARAM_OK:
 			break;
 		}
-		/*
-		 * Dropped: the inner server might take the sender for
-		 * somebody who has logged in there (RFC 4954 5).
-		 */
-		if (of_mail && text_caseeq(param.key, "AUTH"))
-			continue;
-		keyword = keyword_of(&param, of_mail);
-		if (keyword == NULL ||
-		    !capability_has_keyword(&promised, keyword)) {
-			smtp_error(s, 555, "5.5.4",
-			    "Unsupported option in this command");
-			return false;
-		}
 		whole.len -= rest.len;
-		if ((of_mail && !heed(s, &param)) ||
-		    !append(s, text_trim(whole), command, size))
-			return false;
+		r = add_param(
+		    s, &promised, &param, whole, of_mail, command, size);
 	}
-}
-
-bool
-smtp_add_mail_params(
-    struct session *s, struct text rest, char *command, size_t size)
-{
-	return add_params(s, rest, true, command, size);
-}
-
-bool
-smtp_add_rcpt_params(
-    struct session *s, struct text rest, char *command, size_t size)
-{
-	return add_params(s, rest, false, command, size);
+	return r;
 }

@@ -51,9 +51,8 @@ forget_list(struct smtp_session *p)
 	p->list = NULL;
 }
 
-/* It owes nothing and has said nothing. */
-static void
-begin(struct smtp_session *p)
+void
+smtp_upstream_forget(struct smtp_session *p)
 {
 	smtp_reply_free(&p->reply);
 	forget_list(p);
@@ -68,7 +67,7 @@ smtp_server_start(struct session *s)
 {
 	struct smtp_session *p = s->data;
 
-	begin(p);
+	smtp_upstream_forget(p);
 	p->fresh = true;
 	(void)addr_peer(s->server.fd, &p->server_addr); /* for the log */
 	smtp_upstream_ask(s, SMTP_ASKED_GREETING, NULL);
@@ -248,6 +247,6 @@ smtp_server_gone(struct session *s, const char *reason)
 	unsigned int owed = p->owed;
 
 	(void)reason; /* session has logged it */
-	begin(p);
+	smtp_upstream_forget(p);
 	smtp_mail_lost(s, asked, owed);
 }
