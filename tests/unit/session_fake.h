@@ -247,6 +247,39 @@ fake_login(struct session *s, const char *name)
 	session_login(s);
 }
 
+/* auth MECHANISM [INITIAL], answer DATA, check NAME PASSWORD, cancel. */
+static bool
+fake_sasl(struct session *s, const char *line)
+{
+	struct text rest, word;
+	const char *args;
+
+	if ((args = fake_after(line, "auth ")) != NULL) {
+		rest = text_of(args);
+		(void)text_split(&rest, ' ', &word);
+		session_sasl_start(s, word, rest);
+	} else if ((args = fake_after(line, "answer ")) != NULL) {
+		session_sasl_step(s, text_of(args));
+	} else if ((args = fake_after(line, "check ")) != NULL) {
+		rest = text_of(args);
+		(void)text_split(&rest, ' ', &word);
+		session_sasl_check(s, word, rest);
+	} else if (strcmp(line, "cancel") == 0) {
+		session_sasl_cancel(s);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void
+fake_sasl_reply(struct session *s, enum sasl_result result, struct text text)
+{
+	assert_int_equal(s->state, SESSION_DIALOGUE);
+	stream_printf(
+	    &s->client, "sasl %d %.*s\n", (int)result, TEXT_ARG(text));
+}
+
 static bool
 fake_client_input(struct session *s)
 {
@@ -266,7 +299,7 @@ fake_client_input(struct session *s)
 	} else if (strcmp(line, "quit") == 0) {
 		stream_printf(&s->client, "bye\n");
 		session_close(s, NULL);
-	} else {
+	} else if (!fake_sasl(s, line)) {
 		stream_printf(&s->client, "echo %s\n", line);
 	}
 	return true;
@@ -399,6 +432,7 @@ static const struct protocol fake_protocol = {
 	.server_input = fake_server_input,
 	.server_tls = fake_server_tls,
 	.login_failed = fake_login_failed,
+	.sasl_reply = fake_sasl_reply,
 	.end = fake_end,
 	.rules = fake_rules,
 	.nrules = NITEMS(fake_rules),
