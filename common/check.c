@@ -271,6 +271,24 @@ check_cas(struct check *k)
 		check_access(k, "ssl_ca_path", c->ssl_ca_path, R_OK | X_OK);
 }
 
+/* Cyrus SASL's own file, whoever reads a generation has a look at. */
+static void
+check_sasl(struct check *k)
+{
+	const struct conf *c = k->conf;
+	gid_t group;
+
+	if (!c->sasl)
+		return;
+	if (c->sasldb_path != NULL)
+		check_access(k, "sasldb_path", c->sasldb_path, R_OK);
+	if (priv_am_root() && priv_lookup_group(c->sasl_group, &group) == -1)
+		warning(k,
+		    "sasl_group: there is no group \"%s\", so authenticators "
+		    "reach only what everybody can",
+		    c->sasl_group);
+}
+
 static const char *
 capability_directive(enum conf_daemon daemon)
 {
@@ -311,6 +329,7 @@ check_machine(const struct conf *c, const struct protocol *p,
 	}
 	check_pairs(&k);
 	check_cas(&k);
+	check_sasl(&k);
 	check_capability(&k, p);
 	if (c->pid_file != NULL && *c->pid_file != '\0')
 		check_written(&k, "pid_file", c->pid_file);

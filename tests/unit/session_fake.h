@@ -19,6 +19,7 @@
 
 #define NITEMS(a) (sizeof(a) / sizeof((a)[0]))
 #define FAKE_LINE_MAX 200
+#define FAKE_ANSWER_SECONDS 10
 #define FAKE_SERVER_IN_MAX 40000
 #define FAKE_MANY 100000 /* octets: no test counts so many exactly */
 
@@ -254,12 +255,103 @@ fake_login(struct session *s, const char *name)
 	session_login(s);
 }
 
+/* auth MECHANISM [INITIAL], answer DATA, check NAME PASSWORD, cancel. */
+static bool
+fake_sasl(struct session *s, const char *line)
+{
+	struct text rest, word;
+	const char *args;
+
+	if ((args = fake_after(line, "auth ")) != NULL) {
+		rest = text_of(args);
+		(void)text_split(&rest, ' ', &word);
+		session_sasl_start(s, word, rest);
+	} else if ((args = fake_after(line, "answer ")) != NULL) {
+		session_sasl_step(s, text_of(args));
+	} else if ((args = fake_after(line, "check ")) != NULL) {
+		rest = text_of(args);
+		(void)text_split(&rest, ' ', &word);
+		session_sasl_check(s, word, rest);
+	} else if (strcmp(line, "cancel") == 0) {
+		session_sasl_cancel(s);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void
+fake_sasl_reply(struct session *s, enum sasl_result result, struct text text)
+{
+	assert_int_equal(s->state, SESSION_DIALOGUE);
+	stream_printf(
+	    &s->client, "sasl %d %.*s\n", (int)result, TEXT_ARG(text));
+}
+
+/* Behind session_mail(): what the inner server owes is waited for. */
+static bool
+fake_mail_input(struct session *s)
+{
+	char line[FAKE_LINE_MAX];
+
+	assert_int_equal(s->state, SESSION_MAIL);
+	if (s->answer_by != 0 || !fake_line(&s->client.in, line))
+		return false;
+	if (strcmp(line, "connect") == 0) {
+		session_mail_connect(s);
+	} else if (strcmp(line, "next") == 0) {
+		session_mail_next(s);
+	} else if (strcmp(line, "ask") == 0) {
+		stream_printf(&s->server, "ask\n");
+		session_await(s, FAKE_ANSWER_SECONDS);
+	} else if (strcmp(line, "message") == 0) {
+		session_message(s, true);
+	} else if (strcmp(line, "drop") == 0) {
+		session_mail_disconnect(s);
+	} else if (strcmp(line, "quit") == 0) {
+		stream_printf(&s->client, "bye\n");
+		session_close(s, NULL);
+	} else {
+		stream_printf(&s->client, "echo %s\n", line);
+	}
+	return true;
+}
+
+/* A message ends where it says so, in one piece. */
+static size_t
+fake_message(struct session *s, struct text octets)
+{
+	const struct text mark = TEXT_LIT("<end>");
+	const char *end;
+	size_t n = octets.len;
+
+	assert_int_equal(s->state, SESSION_MESSAGE);
+	end = n > 0 ? memmem(octets.p, n, mark.p, mark.len) : NULL;
+	if (end != NULL)
+		n = (size_t)(end - octets.p);
+	stream_write(&s->server, octets.p, n);
+	if (end == NULL)
+		return n;
+	session_message(s, false);
+	return n + mark.len;
+}
+
+static void
+fake_server_gone(struct session *s, const char *reason)
+{
+	assert_false(stream_is_open(&s->server));
+	assert_int_equal(s->answer_by, 0);
+	stream_printf(&s->client, "gone %s\n", reason);
+}
+
 static bool
 fake_client_input(struct session *s)
 {
 	char line[FAKE_LINE_MAX];
 	const char *name;
 
+	if (s->state == SESSION_MAIL)
+		return fake_mail_input(s);
 	assert_int_equal(s->state, SESSION_DIALOGUE);
 	if (!fake_line(&s->client.in, line))
 		return false;
@@ -268,12 +360,14 @@ fake_client_input(struct session *s)
 	} else if (strcmp(line, "starttls") == 0) {
 		stream_printf(&s->client, "go ahead\n");
 		session_starttls(s);
+	} else if (strcmp(line, "mail") == 0) {
+		session_mail(s);
 	} else if (strcmp(line, "list") == 0) {
 		fake_print_list(s);
 	} else if (strcmp(line, "quit") == 0) {
 		stream_printf(&s->client, "bye\n");
 		session_close(s, NULL);
-	} else {
+	} else if (!fake_sasl(s, line)) {
 		stream_printf(&s->client, "echo %s\n", line);
 	}
 	return true;
@@ -315,7 +409,12 @@ fake_learned(struct session *s, struct text words)
 static void
 fake_server_line(struct session *s, struct text line)
 {
-	if (text_eq(line, "greet")) {
+	if (text_eq(line, "ready")) {
+		session_mail_ready(s);
+	} else if (text_eq(line, "answer") && s->answer_by != 0) {
+		session_await(s, 0);
+		stream_printf(&s->client, "answer\n");
+	} else if (text_eq(line, "greet")) {
 		session_server_greeted(s);
 		if (session_is_lesson(s))
 			stream_printf(&s->server, "list?\n");
@@ -346,7 +445,8 @@ fake_server_input(struct session *s)
 	char line[SESSION_SERVER_LINE_MAX];
 	struct text t;
 
-	assert_int_equal(s->state, SESSION_LOGIN);
+	assert_true(s->state == SESSION_LOGIN || s->state == SESSION_MAIL ||
+	    s->state == SESSION_MESSAGE);
 	if (!session_server_line(s, line, &t))
 		return false;
 	fake_server_line(s, t);
@@ -405,7 +505,10 @@ static const struct protocol fake_protocol = {
 	.server_start = fake_server_start,
 	.server_input = fake_server_input,
 	.server_tls = fake_server_tls,
+	.message = fake_message,
+	.server_gone = fake_server_gone,
 	.login_failed = fake_login_failed,
+	.sasl_reply = fake_sasl_reply,
 	.end = fake_end,
 	.rules = fake_rules,
 	.nrules = NITEMS(fake_rules),

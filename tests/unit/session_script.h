@@ -5,7 +5,8 @@
  *
  * Steps: what the broker or the master does ("admit", "connect 1": to inner
  * server 1, "connect in vain": when nobody asked for it, "stop"), what time
- * does ("wait 30": seconds), and what the two far ends do, C being the client
+ * does ("wait 30": seconds), what an authenticator does (A, see
+ * session_authenticator.h), and what the two far ends do, C being the client
  * and S the inner server:
  *
  *	C>text    sends text            C fin    ends its side
@@ -22,7 +23,7 @@
 #ifndef SESSION_SCRIPT_H
 #define SESSION_SCRIPT_H
 
-#include "session_fake.h"
+#include "session_authenticator.h"
 
 #define SETTLE_TURNS 30 /* of the loop: more than one step sets off */
 #define READ_TRIES 400  /* each of 5 ms at most */
@@ -39,7 +40,8 @@ enum situation {
 	INNER_TLS = 64,
 	RELOG = 128,
 	LESSON = 256, /* begins with a connection to the inner server */
-	NO_TIMEOUTS = 512
+	NO_TIMEOUTS = 512,
+	CHECK_HERE = 1024 /* authenticate_in */
 };
 
 struct script {
@@ -368,6 +370,8 @@ do_step(void)
 		far_does(&client, step + 1, GNUTLS_CLIENT);
 	else if (step[0] == 'S')
 		far_does(&server, step + 1, GNUTLS_SERVER);
+	else if (step[0] == 'A')
+		authenticator_does(step + 1);
 	else if ((n = fake_after(step, "wait ")) != NULL &&
 	    text_u64(text_of(n), 1000, &seconds))
 		fake_now += (time_t)seconds;
@@ -388,6 +392,8 @@ set_situation(unsigned int situation)
 	fake.conf.nservers = situation & TWO_SERVERS ? 2 : 1;
 	fake.conf.authenticate_timeout = limits ? 60 : 0;
 	fake.conf.timeout = limits ? 40 : 0;
+	fake.conf.authenticate_in = (situation & CHECK_HERE) != 0;
+	fake.conf.sasl_timeout = 10;
 	fake.conf.outgoing_timeout = 30;
 	fake.conf.login_attempts = limits ? 2 : 0;
 	fake.conf.connect_relog = situation & RELOG ? 10 : 0;
@@ -452,6 +458,7 @@ run_script(const struct script *sc)
 		script_fail("the session lives on");
 	far_close(&client);
 	far_close(&server);
+	authenticator_leaves();
 	if (fake.ended != 1)
 		script_fail("the protocol's part was not ended once");
 	if (open_descriptors() != fds)

@@ -179,6 +179,9 @@ static const struct trial trials[] = {
 	{ "ssl_mode ssl_outgoing\nssl_ca_path ~/crt", 1,
 	    "E ssl_ca_path: ~/crt is no folder" },
 	/* what is written */
+	{ "sasldb_path ~/no", 0, NULL }, /* nobody authenticates here */
+	{ "authenticate_in\nsasldb_path ~/huge", 0, NULL },
+	{ "authenticate_in\nsasldb_path ~/no", 1, "E sasldb_path: ~/no: No" },
 	{ "pid_file \"\"", 0, NULL },
 	{ "pid_file ~/crt", 0, NULL },
 	{ "pid_file ~/no/pid", 1, "E pid_file: ~/no: No such file" },

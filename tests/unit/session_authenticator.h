@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_authenticator: the broker's and an authenticator's part in the
+ * scripts of sessions (session_script.h).  Steps:
+ *
+ *	A granted  the broker gives a channel    A gone  the channel ends
+ *	A taken    it has none to give           A eof   must be ended by us
+ *	A<words    must get this message, as check NAME PASSWORD,
+ *	           start MECHANISM INITIAL (- is none) or step DATA
+ *	A>words    answers: challenge TEXT, ok USER, failed, unavailable, bad,
+ *	           unknown; or nonsense
+ */
+#ifndef SESSION_AUTHENTICATOR_H
+#define SESSION_AUTHENTICATOR_H
+
+#include "fdpass.h"
+#include "session_fake.h"
+
+static int authenticator = -1; /* its end */
+
+#define CHECK(condition, what)                                                 \
+	do {                                                                   \
+		if (!(condition))                                              \
+			fail_msg("A%s: %s", what, #condition);                 \
+	} while (0)
+
+static void
+authenticator_leaves(void)
+{
+	if (authenticator != -1)
+		close(authenticator);
+	authenticator = -1;
+}
+
+static void
+authenticator_granted(void)
+{
+	int ends[2];
+
+	authenticator_leaves();
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	authenticator = ends[1];
+	session_auth_granted(fake.session, ends[0]);
+}
+
+/* A message as words. */
+static void
+authenticator_words(enum msg_type type, struct reader *r, char *dst, size_t n)
+{
+	struct msg_sasl_start start;
+	struct msg_sasl_check check;
+	struct msg_sasl_step next;
+
+	dst[0] = '\0';
+	if (type == MSG_SASL_START && msg_get_sasl_start(r, &start) == 0)
+		(void)snprintf(dst, n, "start %.*s %.*s%s",
+		    TEXT_ARG(start.mechanism), TEXT_ARG(start.initial),
+		    start.has_initial ? "" : "-");
+	else if (type == MSG_SASL_CHECK && msg_get_sasl_check(r, &check) == 0)
+		(void)snprintf(dst, n, "check %.*s %.*s", TEXT_ARG(check.name),
+		    TEXT_ARG(check.password));
+	else if (type == MSG_SASL_STEP && msg_get_sasl_step(r, &next) == 0)
+		(void)snprintf(dst, n, "step %.*s", TEXT_ARG(next.data));
+}
+
+static void
+authenticator_hears(const char *want)
+{
+	char data[MSG_MAX], words[256];
+	struct reader r;
+	uint16_t type;
+	uint32_t id;
+	ssize_t len;
+	int fd;
+
+	len = fdpass_recv(authenticator, data, sizeof(data), &fd);
+	CHECK(len > 0 && fd == -1, want);
+	r = (struct reader){ data, (size_t)len };
+	CHECK(get_u16(&r, &type) == 0 && get_u32(&r, &id) == 0, want);
+	CHECK(msg_allowed(
+	          type, ROLE_WORKER, ROLE_AUTHENTICATOR, false, (size_t)len),
+	    want);
+	authenticator_words(type, &r, words, sizeof(words));
+	assert_string_equal(words, want);
+}
+
+static void
+authenticator_says(const char *what)
+{
+	static const char *const names[] = { [AUTH_CHALLENGE] = "challenge ",
+		[AUTH_OK] = "ok ",
+		[AUTH_FAILED] = "failed",
+		[AUTH_UNAVAILABLE] = "unavailable",
+		[AUTH_BAD_PROTOCOL] = "bad",
+		[AUTH_NO_MECHANISM] = "unknown" };
+	struct msg_sasl_reply m;
+	const char *rest;
+	struct writer w;
+	size_t i;
+
+	msg_start(&w, MSG_SASL_START, 0); /* forbidden, for "nonsense" */
+	for (i = 0; i < NITEMS(names); i++) {
+		if ((rest = fake_after(what, names[i])) == NULL)
+			continue;
+		m = (struct msg_sasl_reply){ (uint8_t)i, text_of(rest) };
+		msg_start(&w, MSG_SASL_REPLY, 0);
+		msg_put_sasl_reply(&w, &m);
+	}
+	CHECK(fdpass_send(authenticator, w.data, w.len, -1) == 0, what);
+}
+
+static void
+authenticator_does(const char *what)
+{
+	char octet;
+
+	if (strcmp(what, " granted") == 0)
+		authenticator_granted();
+	else if (strcmp(what, " taken") == 0)
+		session_auth_granted(fake.session, -1);
+	else if (strcmp(what, " gone") == 0)
+		authenticator_leaves();
+	else if (strcmp(what, " eof") == 0)
+		CHECK(recv(authenticator, &octet, 1, 0) == 0, what);
+	else if (what[0] == '<')
+		authenticator_hears(what + 1);
+	else if (what[0] == '>')
+		authenticator_says(what + 1);
+	else
+		fail_msg("A%s: no such step", what);
+}
+
+#endif
