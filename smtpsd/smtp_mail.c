@@ -152,7 +152,9 @@ take_mail(struct session *s, struct text args)
 		return r == SMTP_PATH_UTF8 ? &needs_utf8 : &bad_sender;
 	(void)snprintf(command, sizeof(command), "MAIL FROM:<%.*s>",
 	    TEXT_ARG(path.address));
-	p->mail.sender = xstrndup(path.address.p, path.address.len);
+	p->mail.sender = path.address.len > 0
+	    ? xstrndup(path.address.p, path.address.len)
+	    : xstrdup(""); /* the null path */
 	refusal = smtp_add_params(s, args, true, command, sizeof(command));
 	if (refusal != NULL)
 		return refusal;
