@@ -273,7 +273,8 @@ enqueue(const char *text, size_t len)
 
 /* "<134>Nov 24 04:01:03 imapsd[17]: text": the traditional form (RFC 3164). */
 static size_t
-format_line(char *dst, size_t size, int priority, pid_t pid, const char *text)
+format_line(char *dst, size_t size, const char *ident, int priority, pid_t pid,
+    const char *text)
 {
 	char stamp[32], pri[16] = "";
 	struct tm tm;
@@ -286,8 +287,8 @@ format_line(char *dst, size_t size, int priority, pid_t pid, const char *text)
 	if (target_kind == TO_SYSLOG)
 		(void)snprintf(
 		    pri, sizeof(pri), "<%d>", target_facility | priority);
-	n = snprintf(dst, size, "%s%s %s[%ld]: %s", pri, stamp, target_ident,
-	    (long)pid, text);
+	n = snprintf(
+	    dst, size, "%s%s %s[%ld]: %s", pri, stamp, ident, (long)pid, text);
 	return n < 0 ? 0 : (size_t)n >= size ? size - 1 : (size_t)n;
 }
 
@@ -315,14 +316,26 @@ log_flush(void)
 	return !TAILQ_EMPTY(&queue);
 }
 
+const char *
+log_ident(void)
+{
+	return target_ident;
+}
+
 void
 log_write(int priority, pid_t pid, const char *text)
+{
+	log_write_as(target_ident, priority, pid, text);
+}
+
+void
+log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 {
 	char line[LOG_LINE_MAX + 256];
 	size_t len;
 	int fd = STDERR_FILENO;
 
-	len = format_line(line, sizeof(line) - 1, priority, pid, text);
+	len = format_line(line, sizeof(line) - 1, ident, priority, pid, text);
 	switch (target_kind) {
 	case TO_SYSLOG:
 		if (!TAILQ_EMPTY(&queue) || send_syslog(line, len) == -1)

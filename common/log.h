@@ -16,6 +16,7 @@
 #include <syslog.h>
 
 #define LOG_LINE_MAX 2048 /* octets of one message, NUL included */
+#define LOG_IDENT_MAX 128 /* of an identity */
 
 typedef void log_sink(void *arg, int priority, const char *text);
 
@@ -55,6 +56,9 @@ bool log_target_valid(const char *target);
  * bound, then counted, and the count is logged when there is room again.
  */
 void log_write(int priority, pid_t pid, const char *text);
+/* The same with another identity than log_open()'s, which is log_ident(). */
+void log_write_as(const char *ident, int priority, pid_t pid, const char *text);
+const char *log_ident(void);
 
 /* Try to get rid of the queue; returns true while there is something left. */
 bool log_flush(void);

@@ -51,8 +51,7 @@ enum msg_type {
 	MSG_CAPABILITY_SET, /* broker to worker: what all servers can do */
 	MSG_SIGN,           /* worker to keeper */
 	MSG_SIGN_REPLY,
-	MSG_RECORD, /* worker to master: as MSG_EVENT, in a protocol's form */
-	MSG_AUTH,   /* worker to broker: an authenticator, please */
+	MSG_AUTH,       /* worker to broker: an authenticator, please */
 	MSG_AUTH_REPLY, /* (descriptor when there is one) */
 	MSG_POOL,       /* broker to master: so many authenticators, please */
 	MSG_SASL_MECHS, /* authenticator to broker, broker to workers */
@@ -64,6 +63,8 @@ enum msg_type {
 	MSG_SASL_STEP,
 	MSG_SASL_CHECK,
 	MSG_SASL_REPLY,
+	/* worker to master: as MSG_EVENT, in a protocol's own form */
+	MSG_RECORD,
 	MSG_TYPES
 };
 

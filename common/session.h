@@ -144,12 +144,15 @@ struct protocol {
 	 * A protocol whose log is not Perdition's: an event in the session's
 	 * life (status as in struct msg_event), and, in the master, a record
 	 * as the line and the level that it is (-1: no worker of ours sends
-	 * that).  NULL: the usual lines.
+	 * that), and as whom it is to be written, ident being the daemon's
+	 * name in the log.  NULL: the usual lines.
 	 */
 	void (*event)(
 	    struct session *s, enum event_type type, const char *status);
 	int (*format_record)(
 	    const struct msg_record *m, char dst[static LOG_LINE_MAX]);
+	void (*record_ident)(const struct msg_record *m, const char *ident,
+	    char dst[static LOG_IDENT_MAX]);
 
 	/*
 	 * Tell the client that the login failed (after the delay, if any):

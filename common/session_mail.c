@@ -17,6 +17,8 @@ session_mail(struct session *s)
 void
 session_mail_connect(struct session *s)
 {
+	if (!s->logged_in)
+		fatalx("an inner server without a login");
 	session_ask_for_server(s);
 }
 
@@ -38,6 +40,8 @@ session_mail_ready(struct session *s)
 void
 session_message(struct session *s, bool on)
 {
+	if (!s->logged_in)
+		fatalx("a message without a login");
 	session_enter(s, on ? SESSION_MESSAGE : SESSION_MAIL);
 	s->input = !on;
 }

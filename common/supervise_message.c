@@ -64,7 +64,7 @@ static int
 do_record(struct place *p, struct reader *r)
 {
 	const struct protocol *protocol = p->s->protocol;
-	char line[LOG_LINE_MAX];
+	char line[LOG_LINE_MAX], ident[LOG_IDENT_MAX];
 	struct msg_record m;
 	int level;
 
@@ -73,8 +73,9 @@ do_record(struct place *p, struct reader *r)
 	level = protocol->format_record(&m, line);
 	if (level == -1)
 		return -1;
+	protocol->record_ident(&m, log_ident(), ident);
 	if (log_wants(level))
-		log_write(level, p->pid, line);
+		log_write_as(ident, level, p->pid, line);
 	return 0;
 }
 

@@ -31,6 +31,14 @@ plain(struct session *s, enum smtp_log_type type)
 	record(s, &e);
 }
 
+/* TLS has begun and is not up. */
+static bool
+in_handshake(const struct session *s)
+{
+	return s->client.tls != NULL &&
+	    (!s->greeted || s->client_secure == SECURE_PLAINTEXT);
+}
+
 /* Postfix's words for how it ended; false: with a good word. */
 static bool
 trouble_of(const struct session *s, enum smtp_log_type *type)
@@ -43,7 +51,7 @@ trouble_of(const struct session *s, enum smtp_log_type *type)
 		*type = SMTP_LOG_TOO_MANY_ERRORS;
 	else if (text_caseprefix(reason, "timeout"))
 		*type = SMTP_LOG_TIMEOUT;
-	else if (s->state == SESSION_HANDSHAKE)
+	else if (in_handshake(s))
 		*type = SMTP_LOG_TLS_FAILED;
 	else if (text_caseprefix(reason, "the client left"))
 		*type = SMTP_LOG_LOST;

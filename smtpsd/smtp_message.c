@@ -146,6 +146,11 @@ smtp_bdat_command(struct session *s, struct text args)
 		session_close(s, "BDAT without a count");
 		return;
 	}
+	if (s->state != SESSION_MAIL) {
+		smtp_error(s, 530, "5.7.0", "Authentication required");
+		session_close(s, "BDAT without a login");
+		return;
+	}
 	if (first)
 		begin_chunks(s);
 	smtp_chunk_begin(&m->chunk, size, last);

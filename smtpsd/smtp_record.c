@@ -206,3 +206,12 @@ smtp_record_format(const struct msg_record *m, char dst[static LOG_LINE_MAX])
 
 	return smtp_record_get(m, &e) ? smtp_log_format(&e, dst) : -1;
 }
+
+_Static_assert(LOG_IDENT_MAX >= SMTP_LOG_IDENT_MAX, "an identity fits");
+
+void
+smtp_record_ident(const struct msg_record *m, const char *ident,
+    char dst[static LOG_IDENT_MAX])
+{
+	smtp_log_ident(ident, (enum smtp_log_type)m->type, dst);
+}

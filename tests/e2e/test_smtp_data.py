@@ -133,6 +133,8 @@ class Data(Submission):
         self.inner.script = SmtpScript(replies={"DATA": early})
         c = self.user()
         c.begin()
+        c.send(octets_of(5000))
+        time.sleep(0.3)         # behind the dot it would be the last word
         self.assertReply(c.message(octets_of(500000)), 451, "4.4.2")
         self.inner.script = self.script
         self.assertEqual(self.deliver(c, b"again\r\n"), b"again\r\n")
@@ -309,6 +311,15 @@ class Chunks(Submission):
         self.assertReply(self.chunk(c, b"QUIT\r\n", True), 554, "5.5.1")
         self.assertReply(c.cmd("NOOP"), 250)
         self.assertEqual(self.told("QUIT"), [])
+
+    def test_without_login(self):
+        """It must not be one: nothing that was said comes to anything."""
+        c = self.tls()
+        c.send(b"BDAT 3 LAST\r\nx\r\nMAIL FROM:<a@example.org>\r\n"
+               b"RCPT TO:<b@example.net>\r\n")
+        self.assertReply(c.reply(), 530, "5.7.0")
+        self.assertEqual(c.rest(), "")
+        self.assertEqual(self.told("MAIL"), [])
 
     def test_inner_refusal(self):
         self.inner.script = SmtpScript(replies={"BDAT": "452 4.3.1 full"})
