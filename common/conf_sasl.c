@@ -60,10 +60,12 @@ check_options(struct conf *c)
 void
 conf_settle_sasl(struct conf *c)
 {
+	bool always = c->private->defaults->daemon == CONF_SMTP;
 	struct text hostname = text_of(c->hostname);
 
-	c->sasl =
-	    c->authenticate_in || c->private->defaults->daemon == CONF_SMTP;
+	c->sasl = always || c->authenticate_in;
+	if (always) /* and not a second time, before an inner server */
+		c->authenticate_in = false;
 	check_options(c);
 	if (text_has(text_of(c->sasl_application), '/'))
 		conf_error(c, conf_where(c, "sasl_application"),

@@ -47,6 +47,7 @@ typedef unsigned int enter(const struct sandbox *s);
 static struct sockaddr_in at, elsewhere; /* an allowed port, another one */
 static struct event_base *base;
 static void (*prepare_more)(void); /* what a test needs beside */
+static bool networked;             /* sasl_network */
 
 /* For preparations, which must not fail. */
 static int
@@ -126,7 +127,9 @@ prepare(void)
 static _Noreturn void
 child(enum role role, enter *confine, attempt *try, const void *arg, int out)
 {
-	struct sandbox box = { .role = role, .read_paths = { "/etc" } };
+	struct sandbox box = {
+		.role = role, .read_paths = { "/etc" }, .network = networked
+	};
 	struct result r;
 	uint16_t port;
 

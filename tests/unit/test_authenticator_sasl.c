@@ -4,6 +4,9 @@
  * and that saslauthd's silence is no refusal.  libsasl2 is one for a process,
  * so each configuration has a child of its own.
  */
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <fcntl.h>
@@ -99,6 +102,7 @@ run(in_child *f)
 		/* cmocka's handlers would run the rest of the tests here. */
 		signal(SIGSEGV, SIG_DFL);
 		signal(SIGABRT, SIG_DFL);
+		signal(SIGPIPE, SIG_IGN); /* as in every role */
 		f();
 		exit(0); /* with LeakSanitizer's word */
 	}
@@ -179,6 +183,7 @@ mechanisms(void)
 		{ "A-NAME-THAT-IS-TOO-LONG", false, TEXT_NONE,
 		    AUTH_NO_MECHANISM },
 	};
+	static char nothing[] = "";
 	char list[MSG_MECHS_MAX + 1];
 	struct dialogue *d;
 	struct text out;
@@ -186,6 +191,7 @@ mechanisms(void)
 
 	open_with("pwcheck_method: auxprop\n"
 	          "mech_list: scram-sha-1 login plain anonymous\n");
+	conf.sasl_security_options = nothing; /* noanonymous holds anyway */
 	sasl_mechanisms(list);
 	MUST(strcmp(list, "SCRAM-SHA-1 LOGIN PLAIN") == 0);
 	for (i = 0; i < nitems(cases); i++) {
@@ -235,6 +241,55 @@ count_files(void)
 	for (fd = 0; fd < 64; fd++)
 		n += fcntl(fd, F_GETFD) != -1;
 	return n;
+}
+
+/* In a process of its own: whoever connects is hung up on. */
+static pid_t
+start_rude(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid;
+
+	(void)strlcpy(a.sun_path, path, sizeof(a.sun_path));
+	MUST(bind(s, (struct sockaddr *)&a, sizeof(a)) == 0);
+	MUST(listen(s, 4) == 0);
+	pid = fork();
+	MUST(pid != -1);
+	if (pid == 0) /* should the test fail */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (pid == 0)
+		close(accept(s, NULL, NULL));
+	close(s);
+	return pid;
+}
+
+/* No answer is no refusal, and leaves no descriptor behind. */
+static void
+rude_saslauthd(void)
+{
+	char file[128], path[64];
+	struct dialogue *d;
+	struct text out;
+	unsigned int before;
+	pid_t pid;
+
+	(void)snprintf(path, sizeof(path), "%s/mux", top);
+	(void)snprintf(file, sizeof(file),
+	    "pwcheck_method: saslauthd\nsaslauthd_path: %s\n", path);
+	pid = start_rude(path);
+	open_with(file);
+	before = count_files();
+	d = new_dialogue();
+	MUST(dialogue_check(d, TEXT_LIT("alice"), TEXT_LIT("secret"), &out) ==
+	    AUTH_UNAVAILABLE);
+	dialogue_free(&d);
+	d = new_dialogue();
+	MUST(dialogue_start(d, TEXT_LIT("PLAIN"), true,
+	         PLAIN("", "alice", "secret"), &out) == AUTH_UNAVAILABLE);
+	dialogue_free(&d);
+	MUST(count_files() == before);
+	MUST(kill(pid, SIGKILL) == 0 && unlink(path) == 0);
 }
 
 /* Nobody is at the socket: that says nothing about the password. */
@@ -316,6 +371,13 @@ test_no_saslauthd(void **state)
 }
 
 static void
+test_rude_saslauthd(void **state)
+{
+	(void)state;
+	run(rude_saslauthd);
+}
+
+static void
 test_no_plaintext(void **state)
 {
 	(void)state;
@@ -354,6 +416,7 @@ main(void)
 		cmocka_unit_test(test_mechanisms),
 		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_no_saslauthd),
+		cmocka_unit_test(test_rude_saslauthd),
 		cmocka_unit_test(test_no_plaintext),
 	};
 

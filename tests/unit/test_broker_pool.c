@@ -320,6 +320,29 @@ test_it_grows(void **state)
 	expect("a:over d:granted");
 }
 
+/* One whose client thinks would be in its way with another one's step. */
+static void
+test_it_does_not_share_yet(void **state)
+{
+	uint32_t na, nb;
+
+	(void)state;
+	ask(a);
+	ask(b);
+	na = given(0);
+	nb = given(1);
+	say_step(0, na, true);
+	say_step(0, na, false);
+	say_step(1, nb, true);
+	say_step(1, nb, false);
+	expect("a:granted b:granted");
+	ask(c);
+	expect("want:3");
+	add(2, 3);
+	say_mechs(2);
+	expect("c:granted");
+}
+
 /* At the limit those that wait for a client take another one. */
 static void
 test_they_share(void **state)
@@ -501,6 +524,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_login),
 		TEST(test_it_grows),
+		TEST(test_it_does_not_share_yet),
 		TEST(test_they_share),
 		TEST(test_it_shrinks),
 		TEST(test_it_hangs),

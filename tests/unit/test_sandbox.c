@@ -288,6 +288,48 @@ test_landlock(void **state)
 		check_probe(&landlock_probes[i], sandbox_landlock);
 }
 
+/* What sasl_network gives an authenticator, and what not even that does. */
+static void
+test_network(void **state)
+{
+	static const struct {
+		const char *name;
+		long nr;
+		long args[6];
+		int value;
+	} cases[] = {
+		{ CALL(socket), { AF_INET, SOCK_STREAM, 0 }, 0 },
+		{ CALL(socket),
+		    { AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP }, 0 },
+		{ CALL(socket), { AF_UNIX, SOCK_STREAM, 0 }, 0 },
+		{ CALL(socket), { AF_INET, SOCK_RAW, IPPROTO_TCP }, ENOSYS },
+		{ CALL(socket), { AF_NETLINK, SOCK_DGRAM, 0 }, EACCES },
+		{ CALL(connect), { FD_FRESH, P(&elsewhere), sizeof(elsewhere) },
+		    0 },
+		{ CALL(bind), { FD_FRESH, P(&at), sizeof(at) }, KILLED },
+		{ CALL(accept4), { FD_LISTENER, 0, 0, 0 }, KILLED },
+		{ CALL(execve), { P("/nonexistent"), 0, 0 }, KILLED },
+		{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, 0 },
+		{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, EACCES },
+	};
+	struct probe p = { .name = NULL };
+	struct result r;
+	size_t i;
+
+	(void)state;
+	need_seccomp();
+	networked = true;
+	for (i = 0; i < nitems(cases); i++) {
+		p.nr = cases[i].nr;
+		memcpy(p.args, cases[i].args, sizeof(p.args));
+		r = confined(ROLE_AUTHENTICATOR, sandbox_enter, try_call, &p);
+		if (r.value != cases[i].value)
+			fail_msg("%s: %d, not %d", cases[i].name, r.value,
+			    cases[i].value);
+	}
+	networked = false;
+}
+
 static int
 try_abort(const void *arg)
 {
@@ -399,6 +441,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_landlock),
+		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_misuse),
 #ifdef __x86_64__
