@@ -23,7 +23,7 @@ from inner import StandIn
  RELEASE, HELD, CONNECT, CONNECT_REPLY, OUTCOME, LEARN, CAPABILITY,
  CAPABILITY_SET, SIGN, SIGN_REPLY, AUTH, AUTH_REPLY, POOL, SASL_MECHS,
  EXCHANGE, STEP, OVER, SASL_START, SASL_STEP, SASL_CHECK,
- SASL_REPLY) = range(1, 32)
+ SASL_REPLY, RECORD) = range(1, 33)
 MAX = 13312                     # octets of a message
 
 # A worker's descriptors (common/role.h, common/worker.c); that to the master
@@ -70,7 +70,7 @@ ANYWHERE = (
     ("empty with a descriptor", b"", 1, MALFORMED),
     ("half a header", message(RELEASE)[:5], 0, MALFORMED),
     ("longer than any", message(LOG) + bytes(MAX), 0, MALFORMED),
-    ("unknown type", message(SASL_REPLY + 1), 0, FORBIDDEN),
+    ("unknown type", message(RECORD + 1), 0, FORBIDDEN),
     ("type 0", message(0), 0, FORBIDDEN),
     ("the master's word", message(STOP), 0, FORBIDDEN),
 )
@@ -81,6 +81,7 @@ TO_MASTER = ANYWHERE + (
     ("bad length", message(LOG, u8(6), u32(0xffffffff)), 0, MALFORMED),
     ("no such priority", message(LOG, u8(8), text(b"line")), 0, MALFORMED),
     ("no such event", message(EVENT, u8(4), bytes(64)), 0, MALFORMED),
+    ("of another protocol", message(RECORD, bytes(5)), 0, MALFORMED),
     ("ready a second time", message(READY, u32(0)), 0, MALFORMED),
     ("busy with something", message(BUSY, u8(1)), 0, MALFORMED),
     ("a descriptor", message(LOG, u8(6), text(b"line")), 1, FORBIDDEN),
