@@ -142,7 +142,7 @@ static void
 cmd_auth(struct session *s, struct text args)
 {
 	struct pop3_session *p = s->data;
-	struct text mechanism, response;
+	struct text mechanism;
 	struct credentials c;
 
 	if (!text_word(&args, &mechanism)) /* as it was before CAPA */
@@ -150,10 +150,10 @@ cmd_auth(struct session *s, struct text args)
 		    "+OK Mechanisms follow\r\nPLAIN\r\nLOGIN\r\n.\r\n");
 	else if (!exchange_begin(&p->exchange, mechanism))
 		say(s, "-ERR Unknown mechanism");
-	else if (!text_word(&args, &response))
+	else if ((args = text_trim(args)).len == 0)
 		go_on(s, EXCHANGE_MORE, &c);
 	else
-		go_on(s, exchange_initial(&p->exchange, response, &c), &c);
+		go_on(s, exchange_initial(&p->exchange, args, &c), &c);
 }
 
 /* Is it on the list that this client sees? */

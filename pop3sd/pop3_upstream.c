@@ -55,13 +55,13 @@ pop3_server_tls(struct session *s)
 	ask(s, POP3_UP_CAPA, "CAPA");
 }
 
-/* A server without CAPA has USER.  Blanks in its name could be cut off. */
+/* Where the server has it; blanks in USER's name could be cut off. */
 static bool
 wants_plain(const struct session *s, const struct capability *list)
 {
 	return s->login->authz[0] != '\0' ||
 	    strchr(s->login->authn, ' ') != NULL ||
-	    (list->len > 0 && !capability_has_keyword(list, "USER"));
+	    !capability_has_keyword(list, "USER");
 }
 
 static void
@@ -130,7 +130,7 @@ take_list(struct session *s, struct text line)
 		negotiate(s);
 		return;
 	}
-	if (line.len > 1 && line.p[0] == '.')
+	if (line.len > 0 && line.p[0] == '.')
 		line = text_skip(line, 1);
 	if (capability_add(&p->list, line) == -1)
 		session_server_garbage(s);
@@ -200,9 +200,11 @@ take_answer(struct session *s, bool yes, struct text text)
 		session_server_starttls(s);
 		break;
 	case POP3_UP_UTF8:
-		if (!yes) /* it had promised it */
-			return "UTF8 refused by server";
-		say_language(s);
+		if (yes)
+			say_language(s);
+		else /* the administrator's list promised it, perhaps */
+			session_login_failed(
+			    s, LOGIN_MISMATCH, "UTF8 refused by server");
 		break;
 	case POP3_UP_LANG: /* about texts only, so a refusal does no harm */
 		log_in(s);
