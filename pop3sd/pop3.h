@@ -12,7 +12,6 @@
 
 #include "capability.h"
 #include "exchange.h"
-#include "line.h"
 #include "session.h"
 
 #define nitems(a) (sizeof(a) / sizeof((a)[0]))

@@ -12,10 +12,6 @@
 #include "pop3.h"
 #include "xmalloc.h"
 
-/* Input is read while there is room for what one turn of the loop brings. */
-_Static_assert(POP3_LINE_MAX <= SESSION_IN_MAX / 4,
-    "the longest command fits into the client's buffer");
-
 /* "+OK ..." or "-ERR ...". */
 static void
 say(struct session *s, const char *line)
