@@ -137,6 +137,8 @@ struct protocol {
 
 /* The list for this client, in its situation, before login. */
 void session_capability(const struct session *s, struct capability *out);
+/* Is there such a keyword in it? */
+bool session_promises(const struct session *s, const char *keyword);
 /* The inner server's list as a logged-in client may see it. */
 void session_capability_after(const struct session *s,
     const struct capability *inner, struct capability *out);

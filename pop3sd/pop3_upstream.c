@@ -55,28 +55,21 @@ pop3_server_tls(struct session *s)
 	ask(s, POP3_UP_CAPA, "CAPA");
 }
 
-/* Where the server has it; blanks in USER's name could be cut off. */
-static bool
-wants_plain(const struct session *s, const struct capability *list)
-{
-	return s->login->authz[0] != '\0' ||
-	    strchr(s->login->authn, ' ') != NULL ||
-	    !capability_has_keyword(list, "USER");
-}
-
 static void
 log_in(struct session *s)
 {
 	struct pop3_session *p = s->data;
+	bool authz = s->login->authz[0] != '\0';
 	bool plain = capability_has_argument(&p->list, "SASL", "PLAIN");
+	bool user = capability_has_keyword(&p->list, "USER");
 
-	if (plain && wants_plain(s, &p->list)) {
+	/* USER has no place for authz, and a blank in it could be an end. */
+	if (plain && (authz || !user || strchr(s->login->authn, ' ') != NULL)) {
 		ask(s, POP3_UP_AUTH, "AUTH PLAIN");
-	} else if (s->login->authz[0] == '\0') {
+	} else if (!authz) { /* also where there is no CAPA, or no USER in it */
 		p->upstream = POP3_UP_USER;
 		stream_printf(&s->server, "USER %s\r\n", s->login->authn);
 	} else {
-		/* USER has no place for it, and dropping it is no answer. */
 		session_login_answered(s, LOGIN_MISMATCH,
 		    "Authorisation identity not possible at server", "AUTH",
 		    TEXT_NONE);

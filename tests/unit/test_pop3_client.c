@@ -362,7 +362,7 @@ test_long(void **state)
 		{ "USER joe\r\nPASS ", 1024, "\r\n", GIVEN "{login /joe/x" },
 		{ "USER joe\r\nPASS ", 1025, "\r\n", GIVEN REFUSED },
 		{ "LANG ", 64, "\r\n", LANG_ON },
-		{ "LANG ", 65, "\r\n", "-ERR Too long a language\r\n" },
+		{ "LANG ", 65, "\r\n", "-ERR That is no language\r\n" },
 		{ "USER ", 16377, "\r\n", REFUSED },
 		{ "USER ", 16378, "\r\n", LOST("line too long") },
 		{ "USER ", 16379, "", LOST("line too long") },
