@@ -71,7 +71,7 @@ struct session {
 	uint16_t server_number;    /* MSG_NO_SERVER: none */
 	uint64_t tried;            /* inner servers that failed this login */
 	unsigned int refused;      /* logins so far */
-	unsigned int commands;     /* since the start, TLS or the last login */
+	unsigned int commands;     /* since the start, TLS or a refusal */
 	unsigned int server_lines; /* taken from this inner server */
 	uint32_t failure_delay_ms;
 	struct credentials *login; /* while a login is under way, else NULL */
@@ -129,6 +129,8 @@ struct protocol {
 	size_t nrules;
 	/* What is promised while nothing is known of the inner server. */
 	const char *minimum; /* words parted by blanks */
+	/* May it stand in a list (NULL: printable ASCII always may)? */
+	bool (*is_capability)(struct text entry);
 	/* The administrator's list to entries; -1: it has no good form. */
 	int (*parse_capability)(const char *text, struct capability *out);
 };

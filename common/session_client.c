@@ -155,7 +155,7 @@ client_fill(struct session *s)
 		s->client_eof = true;
 		break;
 	case STREAM_ERROR:
-		session_drop(s, "the client left");
+		session_client_gone(s);
 		break;
 	}
 }

@@ -23,6 +23,11 @@ void session_enter(struct session *s, enum session_state next);
  */
 bool session_leave(struct session *s);
 
+/*
+ * The client has gone.  A refusal that is held back keeps its place until
+ * then: hanging up is no way to guess faster.
+ */
+void session_client_gone(struct session *s);
 /* End without another word. */
 void session_drop(struct session *s, const char *reason);
 

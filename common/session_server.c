@@ -345,6 +345,14 @@ session_login_ok(struct session *s)
 	session_enter(s, SESSION_RELAY);
 }
 
+static void
+tell_failure(struct session *s, enum login_failure why)
+{
+	session_enter(s, SESSION_DIALOGUE);
+	s->protocol->login_failed(s, why);
+	s->input = true;
+}
+
 void
 session_login_failed(
     struct session *s, enum login_failure why, const char *reason)
@@ -357,24 +365,21 @@ session_login_failed(
 	session_event(s, EVENT_AUTH, status);
 	forget_login(s);
 	s->server_done = true; /* session_leave() closes it */
-	s->commands = 0;
 	if (why == LOGIN_REFUSED) {
 		worker_outcome(s->worker, s, OUTCOME_REFUSED);
 		s->refused++;
 		session_enter(s, SESSION_DELAY);
-		return;
+	} else {
+		tell_failure(s, why);
 	}
-	session_enter(s, SESSION_DIALOGUE);
-	s->protocol->login_failed(s, why);
-	s->input = true;
 }
 
 void
 session_delay_over(struct session *s)
 {
-	session_enter(s, SESSION_DIALOGUE);
-	s->protocol->login_failed(s, LOGIN_REFUSED);
-	s->input = true;
+	/* The delay is what bounds these; others count as commands. */
+	s->commands = 0;
+	tell_failure(s, LOGIN_REFUSED);
 	if (s->conf->login_attempts != 0 &&
 	    s->refused >= s->conf->login_attempts) {
 		s->protocol->goodbye(s, "too many failed logins");
