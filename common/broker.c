@@ -28,7 +28,10 @@
 #define JITTER_MS 250 /* so that the delay tells nothing */
 #define DELAY_MAX_MS 4000
 #define SETTLE_SECONDS 2
-/* Messages of a worker in a second: six for each session, and some more. */
+/*
+ * Messages of a worker in a second, beside one for each client that ends when
+ * all do: six for each session, and more.
+ */
 #define QUOTA 50000
 
 struct request {
@@ -193,6 +196,7 @@ do_held(struct peer *p, struct reader *r)
 	if (!m.last)
 		return 0;
 	limit_reconcile(p->broker->limit, p->serial, p->held, p->nheld);
+	p->admitted = 0;
 	for (i = 0; i < p->nheld; i++)
 		p->admitted += limit_address(p->broker->limit, p->serial,
 		                   p->held[i], &client) == 0;
@@ -388,7 +392,7 @@ new_peer(struct broker *b, const struct msg_peer *m, int fd)
 	TAILQ_INIT(&p->requests);
 	p->ch = ipc_new(b->base, fd, ROLE_BROKER, ROLE_WORKER, on_worker,
 	    on_worker_closed, p);
-	ipc_set_quota(p->ch, QUOTA);
+	ipc_set_quota(p->ch, QUOTA + b->conf->worker_connections);
 	TAILQ_INSERT_HEAD(&b->peers, p, entry);
 	if (lessons_put(b->lessons, &w))
 		(void)ipc_send(p->ch, &w, -1);

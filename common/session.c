@@ -345,8 +345,8 @@ session_leave(struct session *s)
 		offer_input(s);
 		if (s->server_done)
 			session_server_close(s);
-		flush(
-		    s); /* a failure may end a login, and input counts again */
+		/* A failure may end a login, and input counts again. */
+		flush(s);
 	} while (!s->dead &&
 	    (s->server_done || (s->input && s->state == SESSION_DIALOGUE)));
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * session_auth: what a client was promised before its login, and what its
- * credentials, once they are there, lead to.
- * Runs in workers.
+ * credentials, once they are there, lead to.  Runs in workers.
  */
 #include <string.h>
 

@@ -87,8 +87,8 @@ static const struct script login[] = {
 	{ "pipelined beyond all time", 0,
 	    STEPS("admit", HELLO, "wait 40", "C>login joe\nlogin ann\n",
 	        "connect 0", "S>greet\r\n", JOE, "wait 25", "S>down\r\n",
-	        "C<failed unavailable\nbye too long without a login\n",
-	        "C eof", "C close"),
+	        "C<failed unavailable\nbye too long without a login\n", "C eof",
+	        "C close"),
 	    LOGIN_TRACE "Auth(joe failed: it is ill) "
 	                "Null(timeout before login) forget" },
 	{ "unavailable", 0,
@@ -242,8 +242,7 @@ static const struct script lesson[] = {
 	        "broker", "S>greet\r\n", "S<list?\n", "S>list A\r\n", "S eof"),
 	    "learned@0=A forget" },
 	{ "TLS", LESSON | INNER_TLS,
-	    STEPS(
-	        "S tls", "S>greet\r\n", "S<list?\n", "S>list A\r\n", "S eof"),
+	    STEPS("S tls", "S>greet\r\n", "S<list?\n", "S>list A\r\n", "S eof"),
 	    "learned@0=A forget" },
 	{ "not TLS", LESSON | INNER_TLS, STEPS("S>greet\r\n"),
 	    "learned@0=nothing forget" },
