@@ -27,12 +27,18 @@
 /* Sockets under way at a time: a connect in flight each, channels, DNS. */
 #define BROKER_FILES 16384
 #define SETTLE_SECONDS 2
+/*
+ * Messages of a worker in a second, beside one for each client that ends when
+ * all do: six for each session, and more.
+ */
+#define QUOTA 50000
 
 struct request {
 	TAILQ_ENTRY(request) entry;
 	struct peer *peer;
 	uint32_t session;
-	struct attempt *attempt;
+	struct attempt *attempt; /* NULL: it was answered with ... */
+	uint16_t server;         /* ... this one, whose outcome is awaited */
 };
 
 /* A worker, as the broker knows it. */
@@ -44,6 +50,7 @@ struct peer {
 	uint32_t serial;
 	uint32_t *held; /* MSG_HELD so far */
 	size_t nheld;
+	unsigned int admitted; /* clients in the book */
 	TAILQ_HEAD(, request) requests;
 };
 
@@ -115,6 +122,7 @@ verdict(struct peer *p, uint32_t session, int fd)
 	}
 	switch (limit_admit(b->limit, p->serial, session, &client)) {
 	case LIMIT_OK:
+		p->admitted++;
 		return ADMIT_OK;
 	case LIMIT_TOO_MANY:
 		return ADMIT_TOO_MANY;
@@ -122,6 +130,23 @@ verdict(struct peer *p, uint32_t session, int fd)
 		return ADMIT_TOO_MANY_ADDRESS;
 	}
 	return ADMIT_TOO_MANY;
+}
+
+/* The client of that number has gone, if there was one. */
+static void
+do_forget(struct peer *p, uint32_t session)
+{
+	struct request *rq = request_find(p, session);
+	struct addr client;
+
+	if (rq != NULL)
+		request_free(rq);
+	auths_release(p->broker->auths, p->serial, session);
+	if (limit_address(p->broker->limit, p->serial, session, &client) == -1)
+		return;
+	limit_release(p->broker->limit, p->serial, session);
+	if (p->admitted > 0)
+		p->admitted--;
 }
 
 static int
@@ -132,6 +157,12 @@ do_admit(struct peer *p, uint32_t id, struct reader *r, int fd)
 	struct writer w;
 
 	if (msg_get_admit(r, &m) == -1) {
+		close(fd);
+		return -1;
+	}
+	/* Nobody fills the others' part of the book. */
+	do_forget(p, m.session);
+	if (p->admitted >= p->broker->conf->worker_connections) {
 		close(fd);
 		return -1;
 	}
@@ -148,15 +179,10 @@ static int
 do_release(struct peer *p, struct reader *r)
 {
 	struct msg_release m;
-	struct request *rq;
 
 	if (msg_get_release(r, &m) == -1)
 		return -1;
-	rq = request_find(p, m.session);
-	if (rq != NULL)
-		request_free(rq);
-	auths_release(p->broker->auths, p->serial, m.session);
-	limit_release(p->broker->limit, p->serial, m.session);
+	do_forget(p, m.session);
 	return 0;
 }
 
@@ -165,6 +191,7 @@ static int
 do_held(struct peer *p, struct reader *r)
 {
 	struct msg_held m;
+	struct addr client;
 	uint32_t session;
 	size_t i;
 
@@ -180,6 +207,10 @@ do_held(struct peer *p, struct reader *r)
 	if (!m.last)
 		return 0;
 	limit_reconcile(p->broker->limit, p->serial, p->held, p->nheld);
+	p->admitted = 0;
+	for (i = 0; i < p->nheld; i++)
+		p->admitted += limit_address(p->broker->limit, p->serial,
+		                   p->held[i], &client) == 0;
 	free(p->held);
 	p->held = NULL;
 	p->nheld = 0;
@@ -205,9 +236,12 @@ on_server(void *arg, int fd, uint16_t server)
 	msg_start(&w, MSG_CONNECT_REPLY, 0);
 	msg_put_connect_reply(&w, &reply);
 	(void)ipc_send(p->ch, &w, fd);
-	if (fd != -1)
-		close(fd);
-	request_free(rq);
+	if (fd == -1) {
+		request_free(rq);
+		return;
+	}
+	close(fd);
+	rq->server = server;
 }
 
 static int
@@ -220,9 +254,13 @@ do_connect(struct peer *p, struct reader *r)
 	/* Only for a client that was admitted, and one at a time. */
 	if (msg_get_connect(r, &m) == -1 ||
 	    limit_address(p->broker->limit, p->serial, m.session, &client) ==
-	        -1 ||
-	    request_find(p, m.session) != NULL)
+	        -1)
 		return -1;
+	rq = request_find(p, m.session);
+	if (rq != NULL && rq->attempt != NULL)
+		return -1;
+	if (rq != NULL)
+		request_free(rq);
 	rq = xcalloc(1, sizeof(*rq));
 	rq->peer = p;
 	rq->session = m.session;
@@ -238,25 +276,31 @@ do_outcome(struct peer *p, struct reader *r)
 	struct broker *b = p->broker;
 	struct msg_outcome m;
 	struct addr client;
+	struct request *rq;
+	bool asked;
 
 	if (msg_get_outcome(r, &m) == -1 ||
 	    (m.server >= b->conf->nservers && m.server != MSG_NO_SERVER) ||
 	    limit_address(b->limit, p->serial, m.session, &client) == -1)
 		return -1;
+	/* One word on a server for each connection to it, or it is nothing. */
+	rq = request_find(p, m.session);
+	asked = rq != NULL && rq->attempt == NULL && rq->server == m.server;
+	if (asked) {
+		request_free(rq);
+		upstreams_report(
+		    b->upstreams, m.server, m.outcome != OUTCOME_SERVER);
+	}
 	switch ((enum outcome)m.outcome) {
 	case OUTCOME_OK:
 		/* Where we decide ourselves, a worker's word is not enough. */
 		if (!b->conf->sasl)
 			limit_succeeded(b->limit, &client);
-		upstreams_report(b->upstreams, m.server, true);
 		break;
 	case OUTCOME_REFUSED:
 		limit_failed(b->limit, &client, clock_seconds());
-		upstreams_report(b->upstreams, m.server, true);
 		break;
 	case OUTCOME_SERVER:
-		upstreams_report(b->upstreams, m.server, false);
-		break;
 	case OUTCOMES:
 		break;
 	}
@@ -378,6 +422,7 @@ new_peer(struct broker *b, const struct msg_peer *m, int fd)
 	TAILQ_INIT(&p->requests);
 	p->ch = ipc_new(b->base, fd, ROLE_BROKER, ROLE_WORKER, on_worker,
 	    on_worker_closed, p);
+	ipc_set_quota(p->ch, QUOTA + b->conf->worker_connections);
 	TAILQ_INSERT_HEAD(&b->peers, p, entry);
 	if (lessons_put(b->lessons, &w))
 		(void)ipc_send(p->ch, &w, -1);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,7 +311,7 @@ log_flush(void)
 		n = dropped;
 		dropped = 0;
 		(void)snprintf(text, sizeof(text),
-		    "%lu log lines were lost: syslog did not take them", n);
+		    "%lu log lines were lost: they were not taken", n);
 		log_write(LOG_WARNING, getpid(), text);
 	}
 	return !TAILQ_EMPTY(&queue);
@@ -320,6 +321,18 @@ const char *
 log_ident(void)
 {
 	return target_ident;
+}
+
+/*
+ * Nobody may be reading the pipe or terminal: the master must not wait for
+ * them.  Room is told of at least a line (PIPE_BUF, pipe(7)).
+ */
+static bool
+takes_more(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
 }
 
 void
@@ -351,6 +364,6 @@ log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 		break;
 	}
 	line[len++] = '\n';
-	if (write(fd, line, len) == -1)
+	if (!takes_more(fd) || write(fd, line, len) == -1)
 		dropped++;
 }

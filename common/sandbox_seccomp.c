@@ -119,6 +119,8 @@ static const struct rule allowed[] = {
 	{ W | B, SYS(setsockopt),
 	    { EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPINTVL) } },
 	{ W | B, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPCNT) } },
+	{ W, SYS(setsockopt),
+	    { EQ(1, IPPROTO_TCP), EQ(2, TCP_NOTSENT_LOWAT) } },
 
 	/* the broker connects to inner servers and to name servers ... */
 	{ B, SYS(socket), { EQ(0, AF_INET), TYPE(1, SOCK_STREAM), EQ(2, 0) } },

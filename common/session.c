@@ -20,8 +20,9 @@
 #include "xmalloc.h"
 
 /*
- * Commands between two logins: a client uses five or so.  Bounds what
- * pipelined commands of a few octets can make us write.
+ * Commands until a login, or between two refusals: a client uses five or so.
+ * Bounds what commands of a few octets can make us write, and logins that no
+ * delay holds back can make an inner server do.
  */
 #define COMMANDS_MAX 100
 /* The first client waits so long for the inner servers' list (README). */
@@ -224,6 +225,18 @@ session_drop(struct session *s, const char *reason)
 }
 
 void
+session_client_gone(struct session *s)
+{
+	if (s->state != SESSION_DELAY &&
+	    (s->state != SESSION_MAIL || s->answer_by == 0)) {
+		session_drop(s, "the client left");
+		return;
+	}
+	stream_close(&s->client);
+	s->client_eof = true;
+}
+
+void
 session_close(struct session *s, const char *reason)
 {
 	if (s->dead || s->state == SESSION_CLOSING)
@@ -265,11 +278,28 @@ see_off(struct session *s)
 	session_close(s, "shutting down");
 }
 
+/* Logins that failed may have taken all the time there was. */
+static bool
+is_late(const struct session *s)
+{
+	return s->conf->authenticate_timeout != 0 &&
+	    clock_seconds() >= s->began + s->conf->authenticate_timeout;
+}
+
+static void
+end_late(struct session *s)
+{
+	s->protocol->goodbye(s, "too long without a login");
+	session_close(s, "timeout before login");
+}
+
 /* Offer input to the protocol for as long as it takes some. */
 static void
 offer_input(struct session *s)
 {
 	see_off(s);
+	if (s->input && s->state == SESSION_DIALOGUE && is_late(s))
+		end_late(s);
 	while (s->input && takes_commands(s) && !s->dead) {
 		s->input = s->protocol->client_input(s);
 		if (s->input && ++s->commands > COMMANDS_MAX &&
@@ -313,13 +343,25 @@ arm(struct session *s)
 		stream_want_read(&s->server, server);
 }
 
+/* A peer that takes octets is not silent. */
+static enum stream_result
+flush_stream(struct session *s, struct stream *st)
+{
+	size_t before = st->out.len;
+	enum stream_result r = stream_flush(st);
+
+	if (st->out.len < before)
+		s->active = clock_seconds();
+	return r;
+}
+
 /* The client's words and the server's go out. */
 static void
 flush(struct session *s)
 {
-	if (stream_flush(&s->client) == STREAM_ERROR)
-		session_client_lost(s);
-	if (stream_flush(&s->server) != STREAM_ERROR)
+	if (flush_stream(s, &s->client) == STREAM_ERROR)
+		session_client_gone(s);
+	if (flush_stream(s, &s->server) != STREAM_ERROR)
 		return;
 	if (s->state == SESSION_RELAY || s->state == SESSION_CLOSING) {
 		session_server_close(s);
@@ -352,8 +394,8 @@ session_leave(struct session *s)
 		offer_input(s);
 		if (s->server_done)
 			session_server_close(s);
-		flush(
-		    s); /* a failure may end a login, and input counts again */
+		/* A failure may end a login, and input counts again. */
+		flush(s);
 	} while (
 	    !s->dead && (s->server_done || (s->input && takes_commands(s))));
 
@@ -404,8 +446,7 @@ on_timer(int fd, short what, void *arg)
 		session_drop(s, "timeout during the TLS handshake");
 		break;
 	case SESSION_DIALOGUE:
-		s->protocol->goodbye(s, "too long without a login");
-		session_close(s, "timeout before login");
+		end_late(s);
 		break;
 	case SESSION_AUTH:
 		session_sasl_timeout(s);

@@ -76,7 +76,7 @@ struct session {
 	uint16_t server_number;    /* MSG_NO_SERVER: none */
 	uint64_t tried;            /* inner servers that failed this login */
 	unsigned int refused;      /* logins so far */
-	unsigned int commands;     /* since the start, TLS or the last login */
+	unsigned int commands;     /* since the start, TLS or a refusal */
 	unsigned int server_lines; /* taken from this inner server */
 	uint32_t failure_delay_ms;
 	struct session_sasl *sasl; /* an exchange here; NULL: none */
@@ -178,6 +178,8 @@ struct protocol {
 	size_t nrules;
 	/* What is promised while nothing is known of the inner server. */
 	const char *minimum; /* words parted by blanks */
+	/* May it stand in a list (NULL: printable ASCII always may)? */
+	bool (*is_capability)(struct text entry);
 	/* The administrator's list to entries; -1: it has no good form. */
 	int (*parse_capability)(const char *text, struct capability *out);
 };
@@ -186,6 +188,8 @@ struct protocol {
 
 /* The list for this client, in its situation, before login. */
 void session_capability(const struct session *s, struct capability *out);
+/* Is there such a keyword in it? */
+bool session_promises(const struct session *s, const char *keyword);
 /* The inner server's list as a logged-in client may see it. */
 void session_capability_after(const struct session *s,
     const struct capability *inner, struct capability *out);

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * session_auth: what a client's credentials, once they are there, lead to.
- * Runs in workers.
+ * session_auth: what a client was promised before its login, and what its
+ * credentials, once they are there, lead to.  Runs in workers.
  */
 #include <string.h>
 
 #include "session.h"
+
+bool
+session_promises(const struct session *s, const char *keyword)
+{
+	struct capability c;
+
+	session_capability(s, &c);
+	return capability_has_keyword(&c, keyword);
+}
 
 void
 session_begin_login(struct session *s, const struct credentials *c)

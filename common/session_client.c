@@ -155,7 +155,7 @@ client_fill(struct session *s)
 		s->client_eof = true;
 		break;
 	case STREAM_ERROR:
-		session_client_lost(s);
+		session_client_gone(s);
 		break;
 	}
 }

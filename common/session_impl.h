@@ -23,6 +23,12 @@ void session_enter(struct session *s, enum session_state next);
  */
 bool session_leave(struct session *s);
 
+/*
+ * The client has gone.  A refusal that is held back keeps its place until
+ * then: hanging up is no way to guess faster.  What an inner server owes us
+ * on a message is still heard.
+ */
+void session_client_gone(struct session *s);
 /* End without another word. */
 void session_drop(struct session *s, const char *reason);
 
@@ -38,8 +44,6 @@ void session_mail_moves(struct session *s);
 void session_mail_server_gone(struct session *s, const char *reason);
 /* When is a session with an inner server to be looked at again? */
 void session_watch(struct session *s);
-/* The connection broke; what is owed by the inner server is still heard. */
-void session_client_lost(struct session *s);
 /* Find an inner server, from the beginning, or one that was not tried. */
 void session_ask_for_server(struct session *s);
 void session_next_server(struct session *s);

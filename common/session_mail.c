@@ -97,17 +97,6 @@ session_mail_timer(struct session *s)
 	}
 }
 
-void
-session_client_lost(struct session *s)
-{
-	if (s->state != SESSION_MAIL || s->answer_by == 0) {
-		session_drop(s, "the client left");
-		return;
-	}
-	stream_close(&s->client);
-	s->client_eof = true;
-}
-
 /* What had come before the message was awaited. */
 void
 session_offer_message(struct session *s)

@@ -375,6 +375,14 @@ session_login_ok(struct session *s)
 	session_enter(s, SESSION_RELAY);
 }
 
+static void
+tell_failure(struct session *s, enum login_failure why)
+{
+	session_enter(s, s->logged_in ? SESSION_MAIL : SESSION_DIALOGUE);
+	s->protocol->login_failed(s, why);
+	s->input = true;
+}
+
 void
 session_login_failed(
     struct session *s, enum login_failure why, const char *reason)
@@ -388,24 +396,21 @@ session_login_failed(
 		session_event(s, EVENT_AUTH, status);
 	forget_login(s);
 	s->server_done = true; /* session_leave() closes it */
-	s->commands = 0;
 	if (why == LOGIN_REFUSED) {
 		worker_outcome(s->worker, s, OUTCOME_REFUSED);
 		s->refused++;
 		session_enter(s, SESSION_DELAY);
-		return;
+	} else {
+		tell_failure(s, why);
 	}
-	session_enter(s, s->logged_in ? SESSION_MAIL : SESSION_DIALOGUE);
-	s->protocol->login_failed(s, why);
-	s->input = true;
 }
 
 void
 session_delay_over(struct session *s)
 {
-	session_enter(s, SESSION_DIALOGUE);
-	s->protocol->login_failed(s, LOGIN_REFUSED);
-	s->input = true;
+	/* The delay is what bounds these; others count as commands. */
+	s->commands = 0;
+	tell_failure(s, LOGIN_REFUSED);
 	session_check_attempts(s);
 }
 
@@ -425,7 +430,6 @@ login_denied(struct session *s)
 {
 	session_event(s, EVENT_AUTH, "failed: local authentication failure");
 	forget_login(s);
-	s->commands = 0;
 	s->refused++;
 	session_delay_over(s);
 }

@@ -42,6 +42,12 @@
 #define KEEPALIVE_INTERVAL 60 /* seconds, 5 times */
 #define KEEPALIVE_COUNT 5
 
+/*
+ * Octets that the kernel keeps for a slow peer beyond what is on its way.  It
+ * would take megabytes, and say nothing for minutes of how they go.
+ */
+#define NOTSENT_MAX RX_SIZE
+
 static char *rx, *plain, *tx;
 static size_t tx_len;
 static struct stream *tx_owner; /* whose octets tx holds */
@@ -89,6 +95,7 @@ stream_open(struct stream *s, struct event_base *base, int fd,
 	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
+	set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MAX);
 	s->fd = fd;
 	s->output = STREAM_TALKS;
 	s->failed = s->reading = s->writing = false;

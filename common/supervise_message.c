@@ -4,6 +4,9 @@
  * it may come from a process that was taken over: a broken rule costs that
  * process its life, and nothing else.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "log.h"
 #include "session_log.h"
 #include "supervise_impl.h"
@@ -30,16 +33,20 @@ log_missing(struct supervisor *s, uint32_t missing)
 static void
 write_log(struct place *p, const struct msg_log *m)
 {
-	char plain[MSG_LOG_MAX + 1];
-	size_t i;
+	char plain[MSG_LOG_MAX + 64];
+	size_t i, n;
 
+	/* A role's free words do not pass for a line of ours, "Auth: ...". */
+	(void)snprintf(
+	    plain, sizeof(plain), "%s %u: ", role_name(p->role), p->number + 1);
+	n = strlen(plain);
 	/* Our own roles escape client text; control octets are not ours. */
 	for (i = 0; i < m->text.len; i++)
-		plain[i] =
+		plain[n++] =
 		    (unsigned char)m->text.p[i] < 0x20 || m->text.p[i] == 0x7f
 		    ? '?'
 		    : m->text.p[i];
-	plain[i] = '\0';
+	plain[n] = '\0';
 	if (!log_wants(m->priority))
 		return;
 	if (p->s->starting) /* whoever starts us sees it, too */

@@ -19,6 +19,11 @@
 #include "xmalloc.h"
 
 #define TICKET_SECONDS 3600
+/*
+ * Messages of a role in a second, beside one for each client that ends when
+ * all do: three for each session, and more.
+ */
+#define QUOTA 20000
 
 static struct place *
 keeper_of(struct supervisor *s, const struct place *worker)
@@ -202,6 +207,7 @@ place_spawn(struct place *p)
 	close(master[1]);
 	p->ch = ipc_new(s->base, master[0], ROLE_MASTER, p->role,
 	    supervise_message, on_closed, p);
+	ipc_set_quota(p->ch, QUOTA + s->conf->worker_connections);
 	connect_peers(p, ends);
 	for (n = 0; n < 2; n++)
 		if (ends[n][0] != -1) {

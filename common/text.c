@@ -79,6 +79,18 @@ text_has(struct text a, char c)
 	return a.len > 0 && memchr(a.p, c, a.len) != NULL;
 }
 
+bool
+text_only(struct text a, const char *octets)
+{
+	size_t i;
+
+	for (i = 0; i < a.len; i++) {
+		if (a.p[i] == '\0' || strchr(octets, a.p[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
 struct text
 text_skip(struct text a, size_t n)
 {

@@ -26,8 +26,9 @@ bool text_caseeq(struct text a, const char *b);
 bool text_casesame(struct text a, struct text b);
 bool text_caseprefix(struct text a, const char *prefix);
 bool text_has(struct text a, char c);
-struct text text_skip(struct text a, size_t n); /* n is at most a.len */
-struct text text_trim(struct text a);           /* blanks and tabs, both ends */
+bool text_only(struct text a, const char *octets); /* it has no other */
+struct text text_skip(struct text a, size_t n);    /* n is at most a.len */
+struct text text_trim(struct text a); /* blanks and tabs, both ends */
 
 /*
  * Take what stands before the first sep out of *rest (sep goes too); the

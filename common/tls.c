@@ -324,7 +324,7 @@ tls_bye(struct tls *t, struct tls_io *io)
 const char *
 tls_error(const struct tls *t)
 {
-	return t->error != NULL ? t->error : "no error";
+	return t->error != NULL ? t->error : "the connection broke";
 }
 
 bool

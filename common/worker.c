@@ -231,9 +231,11 @@ on_client(void *arg, int fd, unsigned int listener)
 {
 	struct worker *w = arg;
 	unsigned int place = w->free_places[--w->nfree];
-	uint32_t number = w->turn[place]++ * w->places + place;
+	uint32_t number = w->turn[place] * w->places + place;
 	struct session *s;
 
+	/* So that a number always tells its place. */
+	w->turn[place] = (w->turn[place] + 1) % (UINT32_MAX / w->places);
 	w->used++;
 	acceptor_set_load(w->acceptor, w->used);
 	if (w->nfree == 0)
@@ -247,12 +249,15 @@ on_client(void *arg, int fd, unsigned int listener)
 static void
 set_list(struct worker *w, const struct msg_capability_set *m)
 {
+	const struct protocol *p = w->start->protocol;
 	struct text rest = m->list, entry;
 	unsigned int i;
 
 	capability_clear(&w->list);
+	/* It comes from another worker, which may have been taken over. */
 	while (rest.len > 0 && text_split(&rest, '\n', &entry))
-		(void)capability_add(&w->list, entry);
+		if (p->is_capability == NULL || p->is_capability(entry))
+			(void)capability_add(&w->list, entry);
 	w->list_state = m->known ? WORKER_LIST_KNOWN : WORKER_LIST_NONE;
 	for (i = 0; i < w->places; i++)
 		if (w->sessions[i] != NULL)

@@ -66,6 +66,7 @@ void imap_end(struct session *s);
 /* ... and what may be promised. */
 #define IMAP_NRULES 18
 extern const struct capability_rule imap_rules[];
+bool imap_is_capability(struct text word);
 int imap_parse_capability(const char *text, struct capability *out);
 
 /*

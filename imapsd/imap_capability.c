@@ -53,8 +53,8 @@ const struct capability_rule imap_rules[] = {
 _Static_assert(nitems(imap_rules) == IMAP_NRULES, "imap.h tells how many");
 
 /* capability = ("AUTH=" auth-type) / atom, RFC 3501 9. */
-static bool
-is_capability(struct text word)
+bool
+imap_is_capability(struct text word)
 {
 	struct text atom;
 
@@ -67,7 +67,7 @@ imap_add_capability(struct capability *c, struct text words)
 	struct text rest = words, word;
 
 	while (text_word(&rest, &word)) {
-		if (!is_capability(word))
+		if (!imap_is_capability(word))
 			return -1;
 	}
 	return capability_add_words(c, words);

@@ -102,9 +102,10 @@ take_list(struct session *s, struct text words)
 
 	capability_clear(&up->list);
 	up->known = imap_add_capability(&up->list, words) == 0;
-	if (!up->known)
-		session_server_garbage(s);
-	return up->known;
+	if (up->known)
+		return true;
+	session_server_garbage(s); /* *up may be gone now */
+	return false;
 }
 
 /* RFC 3501 7.1: an ALERT must be shown to the user; the client can. */

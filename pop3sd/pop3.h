@@ -12,7 +12,6 @@
 
 #include "capability.h"
 #include "exchange.h"
-#include "line.h"
 #include "session.h"
 
 #define nitems(a) (sizeof(a) / sizeof((a)[0]))
@@ -22,7 +21,10 @@
  * be longer, and AUTH may have an initial response.
  */
 #define POP3_LINE_MAX EXCHANGE_LINE_MAX
-#define POP3_LANGUAGE_MAX 64 /* of a language range, RFC 4647 2.1 */
+/* A language range (RFC 4647 2.1), or "*". */
+#define POP3_LANGUAGE_MAX 64
+#define POP3_LANGUAGE_OCTETS                                                   \
+	"-*0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 /* What the inner server's next line is. */
 enum pop3_upstream_state {

@@ -12,10 +12,6 @@
 #include "pop3.h"
 #include "xmalloc.h"
 
-/* Input is read while there is room for what one turn of the loop brings. */
-_Static_assert(POP3_LINE_MAX <= SESSION_IN_MAX / 4,
-    "the longest command fits into the client's buffer");
-
 /* "+OK ..." or "-ERR ...". */
 static void
 say(struct session *s, const char *line)
@@ -30,7 +26,7 @@ pop3_greet(struct session *s)
 	say(s, "+OK POP3 ready");
 }
 
-/* RFC 2449 8.1.2: nobody is to take it for a wrong password. */
+/* RFC 3206 4: nobody is to take it for a wrong password. */
 void
 pop3_goodbye(struct session *s, const char *reason)
 {
@@ -142,7 +138,7 @@ static void
 cmd_auth(struct session *s, struct text args)
 {
 	struct pop3_session *p = s->data;
-	struct text mechanism, response;
+	struct text mechanism;
 	struct credentials c;
 
 	if (!text_word(&args, &mechanism)) /* as it was before CAPA */
@@ -150,20 +146,10 @@ cmd_auth(struct session *s, struct text args)
 		    "+OK Mechanisms follow\r\nPLAIN\r\nLOGIN\r\n.\r\n");
 	else if (!exchange_begin(&p->exchange, mechanism))
 		say(s, "-ERR Unknown mechanism");
-	else if (!text_word(&args, &response))
+	else if ((args = text_trim(args)).len == 0)
 		go_on(s, EXCHANGE_MORE, &c);
 	else
-		go_on(s, exchange_initial(&p->exchange, response, &c), &c);
-}
-
-/* Is it on the list that this client sees? */
-static bool
-is_promised(const struct session *s, const char *name)
-{
-	struct capability c;
-
-	session_capability(s, &c);
-	return capability_has_keyword(&c, name);
+		go_on(s, exchange_initial(&p->exchange, args, &c), &c);
 }
 
 static void
@@ -172,7 +158,7 @@ cmd_utf8(struct session *s, struct text args)
 	struct pop3_session *p = s->data;
 
 	(void)args;
-	p->utf8 = is_promised(s, "UTF8");
+	p->utf8 = session_promises(s, "UTF8");
 	say(s, p->utf8 ? "+OK UTF8 enabled" : "-ERR UTF8 is not offered here");
 }
 
@@ -185,12 +171,13 @@ cmd_lang(struct session *s, struct text args)
 {
 	struct pop3_session *p = s->data;
 
-	if (!is_promised(s, "LANG"))
+	if (!session_promises(s, "LANG"))
 		say(s, "-ERR LANG is not offered here");
 	else if (args.len == 0)
 		say(s, "-ERR Languages are listed after the login");
-	else if (!credentials_copy(args, p->language, sizeof(p->language)))
-		say(s, "-ERR Too long a language");
+	else if (!text_only(args, POP3_LANGUAGE_OCTETS) ||
+	    !credentials_copy(args, p->language, sizeof(p->language)))
+		say(s, "-ERR That is no language");
 	else
 		say(s, "+OK en The mail server is told at the login");
 }

@@ -55,28 +55,21 @@ pop3_server_tls(struct session *s)
 	ask(s, POP3_UP_CAPA, "CAPA");
 }
 
-/* A server without CAPA has USER.  Blanks in its name could be cut off. */
-static bool
-wants_plain(const struct session *s, const struct capability *list)
-{
-	return s->login->authz[0] != '\0' ||
-	    strchr(s->login->authn, ' ') != NULL ||
-	    (list->len > 0 && !capability_has_keyword(list, "USER"));
-}
-
 static void
 log_in(struct session *s)
 {
 	struct pop3_session *p = s->data;
+	bool authz = s->login->authz[0] != '\0';
 	bool plain = capability_has_argument(&p->list, "SASL", "PLAIN");
+	bool user = capability_has_keyword(&p->list, "USER");
 
-	if (plain && wants_plain(s, &p->list)) {
+	/* USER has no place for authz, and a blank in it could be an end. */
+	if (plain && (authz || !user || strchr(s->login->authn, ' ') != NULL)) {
 		ask(s, POP3_UP_AUTH, "AUTH PLAIN");
-	} else if (s->login->authz[0] == '\0') {
+	} else if (!authz) { /* also where there is no CAPA, or no USER in it */
 		p->upstream = POP3_UP_USER;
 		stream_printf(&s->server, "USER %s\r\n", s->login->authn);
 	} else {
-		/* USER has no place for it, and dropping it is no answer. */
 		session_login_answered(s, LOGIN_MISMATCH,
 		    "Authorisation identity not possible at server", "AUTH",
 		    TEXT_NONE);
@@ -130,7 +123,7 @@ take_list(struct session *s, struct text line)
 		negotiate(s);
 		return;
 	}
-	if (line.len > 1 && line.p[0] == '.')
+	if (line.len > 0 && line.p[0] == '.')
 		line = text_skip(line, 1);
 	if (capability_add(&p->list, line) == -1)
 		session_server_garbage(s);
@@ -200,9 +193,11 @@ take_answer(struct session *s, bool yes, struct text text)
 		session_server_starttls(s);
 		break;
 	case POP3_UP_UTF8:
-		if (!yes) /* it had promised it */
-			return "UTF8 refused by server";
-		say_language(s);
+		if (yes)
+			say_language(s);
+		else /* the administrator's list promised it, perhaps */
+			session_login_failed(
+			    s, LOGIN_MISMATCH, "UTF8 refused by server");
 		break;
 	case POP3_UP_LANG: /* about texts only, so a refusal does no harm */
 		log_in(s);

@@ -145,9 +145,10 @@ class ImapLib(Clients):
             said.append(step())
         self.assertEqual(m.logout()[0], "BYE")
         # what differs by nature: times, the mailbox's name and its number
+        # whether Dovecot has looked into a mailbox yet
+        said = re.sub(rb" \\+(Un)?[Mm]arked", b"", repr(said).encode())
         return re.sub(rb"Work\d+|APPENDUID \d+|COPYUID \d+|UIDVALIDITY \d+"
-                      rb"|\(\d+\.\d+[\d.+ secs]*\)", b"-",
-                      repr(said).encode())
+                      rb"|\(\d+\.\d+[\d.+ secs]*\)", b"-", said)
 
     def test_the_same_as_direct(self):
         direct, *others = [self.job(m) for m in self.ways()]

@@ -36,7 +36,8 @@ class Config(TestCase):
     def run_with(self, lines, *args, name="imapsd.conf"):
         return run_imapsd("-f", self.write(lines, name), "--spool_directory",
                           self.folder + "/spool", "--log_facility",
-                          self.folder + "/log", *args)
+                          self.folder + "/log", "--pid_file",
+                          self.folder + "/pid", *args)
 
     def check(self, lines, *args, **kw):
         return self.run_with(lines, "--check_config", *args, **kw)
@@ -277,6 +278,7 @@ class Start(Config):
                                      "--no_daemon")
         self.assertEqual(status, 0, text)
 
+    @needs_root         # who else has nothing to be locked into
     def test_the_spool_is_made(self):
         inner = StandIn(self)
         relais = harness.Gateway(self, inner.port)
@@ -308,7 +310,7 @@ class Start(Config):
         lines = self.good()
         lines[0] = "listen 127.0.0.1:%d ssl" % port
         lines[1] = "outgoing_server 127.0.0.1:%d" % StandIn(self).port
-        status, text = self.run_with(lines, "--pid_file", pid_file)
+        status, text = self.run_with(lines)
         self.assertEqual(status, 0, text)
         with open(pid_file) as f:
             pid = int(f.read())
@@ -316,7 +318,7 @@ class Start(Config):
         self.assertRegex(harness.proc_read(pid, "cmdline"),
                          r"^imapsd: master")
         self.assertOK(self.connect(port, True).login())
-        status, text = self.run_with(lines, "--pid_file", pid_file)
+        status, text = self.run_with(lines)
         self.assertNotEqual(status, 0, "a second one started")
         self.end(pid)
         self.assertFalse(os.path.exists(pid_file))

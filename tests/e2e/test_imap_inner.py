@@ -260,6 +260,18 @@ class Answers(StandInCase):
         reply = self.assertOK(c.login())
         self.assertEqual(code_list(reply.text), ["IMAP4rev1", "UIDPLUS"])
 
+    def test_list_that_is_none(self):
+        """It ends the login, and nothing of that is touched again."""
+        for answer in ("* CAPABILITY IMAP4rev1 a(b\r\nTAG OK welcome\r\n",
+                       "TAG OK [CAPABILITY IMAP4rev1 a(b] welcome\r\n"):
+            with self.subTest(answer):
+                workers = self.relais.pids("worker")
+                c = self.accept_with(answer)
+                self.assertNO(c.login(), "UNAVAILABLE")
+                self.inner.script = Script()
+                self.assertOK(c.login())
+                self.assertEqual(self.relais.pids("worker"), workers)
+
     def test_list_that_is_not_told(self):
         """Then it is asked for: a client that asked once never asks again."""
         class Silent(Script):

@@ -2,6 +2,7 @@
 """Limits: on clients in all and per address, on time before and after the
 login; and the daemon that is told to connect to itself."""
 
+import socket
 import time
 
 import harness
@@ -163,6 +164,27 @@ class AfterLogin(StandInCase):
             time.sleep(0.4)
             c.send("a NOOP\r\n")
         self.assertEqual(len(self.inner.peers()), 1)
+
+    def test_a_slow_download_is_no_silence(self):
+        """The kernel would take it all, and nothing would seem to go on."""
+        size = 5 << 20
+
+        class Sends(Script):
+            def session(self, peer):
+                peer.send(b"x" * size)
+                peer.stall()
+
+        self.inner.script = Sends()
+        c = self.connect(self.relais.plain)
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.assertOK(c.login())
+        got, began = len(c.buffer), time.monotonic()
+        while got < size:
+            octets = c.sock.recv(65536)
+            self.assertTrue(octets, "it was cut at %d" % got)
+            got += len(octets)
+            # some 400 KB/s: it takes several times the limit
+            time.sleep(max(0, began + got / 400e3 - time.monotonic()))
 
     def test_a_slow_login_is_no_silence(self):
         class Slow(Script):

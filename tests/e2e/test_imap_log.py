@@ -2,11 +2,15 @@
 """The log: Perdition's lines in Perdition's form, nothing that a client can
 forge, and never a password."""
 
+import fcntl
+import os
 import re
 
 import harness
 from case import StandInCase, TestCase, main
+from certs import gateway_pair
 from client import Client, b64, plain_message
+from harness import free_port
 from inner import Script, StandIn
 
 ADDRESSES = r"127\.0\.0\.1:{client}->127\.0\.0\.1:{port}"
@@ -210,6 +214,27 @@ class Settings(TestCase):
         harness.wait_for(
             lambda: len([l for l in relais.log() if "Auth: " in l]) >= 3,
             6, "the line to be repeated")
+
+    def test_nobody_reads_it(self):
+        """What the log goes to may be a pipe that is full."""
+        r, w = os.pipe()
+        self.addCleanup(os.close, r)
+        fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+        port, pair = free_port(), gateway_pair()
+        p = harness.start([
+            harness.IMAPSD, "--no_daemon", "--log_facility", "-",
+            "--listen", "127.0.0.1:%d plain" % port,
+            "--outgoing_server", "127.0.0.1:%d" % StandIn(self).port,
+            "--ssl_cert_file", pair.cert, "--ssl_key_file", pair.key,
+            "--spool_directory", harness.folder(self) + "/spool"], stdout=w)
+        self.addCleanup(harness.end, p)
+        os.close(w)
+        harness.wait_for(lambda: harness.accepts(port), 10, "it to serve")
+        for _ in range(60):     # three lines each
+            with Client(port) as c:
+                c.greet()
+                self.assertOK(c.login())
+        self.assertEqual(harness.end(p), 0)
 
     def test_quiet(self):
         inner = StandIn(self)

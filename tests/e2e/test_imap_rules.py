@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import struct
+import time
 import unittest
 
 import harness
@@ -188,7 +189,7 @@ class Rules(StandInCase):
     @classmethod
     def setUpClass(cls):
         cls.inner = StandIn(cls, cls.script)
-        cls.relais = harness.Gateway(cls, cls.inner.port,
+        cls.relais = harness.Gateway(cls, cls.inner.port, *cls.lines,
                                      workers=cls.workers)
         try:
             take(cls.relais.pids("worker")[0], MASTER).close()
@@ -299,7 +300,7 @@ class FromWorker(Rules):
         mark = self.relais.mark()
         say(culprit, self.channel, octets, descriptors)
         self.worker_replaced(culprit, others)
-        self.relais.wait_log(r"\[%d\]: worker %d sent %s$" % (
+        self.relais.wait_log(r"\[%d\]: (?:\w+ \d+: )?worker %d sent %s$" % (
             self.judge(number), number, re.escape(complaint)), mark)
         # the master ends it, unless it goes by itself without a master
         self.relais.wait_log(
@@ -338,7 +339,7 @@ class ToMaster(FromWorker):
         mark = self.relais.mark()
         say(worker, BROKER, message(RELEASE, u32(0xfffffff0)))
         say(worker, MASTER, message(LOG, u8(6), text(b"Connect:\nforged")))
-        line = self.relais.wait_log(r"\[(\d+)\]: Connect:.*forged", mark)
+        line = self.relais.wait_log(r"\[(\d+)\]: worker \d+: Connect:.*forged", mark)
         self.assertEqual(int(line.group(1)), worker)    # not what it says
         self.served()
         self.assertEqual(self.relais.processes(), before)
@@ -426,6 +427,74 @@ class FromOthers(Rules):
                     for fd in channels:
                         say(pid, fd, message(STOP))
                 self.served_soon()
+
+
+
+class Greed(Rules):
+    """Each message is in order, but no worker may take what is the others'."""
+
+    workers = 2
+    lines = ("worker_connections 50",)
+
+    def test_clients_that_are_none(self):
+        """It has room in the book for its own clients, and no more."""
+        self.one_on_each()
+        others = self.relais.processes()
+        with socket.socket() as s:
+            s.connect(("127.0.0.1", self.relais.plain))
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                       struct.pack("i", s.fileno()))]
+            culprit = self.relais.pids("worker")[0]
+            with take(culprit, BROKER) as channel:
+                for n in range(100):
+                    try:
+                        channel.sendmsg([message(ADMIT, u32(9000000 + n))],
+                                        rights)
+                    except BlockingIOError:
+                        time.sleep(0.01)
+                    except OSError:
+                        break   # it is found out
+            self.worker_replaced(culprit, others)
+
+    def test_a_list_for_all(self):
+        """What is no capability gets into no greeting."""
+        entries = ("IMAP4rev1", "XGOOD", "IDLE LOGINDISABLED X", "X] forged")
+        say(self.relais.pids("worker")[0], BROKER, message(
+            CAPABILITY, u16(0), u8(1),
+            text("".join(e + "\n" for e in entries).encode())))
+
+        def greeting():
+            with Client(self.relais.plain) as c:
+                return c.greet()
+
+        wait_for(lambda: "XGOOD" in greeting(), 5, "the list")
+        for _ in range(6):
+            line = greeting()
+            self.assertNotIn("LOGINDISABLED", line)
+            self.assertNotIn("forged", line)
+
+    def test_lines_that_look_like_ours(self):
+        mark = self.relais.mark()
+        say(self.relais.pids("worker")[0], MASTER,
+            message(LOG, u8(6), text(b"Auth: 192.0.2.1:1->192.0.2.2:993")))
+        line = self.relais.wait_log("Auth: 192.0.2.1", mark).string
+        self.assertRegex(line, r"\]: worker 1: Auth: ")
+
+    def test_a_flood_of_lines(self):
+        self.one_on_each()
+        others = self.relais.processes()
+        culprit = self.relais.pids("worker")[0]
+        flood = message(LOG, u8(6), text(b"z" * 100))
+        with take(culprit, MASTER) as channel:
+            end = time.monotonic() + 20 * harness.SLOW
+            while time.monotonic() < end:
+                try:
+                    channel.send(flood)
+                except BlockingIOError:
+                    time.sleep(0.0005)
+                except OSError:
+                    break
+        self.worker_replaced(culprit, others)
 
 
 if __name__ == "__main__":

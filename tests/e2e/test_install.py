@@ -124,9 +124,10 @@ class Install(TestCase):
                     number, "--ssl_cert_file", pair.cert,
                     "--ssl_key_file", pair.key, "--hostname",
                     "mail.example.test", "--sasl_config_path", sasl)
-                self.assertEqual(
-                    (status, text),
-                    (0, daemon + ": the configuration is good\n"))
+                self.assertEqual(status, 0, text)
+                if not harness.SANITIZE:    # which says that it has no filters
+                    self.assertEqual(
+                        text, daemon + ": the configuration is good\n")
 
     def test_samples_ask_for_a_certificate(self):
         for number, daemon in enumerate(DAEMONS):

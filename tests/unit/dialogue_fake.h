@@ -9,6 +9,8 @@
  *	FAKE_DATA	the protocol's own struct (protocol.data_size)
  *	FAKE_RULES	its rules for capabilities; FAKE_NRULES how many
  *	FAKE_END	protocol.end
+ *
+ * or none of them, where what all protocols share is tested.
  */
 #ifndef DIALOGUE_FAKE_H
 #define DIALOGUE_FAKE_H
@@ -19,6 +21,13 @@
 #include <string.h>
 
 #include "session.h"
+
+#ifndef FAKE_DATA
+#define FAKE_DATA char
+#define FAKE_RULES NULL
+#define FAKE_NRULES 0
+#define FAKE_END(s) (void)(s)
+#endif
 
 #define NITEMS(a) (sizeof(a) / sizeof((a)[0]))
 #define S(s) TEXT_LIT(s)
@@ -115,8 +124,8 @@ session_capability_after(const struct session *s,
 bool
 session_may_login(const struct session *s)
 {
-	return !s->conf->login_disabled && fake.situation > CAPABILITY_CLEAR &&
-	    fake.situation < CAPABILITY_STARTTLS;
+	return !s->conf->login_disabled &&
+	    (fake.situation & (CAPABILITY_CLEAR_LOGIN | CAPABILITY_TLS)) != 0;
 }
 
 void

@@ -98,6 +98,56 @@ test_set(void **state)
 	assert_true(capability_same(&a, &b));
 }
 
+/* Entries of more than one word: POP3's CAPA, SMTP's EHLO. */
+static void
+test_keyword(void **state)
+{
+	static const struct {
+		const char *keyword, *argument;
+		bool has_keyword, has_argument;
+	} cases[] = {
+		{ "SASL", "PLAIN", true, true },
+		{ "sasl", "login", true, true },
+		{ "SASL", "GSSAPI", true, true }, /* in another entry */
+		{ "SASL", "PLAI", true, false },
+		{ "SASL", "PLAINS", true, false },
+		{ "SASL", "SASL", true, false },
+		{ "SASL", "PLAIN LOGIN", true, false },
+		{ "SASL", "", true, false },
+		{ "SAS", "PLAIN", false, false },
+		{ "SASLX", "PLAIN", false, false },
+		{ "PLAIN", "LOGIN", false, false },
+		{ "USER", "USER", true, false },
+		{ "USER", "CRAM-MD5", true, false }, /* of the next entry */
+		{ "UTF8", "USER", true, true },
+		{ "EXPIRE", "60", true, true },
+		{ "EXPIRE", "NEVER", true, true },
+		{ "EXPIRE", "6", true, false },
+		{ "TOP", "TOP", true, false },
+		{ "", "SASL", false, false },
+		{ "", "", false, false },
+	};
+	static const char *const entries[] = { "  ", "SASL PLAIN LOGIN", "USER",
+		"SASL  CRAM-MD5   GSSAPI ", "UTF8 USER", "EXPIRE 60 NEVER",
+		" TOP" };
+	struct capability c;
+	size_t i;
+
+	(void)state;
+	capability_clear(&c);
+	assert_false(capability_has_keyword(&c, "SASL"));
+	assert_false(capability_has_argument(&c, "SASL", "PLAIN"));
+	for (i = 0; i < NITEMS(entries); i++)
+		assert_int_equal(capability_add(&c, text_of(entries[i])), 0);
+	for (i = 0; i < NITEMS(cases); i++) {
+		if (capability_has_keyword(&c, cases[i].keyword) !=
+		        cases[i].has_keyword ||
+		    capability_has_argument(&c, cases[i].keyword,
+		        cases[i].argument) != cases[i].has_argument)
+			fail_msg("%s %s", cases[i].keyword, cases[i].argument);
+	}
+}
+
 static void
 test_remove(void **state)
 {
@@ -300,6 +350,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_add),
 		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_keyword),
 		cmocka_unit_test(test_remove),
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_full),

@@ -10,6 +10,7 @@
 #include "check.h"
 #include "conf_fixture.h"
 #include "handover.h"
+#include "remove_tree.h"
 #include "session.h"
 #include "xmalloc.h"
 
@@ -83,19 +84,10 @@ setup(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	(void)st;
-	(void)type;
-	(void)f;
-	return remove(path);
-}
-
-static int
 teardown(void **state)
 {
 	(void)state;
-	return nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return remove_tree(top);
 }
 
 /* text with top in the place of each '~'; to be freed. */

@@ -157,8 +157,6 @@ static const struct {
 	    "" },
 	{ S("a AUTHENTICATE PLAIN\r\nAGpvZQBzZWNyZXQ\r\nb NOOP\r\n"),
 	    "+ \r\na BAD Invalid base64\r\nb OK NOOP completed\r\n", "" },
-	{ S("a AUTHENTICATE PLAIN\r\n \r\n"), "+ \r\na BAD Invalid base64\r\n",
-	    "" },
 	{ S("a AUTHENTICATE PLAIN x\r\n"), "a BAD Invalid base64\r\n", "" },
 	{ S("a AUTHENTICATE PLAIN AGpv ZQBzZWNyZXQ=\r\n"),
 	    "a BAD Invalid base64\r\n", "" },
@@ -170,11 +168,6 @@ static const struct {
 	    "a BAD The initial response is missing\r\n", "" },
 	{ S("a AUTHENTICATE PLAIN =\r\n"), "a" REFUSED, "" },
 	{ S("a AUTHENTICATE PLAIN\r\n\r\n"), "+ \r\na" REFUSED, "" },
-	{ S("a AUTHENTICATE PLAIN am9lAHNlY3JldA==\r\n"), "a" REFUSED, "" },
-	{ S("a AUTHENTICATE PLAIN AGpvZQBzZWMAcmV0\r\n"), "a" REFUSED, "" },
-	{ S("a AUTHENTICATE PLAIN AGpvZQBzZWMNCnJldA==\r\n"), "a" REFUSED, "" },
-	{ S("a AUTHENTICATE PLAIN AGpvZQA=\r\n"), "a" REFUSED, "" },
-	{ S("a AUTHENTICATE PLAIN AABzZWNyZXQ=\r\n"), "a" REFUSED, "" },
 	{ S("a AUTHENTICATE PLAIN\r\nAGpv\0\r\n"),
 	    "+ \r\n" LOST("a", "Invalid octets"), NULL },
 
@@ -183,21 +176,14 @@ static const struct {
 	    "+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\n{login /joe/secret}", "x" },
 	{ S("a AUTHENTICATE LOGIN am9l\r\nc2VjcmV0\r\n"),
 	    "+ UGFzc3dvcmQ6\r\n{login /joe/secret}", "" },
-	{ S("a AUTHENTICATE LOGIN\r\n*\r\n"),
-	    "+ VXNlcm5hbWU6\r\na BAD Authentication cancelled\r\n", "" },
 	{ S("a AUTHENTICATE LOGIN am9l\r\n*\r\nb NOOP\r\n"),
 	    "+ UGFzc3dvcmQ6\r\na BAD Authentication cancelled\r\n"
 	    "b OK NOOP completed\r\n",
 	    "" },
 	{ S("a AUTHENTICATE LOGIN am9l\r\n!\r\n"),
 	    "+ UGFzc3dvcmQ6\r\na BAD Invalid base64\r\n", "" },
-	{ S("a AUTHENTICATE LOGIN agBl\r\n"), "a" REFUSED, "" },
-	{ S("a AUTHENTICATE LOGIN =\r\nc2VjcmV0\r\n"),
-	    "+ UGFzc3dvcmQ6\r\na" REFUSED, "" },
 	{ S("a AUTHENTICATE LOGIN am9l\r\n\r\n"), "+ UGFzc3dvcmQ6\r\na" REFUSED,
 	    "" },
-	{ S("a AUTHENTICATE LOGIN am9l\r\nagBl\r\n"),
-	    "+ UGFzc3dvcmQ6\r\na" REFUSED, "" },
 
 	/* Other mechanisms. */
 	{ S("a AUTHENTICATE CRAM-MD5\r\n"), "a NO Unknown mechanism\r\n", "" },
@@ -220,7 +206,8 @@ static const struct {
 	{ S("a STARTTLS\r\nb LOGIN joe secret\r\n"),
 	    "a OK Begin TLS negotiation now\r\n{starttls}",
 	    "b LOGIN joe secret\r\n" },
-	{ S("a STARTTLS x\r\n"), "a BAD This command takes no argument\r\n", "" },
+	{ S("a STARTTLS x\r\n"), "a BAD This command takes no argument\r\n",
+	    "" },
 	{ S("a LOGIN joe secret\r\n"), "a" PRIVACY, "" },
 	/* Refused before the password is on its way. */
 	{ S("a LOGIN {3}\r\nb NOOP\r\n"), "a" PRIVACY "b OK NOOP completed\r\n",
@@ -237,9 +224,8 @@ static void
 start(void)
 {
 	fake_start();
-	assert_int_equal(
-	    capability_add_words(&fake.inner,
-	        S("IMAP4rev1 SASL-IR LITERAL+ ID AUTH=PLAIN")),
+	assert_int_equal(capability_add_words(&fake.inner,
+	                     S("IMAP4rev1 SASL-IR LITERAL+ ID AUTH=PLAIN")),
 	    0);
 }
 

@@ -9,32 +9,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "imap.h"
-
-#define FAKE_DATA struct imap_session
-#define FAKE_RULES imap_rules
-#define FAKE_NRULES IMAP_NRULES
-#define FAKE_END imap_end
-#include "dialogue_fake.h"
-
-#define LIST "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN"
-#define HELLO "* OK [CAPABILITY " LIST "] ready\r\n"
-#define HEARD "{learned " LIST "}{greeted}"
-#define ASKED "r1 LOGIN \"joe\" \"secret\"\r\n"
-#define BARE "{learned IMAP4rev1}{greeted}"
-#define BARE_HELLO "* OK [CAPABILITY IMAP4rev1] ready\r\n"
-#define AFTER "IMAP4rev1 LITERAL+ IDLE"
-#define IN "r1 OK [CAPABILITY " AFTER " AUTH=PLAIN] Welcome\r\n"
-#define OK_REPLY "t OK [CAPABILITY " AFTER "] Welcome\r\n{ok}"
-#define DOWN                                                                   \
-	"t NO [UNAVAILABLE] The mail server is not available, try again "      \
-	"later\r\n"
-#define CANNOT "t NO [UNAVAILABLE] The mail server cannot take this login\r\n"
-#define FAILED(why) "{server: " why "}" DOWN
-#define REFUSED "{refused: }t NO [AUTHENTICATIONFAILED] "
-#define ODD FAILED("Connection Negotiation Failure")
-#define GARBAGE FAILED("Invalid response from server")
-#define INJECTED FAILED("Data from server before TLS")
+#include "imap_inner.h"
 
 /* joe with secret, over a plain inner leg. */
 static const struct {
@@ -159,148 +134,6 @@ static const struct {
 	{ S(HELLO "* PREAUTH x\r\n"), ASKED, HEARD GARBAGE, NULL },
 };
 
-/* Who logs in how: the forms of an inner login. */
-static const struct {
-	const char *authz, *authn, *password;
-	struct text in;
-	const char *server, *client;
-} forms[] = {
-	/* Literals where quoted strings do not do. */
-	{ "", "j\"e", "secret", S(HELLO),
-	    "r1 LOGIN {3+}\r\nj\"e \"secret\"\r\n", HEARD },
-	{ "", "joe", "se\\cret", S(HELLO),
-	    "r1 LOGIN \"joe\" {7+}\r\nse\\cret\r\n", HEARD },
-	{ "", "joe", "gr\xc3\xbc\xc3\x9f", S(HELLO),
-	    "r1 LOGIN \"joe\" {6+}\r\ngr\xc3\xbc\xc3\x9f\r\n", HEARD },
-	{ "", "joe", "a\x7f", S(HELLO), "r1 LOGIN \"joe\" {2+}\r\na\x7f\r\n",
-	    HEARD },
-	{ "", "joe", "a\tb", S(HELLO), "r1 LOGIN \"joe\" {3+}\r\na\tb\r\n",
-	    HEARD },
-	{ "", "j\"e", "secret", S(BARE_HELLO), "r1 LOGIN {3}\r\n", BARE },
-	{ "", "j\"e", "secret", S(BARE_HELLO "+ go\r\n"),
-	    "r1 LOGIN {3}\r\nj\"e \"secret\"\r\n", BARE },
-	{ "", "j\"e", "s\"", S(BARE_HELLO "+ go\r\n"),
-	    "r1 LOGIN {3}\r\nj\"e {2}\r\n", BARE },
-	{ "", "j\"e", "s\"", S(BARE_HELLO "+ go\r\n+\r\n" IN),
-	    "r1 LOGIN {3}\r\nj\"e {2}\r\ns\"\r\n", BARE OK_REPLY },
-	{ "", "j\"e", "s\"", S(BARE_HELLO "+ go\r\n+\r\n+\r\n"),
-	    "r1 LOGIN {3}\r\nj\"e {2}\r\ns\"\r\n",
-	    BARE FAILED("Unexpected challenge from server") },
-	{ "", "j\"e", "s\"", S(BARE_HELLO "+ go\r\n" IN),
-	    "r1 LOGIN {3}\r\nj\"e {2}\r\n",
-	    BARE FAILED("Login accepted too early") },
-	{ "", "j\"e", "s\"", S(BARE_HELLO "r1 BAD no literals\r\n"),
-	    "r1 LOGIN {3}\r\n",
-	    BARE "{unavailable: Login not understood by server}t NO "
-	         "[SERVERBUG] The mail server is not available, try again "
-	         "later\r\n" },
-	{ "", "j\"e", "s", S("* OK [CAPABILITY IMAP4rev1 LITERAL-] x\r\n"),
-	    "r1 LOGIN {3+}\r\nj\"e \"s\"\r\n",
-	    "{learned IMAP4rev1 LITERAL-}{greeted}" },
-
-	/* LOGIN is not to be had. */
-	{ "", "joe", "secret",
-	    S("* OK [CAPABILITY LOGINDISABLED AUTH=PLAIN SASL-IR] x\r\n" IN),
-	    "r1 AUTHENTICATE PLAIN AGpvZQBzZWNyZXQ=\r\n",
-	    "{learned LOGINDISABLED AUTH=PLAIN SASL-IR}{greeted}" OK_REPLY },
-	{ "", "joe", "secret",
-	    S("* OK [CAPABILITY LOGINDISABLED AUTH=PLAIN] x\r\n"),
-	    "r1 AUTHENTICATE PLAIN\r\n",
-	    "{learned LOGINDISABLED AUTH=PLAIN}{greeted}" },
-	{ "", "joe", "secret",
-	    S("* OK [CAPABILITY LOGINDISABLED AUTH=PLAIN] x\r\n+ \r\n" IN),
-	    "r1 AUTHENTICATE PLAIN\r\nAGpvZQBzZWNyZXQ=\r\n",
-	    "{learned LOGINDISABLED AUTH=PLAIN}{greeted}" OK_REPLY },
-	{ "", "joe", "secret",
-	    S("* OK [CAPABILITY LOGINDISABLED AUTH=PLAIN] x\r\n+ \r\n+ \r\n"),
-	    "r1 AUTHENTICATE PLAIN\r\nAGpvZQBzZWNyZXQ=\r\n",
-	    "{learned LOGINDISABLED AUTH=PLAIN}{greeted}" FAILED(
-	        "Unexpected challenge from server") },
-	{ "", "joe", "secret",
-	    S("* OK [CAPABILITY LOGINDISABLED AUTH=PLAIN] x\r\n" IN),
-	    "r1 AUTHENTICATE PLAIN\r\n",
-	    "{learned LOGINDISABLED AUTH=PLAIN}{greeted}" FAILED(
-	        "Login accepted too early") },
-	{ "", "joe", "secret",
-	    S("* OK [CAPABILITY LOGINDISABLED AUTH=CRAM-MD5] x\r\n"), "",
-	    "{learned LOGINDISABLED AUTH=CRAM-MD5}{greeted}"
-	    "{mismatch: Login disabled by server}" CANNOT },
-
-	/* Acting for another user: AUTHENTICATE PLAIN or nothing. */
-	{ "boss", "joe", "secret", S(HELLO IN),
-	    "r1 AUTHENTICATE PLAIN Ym9zcwBqb2UAc2VjcmV0\r\n", HEARD OK_REPLY },
-	{ "boss", "joe", "secret", S(BARE_HELLO), "",
-	    BARE "{mismatch: Authorisation identity not possible at server}"
-	         "t NO [AUTHORIZATIONFAILED] The mail server cannot take "
-	         "this login\r\n" },
-};
-
-/* The name inside. */
-static const struct {
-	bool strip, add, lower;
-	const char *delimiter, *name, *inside; /* inside NULL: refused */
-} names[] = {
-	{ false, false, false, "@", "Joe@Example.COM", "Joe@Example.COM" },
-	{ false, false, true, "@", "Joe@Example.COM", "joe@example.com" },
-	{ true, false, false, "@", "Joe@Example.COM", "Joe" },
-	{ true, false, false, "@", "a@b@c", "a@b" },
-	{ true, false, false, "%%", "a%b%%c", "a%b" },
-	{ true, false, false, "@@", "a@@@b", "a@" },
-	{ true, false, false, "@", "joe", "joe" },
-	{ true, false, false, "", "joe@x", "joe@x" },
-	{ true, false, false, "@", "@x", NULL },
-	{ false, true, false, "@", "joe", "joe@dom.example" },
-	{ false, true, false, "@", "joe@x", "joe@x" },
-	{ true, true, true, "@", "JOE@x", "joe@dom.example" },
-	{ true, true, false, "@", "a@b@c", "a@b" },
-};
-
-static void
-start(const char *authz, const char *authn, const char *password)
-{
-	struct credentials *l;
-
-	fake_start();
-	(void)strlcpy(fake.data.tag, "t", sizeof(fake.data.tag));
-	l = session_login_space(&fake.s);
-	(void)strlcpy(l->authz, authz, sizeof(l->authz));
-	(void)strlcpy(l->authn, authn, sizeof(l->authn));
-	(void)strlcpy(l->password, password, sizeof(l->password));
-	fake.s.state = SESSION_LOGIN;
-	imap_server_start(&fake.s);
-}
-
-/* As session does; what is due when a step is over is done then. */
-static void
-feed(struct text in, size_t step)
-{
-	size_t n;
-
-	while (in.len > 0) {
-		n = in.len < step ? in.len : step;
-		assert_int_equal(buf_append(&fake.s.server.in, in.p, n), 0);
-		in = text_skip(in, n);
-		while (fake.s.state == SESSION_LOGIN &&
-		    imap_server_input(&fake.s))
-			continue;
-	}
-	if (fake.failed && !fake.s.lesson)
-		imap_login_failed(&fake.s, fake.why);
-	fake.failed = false;
-}
-
-static void
-check(const char *what, size_t i, const char *server, const char *client)
-{
-	const char *got = fake_text(&fake.to_server);
-
-	if (strcmp(got, server) != 0)
-		fail_msg("%s %zu, server: %s", what, i, got);
-	got = fake_text(&fake.to_client);
-	if (strcmp(got, client) != 0)
-		fail_msg("%s %zu, client: %s", what, i, got);
-}
-
 static void
 test_cases(void **state)
 {
@@ -319,93 +152,6 @@ test_cases(void **state)
 			fake_end();
 		}
 	}
-}
-
-static void
-test_forms(void **state)
-{
-	size_t i, step;
-
-	(void)state;
-	for (i = 0; i < NITEMS(forms); i++) {
-		for (step = 1; step <= forms[i].in.len; step++) {
-			start(
-			    forms[i].authz, forms[i].authn, forms[i].password);
-			feed(forms[i].in, step);
-			check("form", i, forms[i].server, forms[i].client);
-			fake_end();
-		}
-	}
-}
-
-/* The longest credentials, in each form. */
-static void
-test_long(void **state)
-{
-	static char name[CREDENTIALS_NAME_MAX + 1];
-	size_t len;
-
-	(void)state;
-	memset(name, 'x', sizeof(name) - 1);
-	start("", name, name);
-	feed(S(HELLO), 999);
-	len = strlen("r1 LOGIN {1024+}\r\n {1024+}\r\n\r\n") + 2048;
-	assert_int_equal(fake.to_server.len, len);
-	fake_end();
-
-	start(name, name, name);
-	feed(S(HELLO), 999);
-	len = strlen("r1 AUTHENTICATE PLAIN \r\n") + (3 * 1024 + 2 + 1) / 3 * 4;
-	assert_int_equal(fake.to_server.len, len);
-	fake_end();
-}
-
-static void
-test_names(void **state)
-{
-	char expected[64], domain[] = "dom.example", delimiter[8];
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < NITEMS(names); i++) {
-		start("", names[i].name, "secret");
-		(void)strlcpy(delimiter, names[i].delimiter, sizeof(delimiter));
-		fake.conf.domain_delimiter = delimiter;
-		fake.conf.explicit_domain = domain;
-		fake.conf.name_rules = (struct conf_name_rules){
-			.lower_case = names[i].lower,
-			.strip_domain = names[i].strip,
-			.add_domain = names[i].add,
-		};
-		feed(S(HELLO), 999);
-		expected[0] = '\0';
-		if (names[i].inside != NULL)
-			(void)snprintf(expected, sizeof(expected),
-			    "r1 LOGIN \"%s\" \"secret\"\r\n", names[i].inside);
-		check("name", i, expected,
-		    names[i].inside != NULL ? HEARD
-		                            : HEARD REFUSED
-		        "Authentication failed\r\n");
-		fake_end();
-	}
-}
-
-/* A domain may make a name too long. */
-static void
-test_long_name(void **state)
-{
-	static char name[CREDENTIALS_NAME_MAX + 1];
-	char domain[] = "dom.example", delimiter[] = "@";
-
-	(void)state;
-	memset(name, 'x', sizeof(name) - 1);
-	start("", name, "secret");
-	fake.conf.domain_delimiter = delimiter;
-	fake.conf.explicit_domain = domain;
-	fake.conf.name_rules.add_domain = true;
-	feed(S(HELLO), 999);
-	check("long", 0, "", HEARD REFUSED "Authentication failed\r\n");
-	fake_end();
 }
 
 /* STARTTLS towards the inner server; after: what it says in TLS. */
@@ -592,21 +338,6 @@ test_long_answers(void **state)
 	fake_end();
 }
 
-/* The administrator's words in place of the inner server's. */
-static void
-test_ok_line(void **state)
-{
-	char ok_line[] = "You are so in";
-
-	(void)state;
-	start("", "joe", "secret");
-	fake.conf.ok_line = ok_line;
-	feed(S(HELLO IN), 999);
-	check("ok_line", 0, ASKED,
-	    HEARD "t OK [CAPABILITY " AFTER "] You are so in\r\n{ok}");
-	fake_end();
-}
-
 /* Passed over for the next server: nothing of the first is left. */
 static void
 test_next_server(void **state)
@@ -638,16 +369,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_long),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_tls_injection),
 		cmocka_unit_test(test_lessons),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_long_answers),
-		cmocka_unit_test(test_ok_line),
 		cmocka_unit_test(test_next_server),
 		cmocka_unit_test(test_no_server),
 	};

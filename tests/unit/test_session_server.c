@@ -84,6 +84,13 @@ static const struct script login[] = {
 	                "refused@0 connect:0 "
 	                "Auth(ann failed: Re-Authentication Failure) "
 	                "refused@0 Null(too many failed logins) forget" },
+	{ "pipelined beyond all time", 0,
+	    STEPS("admit", HELLO, "wait 40", "C>login joe\nlogin ann\n",
+	        "connect 0", "S>greet\r\n", JOE, "wait 25", "S>down\r\n",
+	        "C<failed unavailable\nbye too long without a login\n", "C eof",
+	        "C close"),
+	    LOGIN_TRACE "Auth(joe failed: it is ill) "
+	                "Null(timeout before login) forget" },
 	{ "unavailable", 0,
 	    STEPS(LOGIN_STEPS, "S>down\r\n", "C<failed unavailable\n", "S eof",
 	        "C close"),
@@ -208,7 +215,9 @@ static const struct script delay[] = {
 	        "wait 2", "C<failed refused\necho x\n", "C eof"),
 	    LOGIN_TRACE "Auth(joe failed: Re-Authentication Failure) "
 	                "refused@0 Null(the client left) forget" },
-	{ "client resets", 0, STEPS(LOGIN_STEPS, "S>no\r\n", "C reset"),
+	/* It would be a way to guess faster. */
+	{ "client resets", 0,
+	    STEPS(LOGIN_STEPS, "S>no\r\n", "C reset", "wait 2"),
 	    LOGIN_TRACE "Auth(joe failed: Re-Authentication Failure) "
 	                "refused@0 Null(the client left) forget" },
 	{ "stop", 0,
@@ -233,8 +242,7 @@ static const struct script lesson[] = {
 	        "broker", "S>greet\r\n", "S<list?\n", "S>list A\r\n", "S eof"),
 	    "learned@0=A forget" },
 	{ "TLS", LESSON | INNER_TLS,
-	    STEPS(
-	        "S tls", "S>greet\r\n", "S<list?\n", "S>list A\r\n", "S eof"),
+	    STEPS("S tls", "S>greet\r\n", "S<list?\n", "S>list A\r\n", "S eof"),
 	    "learned@0=A forget" },
 	{ "not TLS", LESSON | INNER_TLS, STEPS("S>greet\r\n"),
 	    "learned@0=nothing forget" },

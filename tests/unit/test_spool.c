@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,6 +19,7 @@
 #include <cmocka.h>
 
 #include "log.h"
+#include "remove_tree.h"
 #include "spool.h"
 
 #define nitems(a) (sizeof(a) / sizeof((a)[0]))
@@ -49,21 +49,11 @@ at(const char *name)
 	return path[n];
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	(void)st;
-	(void)type;
-	(void)f;
-	return remove(path);
-}
-
 static void
 remove_all(const char *path)
 {
 	if (access(path, F_OK) == 0)
-		assert_int_equal(
-		    nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+		assert_int_equal(remove_tree(path), 0);
 }
 
 static int

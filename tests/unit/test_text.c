@@ -204,6 +204,81 @@ test_printable(void **state)
 	}
 }
 
+static void
+test_code(void **state)
+{
+	static const struct {
+		struct text in;
+		struct text code; /* p NULL: none */
+		struct text rest;
+	} cases[] = {
+		{ TEXT_LIT("[AUTH] wrong"), TEXT_LIT("AUTH"),
+		    TEXT_LIT("wrong") },
+		{ TEXT_LIT("[SYS/TEMP]wrong"), TEXT_LIT("SYS/TEMP"),
+		    TEXT_LIT("wrong") },
+		{ TEXT_LIT("[X y=\"z\"] \t a ] b "), TEXT_LIT("X y=\"z\""),
+		    TEXT_LIT("a ] b") },
+		{ TEXT_LIT("[[A] b"), TEXT_LIT("[A"), TEXT_LIT("b") },
+		{ TEXT_LIT("[AUTH]"), TEXT_LIT("AUTH"), TEXT_LIT("") },
+		{ TEXT_LIT("[AUTH] "), TEXT_LIT("AUTH"), TEXT_LIT("") },
+		{ TEXT_LIT("[] wrong"), TEXT_LIT(""), TEXT_LIT("wrong") },
+		{ TEXT_LIT("[\xff\0] \0"), TEXT_LIT("\xff\0"), TEXT_LIT("\0") },
+		{ TEXT_LIT("[AUTH wrong"), { NULL, 0 },
+		    TEXT_LIT("[AUTH wrong") },
+		{ TEXT_LIT(" [AUTH] wrong"), { NULL, 0 },
+		    TEXT_LIT(" [AUTH] wrong") },
+		{ TEXT_LIT("wrong [AUTH]"), { NULL, 0 },
+		    TEXT_LIT("wrong [AUTH]") },
+		{ TEXT_LIT("] wrong"), { NULL, 0 }, TEXT_LIT("] wrong") },
+		{ TEXT_LIT("["), { NULL, 0 }, TEXT_LIT("[") },
+		{ TEXT_LIT(""), { NULL, 0 }, TEXT_LIT("") },
+		{ { NULL, 0 }, { NULL, 0 }, TEXT_LIT("") },
+	};
+	struct text rest, code;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NITEMS(cases); i++) {
+		rest = cases[i].in;
+		code = text_code(&rest);
+		assert_int_equal(code.p != NULL, cases[i].code.p != NULL);
+		assert_true(text_casesame(code, cases[i].code));
+		assert_true(text_casesame(rest, cases[i].rest));
+	}
+}
+
+static void
+test_for_people(void **state)
+{
+	static const struct {
+		struct text in;
+		size_t size;
+		const char *out;
+	} cases[] = {
+		{ TEXT_LIT(" Mailbox ~\"\\% "), 64, " Mailbox ~\"\\% " },
+		{ TEXT_LIT("a\r\nb\tc\0d"), 64, "a??b?c?d" },
+		{ TEXT_LIT("\x1b[1m\x7f\x1f"), 64, "?[1m??" },
+		{ TEXT_LIT("\xc3\xb6\x80\xff"), 64, "????" },
+		{ TEXT_LIT(""), 64, "" },
+		{ { NULL, 0 }, 64, "" },
+		{ TEXT_LIT("1234567"), 8, "1234567" },
+		{ TEXT_LIT("12345678"), 8, "1234567" },
+		{ TEXT_LIT("123456\n8"), 8, "123456?" },
+		{ TEXT_LIT("x"), 1, "" },
+	};
+	char dst[64];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NITEMS(cases); i++) {
+		memset(dst, 'x', sizeof(dst));
+		text_for_people(cases[i].in, dst, cases[i].size);
+		assert_string_equal(dst, cases[i].out);
+		if (cases[i].size < sizeof(dst))
+			assert_int_equal(dst[cases[i].size], 'x');
+	}
+}
+
 int
 main(void)
 {
@@ -214,6 +289,8 @@ main(void)
 		cmocka_unit_test(test_word),
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_printable),
+		cmocka_unit_test(test_code),
+		cmocka_unit_test(test_for_people),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
