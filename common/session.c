@@ -210,6 +210,7 @@ destroy(struct session *s)
 		close(s->accepted);
 	stream_close(&s->client);
 	session_server_close(s);
+	free(s->client_name);
 	free(s->user);
 	free(s->authz);
 	free(s->failure_text);

@@ -72,6 +72,7 @@ struct session {
 	bool dead;     /* to be destroyed at the end of this turn */
 	int accepted;  /* the client's descriptor until it is admitted */
 	struct addr client_addr, local_addr;
+	char *client_name; /* found and confirmed by the broker; NULL: none */
 	struct stream client, server;
 	uint16_t server_number;    /* MSG_NO_SERVER: none */
 	uint64_t tried;            /* inner servers that failed this login */
