@@ -160,6 +160,18 @@ append_new(char *dst, struct text word)
 }
 
 void
+sasl_conf_add_login(char *list, size_t size, struct text model)
+{
+	const struct text login = TEXT_LIT("LOGIN");
+
+	if (text_has_word(text_of(list), login) ||
+	    (text_trim(model).len > 0 && !text_has_word(model, login)) ||
+	    size - strlen(list) <= login.len + 1)
+		return;
+	append(list, login);
+}
+
+void
 sasl_conf_sort(struct text words, struct text model, char *dst)
 {
 	struct text word;

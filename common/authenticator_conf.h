@@ -28,6 +28,12 @@ void sasl_conf_free(struct sasl_conf **c);
 const char *sasl_conf_get(const struct sasl_conf *c, const char *option);
 
 /*
+ * LOGIN needs no plugin of the library's, as it is spoken by our own code: add
+ * it to list, of size octets, where model (mech_list) names it or is empty.
+ */
+void sasl_conf_add_login(char *list, size_t size, struct text model);
+
+/*
  * Words (parted by blanks) in the order in which model has them, those that
  * it has not behind the others.  dst has room for words.len octets and a NUL.
  */

@@ -190,17 +190,20 @@ void
 sasl_mechanisms(char dst[static MSG_MECHS_MAX + 1])
 {
 	struct dialogue *d = dialogue_new(NULL, NULL, LISTED_SSF);
+	struct text model = text_of(sasl_conf_get(setup->file, "mech_list"));
+	char all[MSG_MECHS_MAX + 1];
 	const char *list;
-	unsigned int len;
 
 	dst[0] = '\0';
 	if (d == NULL)
 		return;
-	if (sasl_listmech(d->conn, NULL, "", " ", "", &list, &len, NULL) ==
+	if (sasl_listmech(d->conn, NULL, "", " ", "", &list, NULL, NULL) ==
 	        SASL_OK &&
-	    len <= MSG_MECHS_MAX)
-		sasl_conf_sort((struct text){ list, len },
-		    text_of(sasl_conf_get(setup->file, "mech_list")), dst);
+	    strlcpy(all, list, sizeof(all)) < sizeof(all)) {
+		if ((security_flags() & SASL_SEC_NOPLAINTEXT) == 0)
+			sasl_conf_add_login(all, sizeof(all), model);
+		sasl_conf_sort(text_of(all), model, dst);
+	}
 	dialogue_free(&d);
 }
 

@@ -144,6 +144,17 @@ text_word(struct text *rest, struct text *word)
 }
 
 bool
+text_has_word(struct text words, struct text word)
+{
+	struct text t;
+
+	while (text_word(&words, &t))
+		if (text_casesame(t, word))
+			return true;
+	return false;
+}
+
+bool
 text_u64(struct text a, uint64_t max, uint64_t *out)
 {
 	uint64_t v = 0;

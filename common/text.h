@@ -39,6 +39,9 @@ bool text_split(struct text *rest, char sep, struct text *word);
 /* Take the next word, words being parted by one or more blanks or tabs. */
 bool text_word(struct text *rest, struct text *word);
 
+/* Is word one of words, in any case? */
+bool text_has_word(struct text words, struct text word);
+
 /* Digits only, no sign, at most max.  False: empty, other octets, too big. */
 bool text_u64(struct text a, uint64_t max, uint64_t *out);
 

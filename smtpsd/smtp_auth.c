@@ -142,6 +142,23 @@ begin_login(struct session *s, bool has_response, struct text response)
 		go_on(s, EXCHANGE_MORE, &c);
 }
 
+static void
+no_mechanism(struct session *s)
+{
+	struct smtp_session *p = s->data;
+
+	p->errors++;
+	failed(s, 535, "5.7.8", "no mechanism available");
+}
+
+/* As far as is known yet; what libsasl2 speaks is its own to refuse. */
+static bool
+is_offered(const struct session *s, const char *mechanism)
+{
+	return text_has_word(
+	    text_of(session_mechanisms(s)), text_of(mechanism));
+}
+
 /* In capitals, as the log has it.  False: no mechanism's name. */
 static bool
 take_mechanism(struct smtp_session *p, struct text name)
@@ -161,9 +178,11 @@ take_mechanism(struct smtp_session *p, struct text name)
 static void
 begin(struct session *s, bool has_response, struct text response)
 {
-	const struct smtp_session *p = s->data;
+	struct smtp_session *p = s->data;
 
-	if (strcmp(p->mechanism, "LOGIN") == 0)
+	if (strcmp(p->mechanism, "LOGIN") == 0 && !is_offered(s, p->mechanism))
+		no_mechanism(s);
+	else if (strcmp(p->mechanism, "LOGIN") == 0)
 		begin_login(s, has_response, response);
 	else if (!has_response)
 		session_sasl_start(s, text_of(p->mechanism), TEXT_NONE);
@@ -218,8 +237,7 @@ smtp_auth(struct session *s, struct text args)
 		return;
 	}
 	p->mechanism[0] = '\0';
-	p->errors++;
-	failed(s, 535, "5.7.8", "no mechanism available");
+	no_mechanism(s);
 }
 
 void
@@ -275,8 +293,7 @@ smtp_sasl_reply(struct session *s, enum sasl_result result, struct text text)
 		failed(s, 535, "5.7.8", BAD_PROTOCOL);
 		break;
 	case AUTH_NO_MECHANISM:
-		p->errors++;
-		failed(s, 535, "5.7.8", "no mechanism available");
+		no_mechanism(s);
 		break;
 	case AUTH_RESULTS:
 		break;

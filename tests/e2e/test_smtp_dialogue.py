@@ -265,6 +265,17 @@ class Auth(Submission):
             mark)
 
 
+class PlainAlone(Submission):
+    mechanisms = "plain"
+
+    def test_login_is_not_allowed(self):
+        c = self.tls()
+        self.assertIn("AUTH PLAIN", c.cmd("EHLO client.test")[1])
+        self.assertReply(
+            c.cmd("AUTH LOGIN " + b64("alice")), 535, "5.7.8")
+        self.assertReply(c.login(), 235)
+
+
 class Promise(Submission):
     """smtp_capability and broken_sasl_auth_clients."""
 

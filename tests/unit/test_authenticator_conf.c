@@ -114,6 +114,34 @@ test_sort(void **state)
 }
 
 static void
+test_login(void **state)
+{
+	static const struct {
+		const char *list, *model, *result;
+	} cases[] = {
+		{ "PLAIN", "", "PLAIN LOGIN" }, { "", " ", "LOGIN" },
+		{ "PLAIN", "plain login", "PLAIN LOGIN" },
+		{ "PLAIN", "plain", "PLAIN" },
+		{ "PLAIN", "plain login2", "PLAIN" },
+		{ "LOGIN PLAIN", "", "LOGIN PLAIN" },
+		{ "SCRAM-SHA-256-PL", "", "SCRAM-SHA-256-PL" }, /* no room */
+	};
+	char list[20];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < nitems(cases); i++) {
+		(void)strlcpy(list, cases[i].list, sizeof(list));
+		sasl_conf_add_login(
+		    list, sizeof(list), text_of(cases[i].model));
+		assert_string_equal(list, cases[i].result);
+	}
+	(void)strlcpy(list, "PLAIN", sizeof(list));
+	sasl_conf_add_login(list, sizeof(list), TEXT_NONE);
+	assert_string_equal(list, "PLAIN LOGIN");
+}
+
+static void
 test_find(void **state)
 {
 	char a[] = "/tmp/test_sasl_conf.XXXXXX",
@@ -143,6 +171,7 @@ main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_sort),
+		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_find),
 	};
 
