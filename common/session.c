@@ -302,12 +302,14 @@ offer_input(struct session *s)
 	if (s->input && s->state == SESSION_DIALOGUE && is_late(s))
 		end_late(s);
 	while (s->input && takes_commands(s) && !s->dead) {
-		s->input = s->protocol->client_input(s);
-		if (s->input && ++s->commands > COMMANDS_MAX &&
-		    s->state == SESSION_DIALOGUE) {
+		if (s->state == SESSION_DIALOGUE &&
+		    s->commands > COMMANDS_MAX) {
 			s->protocol->goodbye(s, "too many commands");
 			session_close(s, "too many commands");
+			break;
 		}
+		s->input = s->protocol->client_input(s);
+		s->commands += s->input;
 	}
 	if (s->tls_due)
 		session_client_start_tls(s);

@@ -46,9 +46,11 @@ answer(struct session *s, enum sasl_result result, struct text text)
 		free(s->user);
 		s->user = xstrndup(text.p, text.len);
 	}
-	if (result == AUTH_FAILED)
+	if (result == AUTH_FAILED) {
+		/* The delay is what bounds these; others count as commands. */
+		s->commands = 0;
 		s->refused++;
-	s->commands = 0;
+	}
 	s->input = true;
 	s->protocol->sasl_reply(s, result, text);
 	if (result == AUTH_FAILED)

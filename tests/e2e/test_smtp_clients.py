@@ -138,6 +138,19 @@ class Clients(Submission):
         self.assertReply(c.login("alice", "wrong"), 535, "5.7.8")
         self.assertReply(c.login(), 235)
 
+    def test_failures_without_end(self):
+        """Logins that nobody could decide count as commands, too."""
+        self.saslauthd.stop()
+        try:
+            c = self.tls()
+            replies = [c.login()[0]]
+            while replies[-1] == 454 and len(replies) < 200:
+                replies.append(c.login()[0])
+        finally:
+            self.saslauthd.start()
+        self.assertEqual(replies[-1], 421)
+        self.assertIn(len(replies), range(90, 103))
+
     def test_saslauthd_away(self):
         """And back again, without a restart."""
         self.saslauthd.stop()
