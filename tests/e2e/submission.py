@@ -98,7 +98,7 @@ class SmtpScript:
 
     def __init__(self, **changes):
         for name, value in changes.items():
-            if not hasattr(SmtpScript, name):
+            if not hasattr(type(self), name):
                 raise AttributeError(name)
             setattr(self, name, value)
 
