@@ -230,13 +230,15 @@ class NextServer(Submission):
 
 
 class Configuration(TestCase):
-    def check(self, *lines):
+    CLEAR = "the password of outgoing_user goes to inner servers in clear"
+
+    def check(self, *lines, server="192.0.2.1"):
         path = os.path.join(harness.folder(self), "smtpsd.conf")
         pair = harness.gateway_pair()
         with open(path, "w") as f:
             f.write("\n".join((
                 "listen 127.0.0.1:%d ssl" % harness.free_port(),
-                "outgoing_server 192.0.2.1", "ssl_cert_file " + pair.cert,
+                "outgoing_server " + server, "ssl_cert_file " + pair.cert,
                 "ssl_key_file " + pair.key, *lines)) + "\n")
         return harness.run_smtpsd("-f", path, "--check_config", "-F", "+")
 
@@ -249,12 +251,21 @@ class Configuration(TestCase):
     def test_file(self):
         for content, mode, word in (
                 ("x\n", 0o644, "has mode 0644"), ("", 0o600, "is empty"),
-                ("x\n", 0o600, "in clear; see ssl_mode")):
+                ("x\n", 0o600, self.CLEAR)):
             path = secret(self, content)
             os.chmod(path, mode)
             _, text = self.check("outgoing_user gateway",
                                  "outgoing_password_file " + path)
             self.assertIn(word, text)
+
+    def test_safe(self):
+        lines = ("outgoing_user gateway",
+                 "outgoing_password_file " + secret(self))
+        for server, mode in (("127.0.0.1", "ssl_listen"),
+                             ("192.0.2.1", "ssl_outgoing"),
+                             ("192.0.2.1", "tls_outgoing_force")):
+            _, text = self.check(*lines, "ssl_mode " + mode, server=server)
+            self.assertNotIn(self.CLEAR, text)
 
     def test_no_password(self):
         """An empty line is none, and smtpsd does not start."""

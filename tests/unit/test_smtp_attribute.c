@@ -168,6 +168,27 @@ test_split(void **state)
 	assert_int_equal(left, 0);
 }
 
+/* 510 octets are the most. */
+static void
+test_full(void **state)
+{
+	struct smtp_attributes who = usual("203.0.113.50");
+	char line[SMTP_ATTRIBUTE_SIZE], octets[292];
+	unsigned int left = BIT(NAME) | BIT(HELO);
+
+	(void)state;
+	memset(octets, 'x', sizeof(octets));
+	who.name = (struct text){ octets, 200 };
+	who.helo = (struct text){ octets, sizeof(octets) - 1 };
+	(void)smtp_attributes_next(&who, "XCLIENT", &left, line);
+	assert_int_equal(strlen(line), 510);
+	assert_int_equal(left, 0);
+	left = BIT(NAME) | BIT(HELO);
+	who.helo.len++;
+	(void)smtp_attributes_next(&who, "XCLIENT", &left, line);
+	assert_int_equal(left, BIT(HELO));
+}
+
 /* Whatever the lengths, all is told in lines of 512 octets, CRLF included. */
 static void
 test_lengths(void **state)
@@ -203,6 +224,7 @@ main(void)
 		cmocka_unit_test(test_unavailable),
 		cmocka_unit_test(test_xtext),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_lengths),
 	};
 
