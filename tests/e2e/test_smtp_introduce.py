@@ -3,9 +3,11 @@
 and a login of the gateway's own."""
 
 import os
+import ssl
 
 import harness
 from case import TestCase, main, needs_root
+from certs import certificates
 from client import b64, plain_message
 from inner import StandIn
 from postfix import Postfix
@@ -205,6 +207,30 @@ class OwnLogin(Submission):
                     b"AUTH", plain_message(
                         "gateway", "sesame and more").encode()] * login +
                 [b"MAIL"])
+
+
+class BehindTls(Submission):
+    """Nothing of it is said before TLS is up."""
+
+    @classmethod
+    def setUpClass(cls):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificates().make("127.0.0.1"))
+        cls.script = Login(keywords=("AUTH LOGIN", "XCLIENT ADDR"),
+                           starttls=context)
+        cls.lines = ("outgoing_user gateway", "ssl_mode tls_outgoing_force",
+                     "ssl_ca_file " + certificates().ca.cert,
+                     "outgoing_password_file " + secret(cls))
+        super().setUpClass()
+
+    def test_order(self):
+        c = self.user()
+        self.inner.lines.clear()
+        self.assertReply(c.cmd("MAIL FROM:<a@example.org>"), 250)
+        self.assertEqual(
+            [line.decode().split(" ")[0] for line in self.inner.lines],
+            ["EHLO", "STARTTLS", "EHLO", "XCLIENT", "EHLO", "AUTH",
+             b64("gateway"), b64("sesame and more"), "MAIL"])
 
 
 class NextServer(Submission):
