@@ -271,6 +271,15 @@ check_cas(struct check *k)
 		check_access(k, "ssl_ca_path", c->ssl_ca_path, R_OK | X_OK);
 }
 
+static void
+check_outgoing_password(struct check *k)
+{
+	const char *path = k->conf->outgoing_password_file;
+
+	if (path != NULL)
+		check_file(k, "outgoing_password_file", path, true);
+}
+
 /* Cyrus SASL's own file, whoever reads a generation has a look at. */
 static void
 check_sasl(struct check *k)
@@ -329,6 +338,7 @@ check_machine(const struct conf *c, const struct protocol *p,
 	}
 	check_pairs(&k);
 	check_cas(&k);
+	check_outgoing_password(&k);
 	check_sasl(&k);
 	check_capability(&k, p);
 	if (c->pid_file != NULL && *c->pid_file != '\0')

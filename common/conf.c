@@ -100,6 +100,8 @@ conf_free(struct conf **cp)
 	free(c->pairs);
 	free(c->listen_priority);
 	free(c->outgoing_priority);
+	if (c->outgoing_password != NULL)
+		freezero(c->outgoing_password, strlen(c->outgoing_password));
 	free_fields(c);
 	free_private(c->private);
 	free(c);

@@ -68,6 +68,10 @@ struct conf {
 	struct conf_server *servers;
 	size_t nservers;
 	enum conf_outgoing_tls outgoing_tls;
+	char *outgoing_user; /* the daemon's own login there; NULL: none */
+	char *outgoing_password_file;
+	char *outgoing_password; /* what is in it; workers alone have it */
+	bool outgoing_client_info;
 
 	/* processes */
 	unsigned int workers;            /* 0: one per processor */

@@ -4,9 +4,11 @@
  * and in every role on the part of the configuration that it was handed.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf.h"
 #include "conf_settle.h"
+#include "credentials.h"
 #include "log.h"
 #include "xmalloc.h"
 
@@ -180,6 +182,43 @@ settle_common(struct conf *c)
 	settle_newlines(c);
 }
 
+/* Can what is said to the inner servers be heard on the way there? */
+static bool
+speaks_in_clear(const struct conf *c)
+{
+	size_t i;
+
+	if (c->outgoing_tls == OUTGOING_SSL ||
+	    c->outgoing_tls == OUTGOING_STARTTLS_FORCE)
+		return false;
+	for (i = 0; i < c->nservers; i++) {
+		if (!c->servers[i].numeric ||
+		    !addr_is_loopback(&c->servers[i].addr))
+			return true;
+	}
+	return false;
+}
+
+static void
+settle_outgoing_login(struct conf *c)
+{
+	if ((c->outgoing_user == NULL) != (c->outgoing_password_file == NULL))
+		conf_error(c,
+		    conf_where(c,
+		        c->outgoing_user != NULL ? "outgoing_user"
+		                                 : "outgoing_password_file"),
+		    "outgoing_user and outgoing_password_file go together");
+	else if (c->outgoing_user != NULL &&
+	    strlen(c->outgoing_user) > CREDENTIALS_NAME_MAX)
+		conf_error(c, conf_where(c, "outgoing_user"),
+		    "outgoing_user has more than %d octets",
+		    CREDENTIALS_NAME_MAX);
+	else if (c->outgoing_user != NULL && speaks_in_clear(c))
+		conf_warn(c, conf_where(c, "outgoing_user"),
+		    "the password of outgoing_user goes to inner servers in "
+		    "clear; see ssl_mode ssl_outgoing and tls_outgoing_force");
+}
+
 unsigned int
 conf_settle(struct conf *c, const char *file)
 {
@@ -188,6 +227,7 @@ conf_settle(struct conf *c, const char *file)
 	settle_master(c, file);
 	settle_common(c);
 	settle_pairs(c);
+	settle_outgoing_login(c);
 	return c->private->nerrors - before;
 }
 

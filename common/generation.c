@@ -17,7 +17,7 @@
 #include "xmalloc.h"
 
 #define CONF_MAX 1048576 /* octets of a role's configuration */
-#define PASSPHRASE_MAX 1024
+#define SECRET_MAX 1024
 #define SASL_CONF_MAX 65536
 #define SASLDB "/etc/sasldb2" /* where Cyrus SASL has it by itself */
 
@@ -60,13 +60,15 @@ add_pairs(struct generation *g, const struct conf *c)
 	}
 }
 
-/* The first line of fd is the keys' passphrase. */
-static void
-add_passphrase(struct generation *g, int fd)
+/* The first line of fd is a secret of role's.  -1: there is none in it. */
+static int
+add_secret(
+    struct generation *g, enum role role, enum handover_kind kind, int fd)
 {
-	char text[PASSPHRASE_MAX];
+	char text[SECRET_MAX];
 	ssize_t n = 0, got;
 	char *end;
+	bool good;
 
 	while ((size_t)n < sizeof(text) &&
 	    (got = read(fd, text + n, sizeof(text) - (size_t)n)) > 0)
@@ -74,32 +76,45 @@ add_passphrase(struct generation *g, int fd)
 	end = memchr(text, '\n', (size_t)n);
 	if (end != NULL)
 		n = end - text;
-	if (handover_add(g->fds[ROLE_KEEPER], HANDOVER_PASSPHRASE, 0,
-	        (struct text){ text, (size_t)n }) == -1)
-		fatal("the passphrase");
+	if (handover_add(
+	        g->fds[role], kind, 0, (struct text){ text, (size_t)n }) == -1)
+		fatal("handing over a secret");
+	good = n > 0 && memchr(text, '\0', (size_t)n) == NULL;
 	explicit_bzero(text, sizeof(text));
+	return good ? 0 : -1;
+}
+
+static void
+add_secret_file(struct generation *g, enum role role, enum handover_kind kind,
+    const char *directive, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd == -1) {
+		log_warn("%s %s", directive, path);
+		g->faults++;
+		return;
+	}
+	if (add_secret(g, role, kind, fd) == -1) {
+		log_warnx("%s %s: its first line is empty, or no text",
+		    directive, path);
+		g->faults++;
+	}
+	close(fd);
 }
 
 static void
 find_passphrase(struct generation *g, const struct conf *c)
 {
-	int fd;
-
 	if (c->ssl_passphrase_fd >= 0) {
-		add_passphrase(g, c->ssl_passphrase_fd);
+		(void)add_secret(
+		    g, ROLE_KEEPER, HANDOVER_PASSPHRASE, c->ssl_passphrase_fd);
 		if (c->ssl_passphrase_fd > STDERR_FILENO)
 			close(c->ssl_passphrase_fd);
 	}
-	if (c->ssl_passphrase_file == NULL)
-		return;
-	fd = open(c->ssl_passphrase_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd == -1) {
-		log_warn("ssl_passphrase_file %s", c->ssl_passphrase_file);
-		g->faults++;
-		return;
-	}
-	add_passphrase(g, fd);
-	close(fd);
+	if (c->ssl_passphrase_file != NULL)
+		add_secret_file(g, ROLE_KEEPER, HANDOVER_PASSPHRASE,
+		    "ssl_passphrase_file", c->ssl_passphrase_file);
 }
 
 static void
@@ -232,6 +247,9 @@ generation_new(const struct conf *c)
 	}
 	add_pairs(g, c);
 	find_passphrase(g, c);
+	if (c->outgoing_password_file != NULL)
+		add_secret_file(g, ROLE_WORKER, HANDOVER_PASSWORD,
+		    "outgoing_password_file", c->outgoing_password_file);
 	if (c->outgoing_tls != OUTGOING_PLAIN) {
 		add_ca(g, "ssl_ca_file", c->ssl_ca_file);
 		add_ca(g, "ssl_ca_chain_file", c->ssl_ca_chain_file);

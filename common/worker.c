@@ -517,6 +517,15 @@ set_up_tls(struct worker *w)
 		fatalx("TLS towards inner servers: %s", why);
 }
 
+static void
+take_outgoing_password(const struct role_start *start)
+{
+	struct text t = handover_get(start->handover, HANDOVER_PASSWORD, 0);
+
+	if (t.p != NULL)
+		start->conf->outgoing_password = xstrndup(t.p, t.len);
+}
+
 /* Further descriptors: see FD_BROKER and those behind it. */
 void
 worker_main(const struct role_start *start)
@@ -532,6 +541,7 @@ worker_main(const struct role_start *start)
 	make_places(&w);
 	stream_global_init();
 	set_up_tls(&w);
+	take_outgoing_password(start);
 	handover_close(&h);
 	tls_key_set_channel(FD_KEEPER);
 	w.acceptor = acceptor_new(w.base, FD_LOADS, start->number,

@@ -2,9 +2,9 @@
 /*
  * smtp: one submission session.  Its parts: the dialogue with the client
  * (smtp_client, smtp_auth), a mail transaction (smtp_mail, smtp_param,
- * smtp_message), the dialogue with the inner server (smtp_upstream), and what
- * goes to the log (smtp_event).  Mail is never owned: 250 behind a message
- * means that the inner server has said so.
+ * smtp_message), the dialogue with the inner server (smtp_upstream,
+ * smtp_introduce), and what goes to the log (smtp_event).  Mail is never owned:
+ * 250 behind a message means that the inner server has said so.
  */
 #ifndef SMTP_H
 #define SMTP_H
@@ -32,6 +32,14 @@ enum smtp_asked {
 	SMTP_ASKED_GREETING,
 	SMTP_ASKED_EHLO,
 	SMTP_ASKED_STARTTLS,
+	SMTP_ASKED_XCLIENT,
+	SMTP_ASKED_EHLO_POSING, /* behind XCLIENT: in the client's name */
+	SMTP_ASKED_EHLO_AGAIN,  /* the same in ours */
+	SMTP_ASKED_PLAIN,       /* a challenge */
+	SMTP_ASKED_LOGIN_NAME,  /* the same */
+	SMTP_ASKED_LOGIN_PASSWORD,
+	SMTP_ASKED_AUTH, /* the word on our login */
+	SMTP_ASKED_XFORWARD,
 	SMTP_ASKED_MAIL,
 	SMTP_ASKED_RCPT, /* one for each that is owed */
 	SMTP_ASKED_DATA,
@@ -89,7 +97,13 @@ struct smtp_session {
 	struct smtp_reply reply;
 	struct capability *list; /* while it is being asked for, else NULL */
 	struct addr server_addr;
-	bool fresh; /* it has had no MAIL yet */
+	bool fresh;  /* it has had no MAIL yet */
+	bool posing; /* it took XCLIENT: we are the client to it */
+	/*
+	 * Bits of enum smtp_attribute: the command under way, what is left to
+	 * tell, what XCLIENT has told, what goes before each MAIL.
+	 */
+	unsigned int telling, to_tell, told, forward;
 	bool pipelining, chunking;
 	uint64_t inner_size; /* its limit; 0: none */
 };
@@ -182,6 +196,19 @@ void smtp_server_gone(struct session *s, const char *reason);
 void smtp_upstream_forget(struct smtp_session *p); /* it owes nothing */
 void smtp_upstream_ask(
     struct session *s, enum smtp_asked asked, const char *command);
+
+/* With asked SMTP_ASKED_EHLO_POSING it is the client's name that is said. */
+void smtp_upstream_ehlo(struct session *s, enum smtp_asked asked);
+void smtp_upstream_fit(struct session *s); /* MAIL may come */
+
+/*
+ * smtp_introduce: an inner server's list is known: tell it who the client is
+ * and who we are, then smtp_upstream_fit().  smtp_introduce_mail() says MAIL
+ * and what goes before it.
+ */
+void smtp_introduce(struct session *s);
+void smtp_introduce_mail(struct session *s);
+void smtp_introduce_answer(struct session *s, enum smtp_asked asked);
 
 /* smtp_event: struct protocol.event, and the lines of a message. */
 void smtp_event(struct session *s, enum event_type type, const char *status);

@@ -119,22 +119,14 @@ is_good(enum smtp_path_result r)
 	return r == SMTP_PATH_OK || r == SMTP_PATH_NO_DOMAIN;
 }
 
-/* Said again to each inner server until one has answered it. */
-static void
-say_mail(struct session *s)
-{
-	const struct smtp_session *p = s->data;
-
-	smtp_upstream_ask(s, SMTP_ASKED_MAIL, p->mail.command);
-}
-
+/* MAIL is said again to each inner server until one has answered it. */
 void
 smtp_mail_go_on(struct session *s)
 {
 	const struct smtp_session *p = s->data;
 
 	if (p->mail.command != NULL)
-		say_mail(s);
+		smtp_introduce_mail(s);
 }
 
 /* MAIL as the inner server is told; NULL, or why not. */
@@ -186,7 +178,7 @@ smtp_mail_from(struct session *s, struct text args)
 		refuse(s, r, TEXT_NONE);
 		smtp_mail_forget(p);
 	} else if (stream_is_open(&s->server)) {
-		say_mail(s);
+		smtp_introduce_mail(s);
 	} else {
 		session_mail_connect(s);
 	}
@@ -361,6 +353,14 @@ smtp_mail_answer(struct session *s, enum smtp_asked asked)
 	case SMTP_ASKED_GREETING:
 	case SMTP_ASKED_EHLO:
 	case SMTP_ASKED_STARTTLS:
+	case SMTP_ASKED_XCLIENT:
+	case SMTP_ASKED_EHLO_POSING:
+	case SMTP_ASKED_EHLO_AGAIN:
+	case SMTP_ASKED_PLAIN:
+	case SMTP_ASKED_LOGIN_NAME:
+	case SMTP_ASKED_LOGIN_PASSWORD:
+	case SMTP_ASKED_AUTH:
+	case SMTP_ASKED_XFORWARD:
 		break;
 	case SMTP_ASKED_MAIL:
 		mail_answer(s, yes);
@@ -405,7 +405,7 @@ smtp_mail_lost(struct session *s, enum smtp_asked asked, unsigned int owed)
 {
 	struct smtp_session *p = s->data;
 
-	if (asked == SMTP_ASKED_MAIL) {
+	if (asked == SMTP_ASKED_MAIL || asked == SMTP_ASKED_XFORWARD) {
 		say_mail_elsewhere(s);
 		return;
 	}

@@ -21,6 +21,14 @@ static const unsigned int seconds_of[] = {
 	[SMTP_ASKED_GREETING] = 0,
 	[SMTP_ASKED_EHLO] = 0,
 	[SMTP_ASKED_STARTTLS] = 0,
+	[SMTP_ASKED_XCLIENT] = 0,
+	[SMTP_ASKED_EHLO_POSING] = 0,
+	[SMTP_ASKED_EHLO_AGAIN] = 0,
+	[SMTP_ASKED_PLAIN] = 0,
+	[SMTP_ASKED_LOGIN_NAME] = 0,
+	[SMTP_ASKED_LOGIN_PASSWORD] = 0,
+	[SMTP_ASKED_AUTH] = 0,
+	[SMTP_ASKED_XFORWARD] = 300,
 	[SMTP_ASKED_MAIL] = 300,
 	[SMTP_ASKED_RCPT] = 300,
 	[SMTP_ASKED_DATA] = 120,
@@ -58,7 +66,8 @@ smtp_upstream_forget(struct smtp_session *p)
 	forget_list(p);
 	p->asked = SMTP_ASKED_NOTHING;
 	p->owed = 0;
-	p->pipelining = p->chunking = false;
+	p->pipelining = p->chunking = p->posing = false;
+	p->told = p->to_tell = p->forward = 0;
 	p->inner_size = 0;
 }
 
@@ -73,22 +82,23 @@ smtp_server_start(struct session *s)
 	smtp_upstream_ask(s, SMTP_ASKED_GREETING, NULL);
 }
 
-static void
-say_ehlo(struct session *s)
+void
+smtp_upstream_ehlo(struct session *s, enum smtp_asked asked)
 {
 	struct smtp_session *p = s->data;
 
 	forget_list(p);
 	p->list = xcalloc(1, sizeof(*p->list));
-	stream_printf(&s->server, "EHLO %s\r\n", s->conf->hostname);
-	smtp_upstream_ask(s, SMTP_ASKED_EHLO, NULL);
+	stream_printf(&s->server, "EHLO %s\r\n",
+	    asked == SMTP_ASKED_EHLO_POSING ? p->helo : s->conf->hostname);
+	smtp_upstream_ask(s, asked, NULL);
 }
 
 /* After TLS nothing holds that was said before it (RFC 3207 4.2). */
 void
 smtp_server_tls(struct session *s)
 {
-	say_ehlo(s);
+	smtp_upstream_ehlo(s, SMTP_ASKED_EHLO);
 }
 
 /* What is no keyword is none that we could make use of. */
@@ -102,11 +112,24 @@ take_keywords(struct smtp_session *p)
 		(void)smtp_add_keyword(p->list, line);
 }
 
-/* Its list is known: TLS, then it is fit for mail. */
+void
+smtp_upstream_fit(struct session *s)
+{
+	struct smtp_session *p = s->data;
+
+	p->pipelining = capability_has(p->list, "PIPELINING");
+	p->chunking = capability_has(p->list, "CHUNKING");
+	p->inner_size = smtp_capability_size(p->list);
+	forget_list(p);
+	session_mail_ready(s);
+	smtp_mail_go_on(s);
+}
+
+/* Its list is known: TLS, then who it is that comes. */
 static void
 negotiate(struct session *s)
 {
-	struct smtp_session *p = s->data;
+	const struct smtp_session *p = s->data;
 
 	switch (session_server_known(s, p->list, "STARTTLS")) {
 	case SESSION_SAY_NOTHING:
@@ -118,14 +141,28 @@ negotiate(struct session *s)
 		stream_printf(&s->server, "QUIT\r\n");
 		break;
 	case SESSION_SAY_LOGIN:
-		p->pipelining = capability_has(p->list, "PIPELINING");
-		p->chunking = capability_has(p->list, "CHUNKING");
-		p->inner_size = smtp_capability_size(p->list);
-		forget_list(p);
-		session_mail_ready(s);
-		smtp_mail_go_on(s);
+		smtp_introduce(s);
 		break;
 	}
+}
+
+/* The client's name may be one that the server does not take. */
+static void
+ehlo_answer(struct session *s, enum smtp_asked asked, bool yes)
+{
+	if (!yes && asked == SMTP_ASKED_EHLO_POSING) {
+		smtp_upstream_ehlo(s, SMTP_ASKED_EHLO_AGAIN);
+		return;
+	}
+	if (!yes) {
+		session_server_failed(s, "EHLO refused by server");
+		return;
+	}
+	take_keywords(s->data);
+	if (asked == SMTP_ASKED_EHLO)
+		negotiate(s);
+	else
+		smtp_introduce_answer(s, asked);
 }
 
 /* The reply to what was asked for is whole. */
@@ -142,23 +179,28 @@ take_answer(struct session *s, enum smtp_asked asked)
 		break;
 	case SMTP_ASKED_GREETING:
 		if (yes)
-			say_ehlo(s);
+			smtp_upstream_ehlo(s, SMTP_ASKED_EHLO);
 		else
 			session_server_failed(s, "Could not connect to server");
 		break;
 	case SMTP_ASKED_EHLO:
-		if (!yes) {
-			session_server_failed(s, "EHLO refused by server");
-			break;
-		}
-		take_keywords(p);
-		negotiate(s);
+	case SMTP_ASKED_EHLO_POSING:
+	case SMTP_ASKED_EHLO_AGAIN:
+		ehlo_answer(s, asked, yes);
 		break;
 	case SMTP_ASKED_STARTTLS:
 		if (yes)
 			session_server_starttls(s);
 		else
 			session_server_failed(s, "STARTTLS refused by server");
+		break;
+	case SMTP_ASKED_XCLIENT:
+	case SMTP_ASKED_PLAIN:
+	case SMTP_ASKED_LOGIN_NAME:
+	case SMTP_ASKED_LOGIN_PASSWORD:
+	case SMTP_ASKED_AUTH:
+	case SMTP_ASKED_XFORWARD:
+		smtp_introduce_answer(s, asked);
 		break;
 	case SMTP_ASKED_MAIL:
 	case SMTP_ASKED_RCPT:
@@ -184,13 +226,20 @@ says_farewell(const struct smtp_session *p)
 	    p->asked != SMTP_ASKED_LAST;
 }
 
-/* Go on (3yz) is what DATA alone is answered, and not with 2yz. */
+/* DATA and the steps of AUTH may be answered: go on (3yz). */
+static bool
+may_go_on(enum smtp_asked asked)
+{
+	return asked == SMTP_ASKED_DATA || asked == SMTP_ASKED_PLAIN ||
+	    asked == SMTP_ASKED_LOGIN_NAME ||
+	    asked == SMTP_ASKED_LOGIN_PASSWORD;
+}
+
+/* And these not with 2yz, nor any other with 3yz. */
 static bool
 is_an_answer(const struct smtp_session *p)
 {
-	if (p->asked == SMTP_ASKED_DATA)
-		return p->reply.code / 100 != 2;
-	return p->reply.code / 100 != 3;
+	return p->reply.code / 100 != (may_go_on(p->asked) ? 2 : 3);
 }
 
 static void

@@ -92,11 +92,13 @@ class SmtpScript:
              "RSET": "250 2.0.0 Ok", "NOOP": "250 2.0.0 Ok",
              "DATA": "354 go on", "BDAT": "250 2.0.0 Ok",
              "QUIT": "221 2.0.0 Bye", ".": "250 2.0.0 Ok: queued as 4711",
-             "HELO": "250 inner.example"}
+             "HELO": "250 inner.example",
+             "XCLIENT": "220 inner.example ESMTP",
+             "XFORWARD": "250 2.0.0 Ok"}
 
     def __init__(self, **changes):
         for name, value in changes.items():
-            if not hasattr(SmtpScript, name):
+            if not hasattr(type(self), name):
                 raise AttributeError(name)
             setattr(self, name, value)
 
