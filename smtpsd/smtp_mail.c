@@ -180,7 +180,9 @@ smtp_mail_from(struct session *s, struct text args)
 		refuse(s, &nested, TEXT_NONE);
 		return;
 	}
-	smtp_mail_abandon(s);
+	if (p->mail.begun && stream_is_open(&s->server))
+		session_mail_disconnect(s); /* it has refused a chunk */
+	smtp_mail_forget(p);
 	r = take_mail(s, args);
 	if (r != NULL) {
 		refuse(s, r, TEXT_NONE);
