@@ -97,10 +97,13 @@ begin(struct rate *r, struct text user, time_t now)
 bool
 rate_take(struct rate *r, struct text user, time_t now)
 {
-	struct counter key = { .user = user }, *c;
+	struct counter key, *c;
 
 	if (r->limit == 0)
 		return true;
+	if (user.len > RATE_NAME_MAX)
+		user.len = RATE_NAME_MAX;
+	key.user = user;
 	while ((c = TAILQ_FIRST(&r->list)) != NULL &&
 	    now >= c->began + RATE_SECONDS)
 		forget_first(r);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * rate: how often each user has done a thing within an hour, which begins
- * with the first time.  Letter case of names does not matter.
+ * with the first time.  Letter case of names does not matter, nor does what
+ * goes beyond RATE_NAME_MAX octets: so all of it fits into some megabytes.
  */
 #ifndef RATE_H
 #define RATE_H
@@ -13,6 +14,7 @@
 #include "text.h"
 
 #define RATE_SECONDS 3600
+#define RATE_NAME_MAX 128
 
 struct rate;
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -60,12 +61,27 @@ test_no_limit(void **state)
 	rate_free(&r);
 }
 
+static void
+test_long_names(void **state)
+{
+	struct rate *r = rate_new(1, 2);
+	char name[2 * RATE_NAME_MAX];
+
+	(void)state;
+	memset(name, 'a', sizeof(name));
+	assert_true(rate_take(r, (struct text){ name, sizeof(name) }, 0));
+	assert_false(rate_take(r, (struct text){ name, RATE_NAME_MAX }, 0));
+	assert_true(rate_take(r, (struct text){ name, RATE_NAME_MAX - 1 }, 0));
+	rate_free(&r);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_no_limit),
+		cmocka_unit_test(test_long_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
