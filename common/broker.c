@@ -18,6 +18,7 @@
 #include "broker_connect.h"
 #include "broker_dns.h"
 #include "broker_lesson.h"
+#include "broker_submit.h"
 #include "clock.h"
 #include "limit.h"
 #include "log.h"
@@ -63,6 +64,7 @@ struct broker {
 	struct upstreams *upstreams;
 	struct lessons *lessons;
 	struct auths *auths;
+	struct submits *submits;
 	TAILQ_HEAD(peers, peer) peers;
 };
 
@@ -329,6 +331,26 @@ do_auth(struct peer *p, struct reader *r)
 	return auths_ask(b->auths, p->ch, p->number, p->serial, m.session);
 }
 
+static int
+do_submit(struct peer *p, struct reader *r)
+{
+	struct broker *b = p->broker;
+	struct msg_submit_reply reply;
+	struct msg_submit m;
+	struct addr client;
+	struct writer w;
+
+	if (msg_get_submit(r, &m) == -1 || !b->conf->submit_rules ||
+	    limit_address(b->limit, p->serial, m.session, &client) == -1)
+		return -1;
+	reply.session = m.session;
+	reply.verdict = (uint8_t)submits_ask(b->submits, &m);
+	msg_start(&w, MSG_SUBMIT_REPLY, 0);
+	msg_put_submit_reply(&w, &reply);
+	(void)ipc_send(p->ch, &w, -1);
+	return 0;
+}
+
 /* What a worker may say. */
 static int
 on_worker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
@@ -352,6 +374,8 @@ on_worker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_capability(p, r);
 	case MSG_AUTH:
 		return do_auth(p, r);
+	case MSG_SUBMIT:
+		return do_submit(p, r);
 	default:
 		return -1; /* msg_allowed() has let nothing else in */
 	}
@@ -548,6 +572,8 @@ broker_main(const struct role_start *start)
 	    b.base, b.conf, b.upstreams, to_any_worker, to_all_workers, &b);
 	b.auths =
 	    auths_new(b.base, b.conf, b.limit, to_master, to_all_workers, &b);
+	b.submits = submits_new(b.conf);
+	box.read_paths[1] = submits_folder(b.submits);
 	box.ports = ports_of(b.conf);
 	box.nports = b.conf->nservers;
 	b.master = role_confine(start, &box, BROKER_FILES, on_master, &b);

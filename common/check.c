@@ -2,9 +2,9 @@
 /*
  * check: what a start would need of the machine, found out without a start.
  * Runs in the master with the rights that a start would have, on a settled
- * configuration, which it trusts.  It looks at files and folders, and changes
- * and parses none of them; what is found can change until it is used, so each
- * user of a file checks again.
+ * configuration, which it trusts.  It looks at files and folders, changes none
+ * of them, and parses sender_login_map alone; what is found can change until it
+ * is used, so each user of a file checks again.
  */
 #include <sys/stat.h>
 
@@ -20,6 +20,7 @@
 #include "check.h"
 #include "handover.h"
 #include "priv.h"
+#include "sender_map.h"
 #include "session.h"
 #include "xmalloc.h"
 
@@ -298,6 +299,21 @@ check_sasl(struct check *k)
 		    c->sasl_group);
 }
 
+static void
+check_senders(struct check *k)
+{
+	const char *path = k->conf->sender_login_map;
+	char error[SENDER_MAP_ERROR_MAX];
+	struct sender_map *m;
+
+	if (path == NULL)
+		return;
+	m = sender_map_read(path, path, error);
+	if (m == NULL)
+		fault(k, "sender_login_map: %s", error);
+	sender_map_free(&m);
+}
+
 static const char *
 capability_directive(enum conf_daemon daemon)
 {
@@ -340,6 +356,7 @@ check_machine(const struct conf *c, const struct protocol *p,
 	check_cas(&k);
 	check_outgoing_password(&k);
 	check_sasl(&k);
+	check_senders(&k);
 	check_capability(&k, p);
 	if (c->pid_file != NULL && *c->pid_file != '\0')
 		check_written(&k, "pid_file", c->pid_file);

@@ -60,6 +60,9 @@ struct conf_name_rules {
 	bool lower_case, strip_domain, add_domain;
 };
 
+/* sender_login_map's copy in the spool's etc. */
+#define CONF_SENDER_MAP_COPY "sender_login_map"
+
 struct conf {
 	/* the service */
 	bool enabled;
@@ -94,7 +97,8 @@ struct conf {
 	unsigned int connect_relog;      /* repeat the Auth line; 0: never */
 	unsigned int message_size_limit; /* octets of a message */
 	unsigned int recipient_limit;    /* of one message */
-	unsigned int sasl_timeout;       /* one step of an authenticator */
+	unsigned int user_message_limit, user_recipient_limit; /* an hour */
+	unsigned int sasl_timeout; /* one step of an authenticator */
 
 	/* TLS for clients */
 	struct conf_pair *pairs;
@@ -122,6 +126,10 @@ struct conf {
 	bool no_lookup;
 	bool normalize_newlines;       /* settled bare_newline */
 	bool broken_sasl_auth_clients; /* "AUTH=" is promised, too */
+
+	/* what users who have logged in may send */
+	bool submit_rules;      /* settled: there are any */
+	char *sender_login_map; /* NULL: anybody may send as anybody */
 
 	/* logins decided on this machine */
 	bool sasl;            /* settled: there are any */

@@ -80,6 +80,13 @@ settle_newlines(struct conf *c)
 }
 
 static void
+settle_submit(struct conf *c)
+{
+	c->submit_rules = c->sender_login_map != NULL ||
+	    c->user_message_limit != 0 || c->user_recipient_limit != 0;
+}
+
+static void
 settle_passphrase(struct conf *c)
 {
 	const char *fd = conf_text(c, "ssl_passphrase_fd");
@@ -180,6 +187,7 @@ settle_common(struct conf *c)
 	conf_settle_sasl(c);
 	settle_dialogue(c);
 	settle_newlines(c);
+	settle_submit(c);
 }
 
 /* Can what is said to the inner servers be heard on the way there? */

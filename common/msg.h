@@ -53,6 +53,8 @@ enum msg_type {
 	MSG_SIGN_REPLY,
 	MSG_AUTH,       /* worker to broker: an authenticator, please */
 	MSG_AUTH_REPLY, /* (descriptor when there is one) */
+	MSG_SUBMIT,     /* worker to broker: may this user send this? */
+	MSG_SUBMIT_REPLY,
 	MSG_POOL,       /* broker to master: so many authenticators, please */
 	MSG_SASL_MECHS, /* authenticator to broker, broker to workers */
 	MSG_EXCHANGE,   /* broker to authenticator: a channel (descriptor) */
@@ -292,6 +294,31 @@ struct msg_auth_reply {
 	uint8_t ok; /* a descriptor comes along; else all are taken */
 };
 
+/*
+ * MSG_SUBMIT: a user who has logged in begins a message, or names one more
+ * recipient of it.
+ */
+enum submit_what { SUBMIT_MAIL, SUBMIT_RCPT, SUBMIT_WHATS };
+struct msg_submit {
+	uint32_t session;
+	uint8_t what;       /* enum submit_what */
+	struct text user;   /* at most MSG_NAME_MAX octets */
+	struct text sender; /* of SUBMIT_MAIL; none: the null path */
+};
+#define MSG_SENDER_MAX 256 /* RFC 5321 4.5.3.1.3 */
+
+enum submit_verdict {
+	SUBMIT_OK,
+	SUBMIT_NOT_OWNED,   /* the sender is somebody else's */
+	SUBMIT_TOO_MANY,    /* within an hour */
+	SUBMIT_UNAVAILABLE, /* nobody can tell now */
+	SUBMIT_VERDICTS
+};
+struct msg_submit_reply {
+	uint32_t session;
+	uint8_t verdict; /* enum submit_verdict */
+};
+
 /* MSG_POOL: authenticators 0 to wanted - 1 are to run, others to end. */
 struct msg_pool {
 	uint16_t wanted;
@@ -393,6 +420,8 @@ MSG_CODEC(sign);
 MSG_CODEC(sign_reply);
 MSG_CODEC(auth);
 MSG_CODEC(auth_reply);
+MSG_CODEC(submit);
+MSG_CODEC(submit_reply);
 MSG_CODEC(pool);
 MSG_CODEC(sasl_mechs);
 MSG_CODEC(exchange);

@@ -29,7 +29,8 @@ struct sandbox {
 	enum role role;
 	/*
 	 * What it may read, with all that is beneath; NULL: nothing.  The
-	 * broker: etc (c-ares: hosts, resolv.conf); an authenticator: the
+	 * broker: etc (c-ares: hosts, resolv.conf), and the folder of
+	 * sender_login_map; an authenticator: the
 	 * folder of sasldb2, and random octets.
 	 */
 	const char *read_paths[2];

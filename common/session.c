@@ -34,7 +34,7 @@
 
 static const char *const state_names[] = { "admit", "learn", "handshake",
 	"dialogue", "auth", "connect", "server-handshake", "login", "delay",
-	"relay", "mail", "message", "closing" };
+	"relay", "mail", "submit", "message", "closing" };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SESSION_STATES,
     "name every state");
 
@@ -101,6 +101,9 @@ session_enter(struct session *s, enum session_state next)
 		break;
 	case SESSION_DELAY:
 		set_timer(s, 0, s->failure_delay_ms);
+		break;
+	case SESSION_SUBMIT:
+		set_timer(s, s->conf->outgoing_timeout, 0);
 		break;
 	case SESSION_MAIL:
 	case SESSION_MESSAGE:
@@ -334,6 +337,9 @@ arm(struct session *s)
 	} else if (s->state == SESSION_MESSAGE) {
 		client = client && !stream_pending(&s->server);
 		server = server && stream_has_room(&s->server);
+	} else if (s->state == SESSION_SUBMIT) {
+		client = client && stream_has_room(&s->client);
+		server = false; /* what it says is heard in SESSION_MAIL */
 	} else if (s->state == SESSION_CLOSING) {
 		server = false;
 	} else {
@@ -465,6 +471,9 @@ on_timer(int fd, short what, void *arg)
 	case SESSION_RELAY:
 		relay_timer(s);
 		break;
+	case SESSION_SUBMIT:
+		session_submit_over(s, SUBMIT_UNAVAILABLE);
+		break;
 	case SESSION_MAIL:
 	case SESSION_MESSAGE:
 		session_mail_timer(s);
@@ -484,7 +493,8 @@ session_stop(struct session *s)
 	s->stopping = true;
 	if (s->answer_by != 0 || s->state == SESSION_MESSAGE)
 		return; /* see_off(), if the worker's time allows */
-	if (takes_commands(s) || s->state == SESSION_DELAY)
+	if (takes_commands(s) || s->state == SESSION_SUBMIT ||
+	    s->state == SESSION_DELAY)
 		s->protocol->goodbye(s, "shutting down");
 	/* Elsewhere the stream is not at a place to say a word. */
 	if (stream_is_open(&s->client))

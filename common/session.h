@@ -37,6 +37,7 @@ enum session_state {
 	SESSION_DELAY,            /* a refusal is held back */
 	SESSION_RELAY,            /* bytes */
 	SESSION_MAIL,             /* logged in, and both sides say lines */
+	SESSION_SUBMIT,           /* the same; the broker is asked for leave */
 	SESSION_MESSAGE,          /* the same, but the client's are octets */
 	SESSION_CLOSING,          /* what is pending goes out, then the end */
 	SESSION_STATES
@@ -81,6 +82,8 @@ struct session {
 	unsigned int server_lines; /* taken from this inner server */
 	uint32_t failure_delay_ms;
 	struct session_sasl *sasl; /* an exchange here; NULL: none */
+	enum submit_what submit_what;
+	struct text submit_sender; /* borrowed; see session_submit() */
 	struct credentials *login; /* while a login is under way, else NULL */
 	char *user, *authz;        /* of the last login; for the log */
 	struct event timer;
@@ -135,6 +138,8 @@ struct protocol {
 	 * offered again as soon as the state has changed.
 	 */
 	size_t (*message)(struct session *s, struct text octets);
+	/* The broker's word on session_submit(), in SESSION_MAIL again. */
+	void (*submit_reply)(struct session *s, enum submit_verdict v);
 	/*
 	 * The inner server went away or broke its protocol, state being
 	 * SESSION_MAIL or SESSION_MESSAGE; the connection is closed, and no
@@ -291,6 +296,10 @@ void session_login_answered(struct session *s, enum login_failure why,
  * when the server is fit, or session_server_failed(); login_failed() tells
  * that none was to be had.
  *
+ * session_submit(): may the user do this, by the broker's rules?  The answer
+ * is submit_reply()'s, no command is taken before it, and sender is borrowed
+ * until then.  The inner server must not owe an answer.
+ *
  * session_message(): the client's octets go to message(), or are lines again.
  * session_await(): the inner server owes an answer and has so many seconds
  * (0: it owes none any more).  Until then it is the one whose silence counts,
@@ -300,6 +309,8 @@ void session_mail(struct session *s);
 void session_mail_connect(struct session *s);
 void session_mail_next(struct session *s);
 void session_mail_ready(struct session *s);
+void session_submit(
+    struct session *s, enum submit_what what, struct text sender);
 void session_message(struct session *s, bool on);
 void session_await(struct session *s, unsigned int seconds);
 /* The inner connection is not wanted any more: closed without a word. */
@@ -343,6 +354,7 @@ void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */
 void session_auth_granted(struct session *s, int fd); /* -1: all are taken */
+void session_submit_answered(struct session *s, enum submit_verdict v);
 void session_list_known(struct session *s); /* or given up waiting for */
 /* Ask an inner server (fd is taken over) for its list.  NULL: it is over. */
 struct session *session_new_lesson(struct worker *w, int fd, uint16_t server);

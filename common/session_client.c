@@ -222,6 +222,7 @@ session_client_ready(int fd, short what, void *arg)
 		case SESSION_SERVER_HANDSHAKE:
 		case SESSION_LOGIN:
 		case SESSION_DELAY:
+		case SESSION_SUBMIT:
 			client_fill(s);
 			break;
 		case SESSION_STATES:

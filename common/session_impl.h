@@ -35,6 +35,8 @@ void session_drop(struct session *s, const char *reason);
 /* One line of the session's life for the log. */
 void session_event(struct session *s, enum event_type type, const char *status);
 
+/* SESSION_SUBMIT has its answer, or its time is over. */
+void session_submit_over(struct session *s, enum submit_verdict v);
 /* SESSION_MESSAGE: what came goes to the protocol. */
 void session_offer_message(struct session *s);
 void session_read_message(struct session *s);

@@ -38,6 +38,33 @@ session_mail_ready(struct session *s)
 }
 
 void
+session_submit(struct session *s, enum submit_what what, struct text sender)
+{
+	s->submit_what = what;
+	s->submit_sender = sender;
+	session_enter(s, SESSION_SUBMIT);
+	worker_submit(s->worker, s);
+}
+
+void
+session_submit_over(struct session *s, enum submit_verdict v)
+{
+	session_enter(s, SESSION_MAIL);
+	s->submit_sender = TEXT_NONE;
+	s->protocol->submit_reply(s, v);
+	s->input = true;
+}
+
+void
+session_submit_answered(struct session *s, enum submit_verdict v)
+{
+	if (s->state != SESSION_SUBMIT)
+		return; /* too late */
+	session_submit_over(s, v);
+	(void)session_leave(s);
+}
+
+void
 session_message(struct session *s, bool on)
 {
 	if (!s->logged_in)

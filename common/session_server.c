@@ -126,6 +126,7 @@ session_server_failed(struct session *s, const char *reason)
 	case SESSION_AUTH:
 	case SESSION_DELAY:
 	case SESSION_RELAY:
+	case SESSION_SUBMIT: /* nothing is read from it, nor written to it */
 	case SESSION_CLOSING:
 	case SESSION_STATES:
 		return; /* the login is over already */
@@ -476,6 +477,8 @@ session_broker_back(struct session *s)
 		worker_admit(s->worker, s);
 	else if (s->state == SESSION_AUTH)
 		session_sasl_ask_again(s);
+	else if (s->state == SESSION_SUBMIT)
+		worker_submit(s->worker, s);
 	else if (s->state == SESSION_CONNECT && !s->lesson)
 		worker_connect(s->worker, s);
 }

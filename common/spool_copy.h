@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * spool_copy: a secret file of the system that is kept as a copy in the
- * spool's etc, for as long as the master lives: users' passwords (sasldb2).
- * Runs in the master; no octet of it enters the master's memory.
+ * spool's etc, for as long as the master lives: users' passwords (sasldb2),
+ * and who may send as whom.  Runs in the master, into whose memory no octet of
+ * a copy comes.
  */
 #ifndef SPOOL_COPY_H
 #define SPOOL_COPY_H

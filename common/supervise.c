@@ -21,7 +21,7 @@
 
 #define START_SECONDS 20 /* for keepers and broker to be ready */
 #define STOP_SECONDS 5   /* from MSG_STOP to SIGKILL */
-#define COPY_SECONDS 2   /* how often sasldb2 is looked at */
+#define COPY_SECONDS 2   /* how often they are looked at */
 #define FLUSH_SECONDS 1  /* a busy syslog daemon is tried again */
 
 static unsigned int
@@ -170,7 +170,7 @@ on_flush(int fd, short what, void *arg)
 	(void)log_flush();
 }
 
-/* Users' passwords may have changed. */
+/* Users' passwords may have changed, or who owns which address. */
 static void
 on_copy(int fd, short what, void *arg)
 {
@@ -178,7 +178,10 @@ on_copy(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	(void)spool_copy_look(s->sasldb);
+	if (s->sasldb != NULL)
+		(void)spool_copy_look(s->sasldb);
+	if (s->senders != NULL)
+		(void)spool_copy_look(s->senders);
 }
 
 static int
@@ -232,6 +235,24 @@ keep_sasldb(struct supervisor *s)
 		return -1;
 	event_add(&s->copy, &every);
 	return 0;
+}
+
+/* For the broker. */
+static int
+keep_senders(struct supervisor *s)
+{
+	const char *from = s->conf->sender_login_map;
+	const struct timeval every = { .tv_sec = COPY_SECONDS };
+	struct priv_user u;
+
+	if (from == NULL || !priv_am_root())
+		return 0;
+	if (priv_lookup(s->conf->daemon_username, NULL, &u) == -1)
+		return -1;
+	s->senders = spool_copy_new(
+	    s->conf->spool_directory, CONF_SENDER_MAP_COPY, from, u.gid);
+	event_add(&s->copy, &every);
+	return spool_copy_look(s->senders);
 }
 
 struct supervisor *
@@ -314,7 +335,7 @@ supervise_start(struct supervisor *s)
 {
 	unsigned int i;
 
-	if (keep_sasldb(s) == -1)
+	if (keep_sasldb(s) == -1 || keep_senders(s) == -1)
 		return -1;
 	for (i = 0; i < s->nkeepers; i++)
 		place_spawn(&s->keepers[i]);

@@ -45,7 +45,7 @@ struct supervisor {
 	unsigned int nkeepers, nworkers; /* nworkers: places */
 	unsigned int nauthenticators;    /* places, too */
 	unsigned int wanted;             /* authenticators that are to run */
-	struct spool_copy *sasldb;       /* NULL: none is kept */
+	struct spool_copy *sasldb, *senders; /* NULL: none is kept */
 	uint32_t serial;
 	bool starting, checking, stopping, failed, has_previous;
 	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];

@@ -127,6 +127,22 @@ worker_auth(struct worker *w, const struct session *s)
 }
 
 void
+worker_submit(struct worker *w, const struct session *s)
+{
+	struct msg_submit m = { .session = s->number,
+		.what = (uint8_t)s->submit_what,
+		.user = text_of(s->user),
+		.sender = s->submit_sender };
+	struct writer msg;
+
+	if (m.user.len > MSG_NAME_MAX)
+		m.user.len = MSG_NAME_MAX; /* nobody's name */
+	msg_start(&msg, MSG_SUBMIT, 0);
+	msg_put_submit(&msg, &m);
+	to_broker(w, &msg, -1);
+}
+
+void
 worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 {
 	struct msg_outcome m = { .session = s->number,
@@ -304,6 +320,20 @@ do_auth_reply(struct worker *w, struct reader *r, int fd)
 }
 
 static int
+do_submit_reply(struct worker *w, struct reader *r)
+{
+	struct msg_submit_reply m;
+	struct session *s;
+
+	if (msg_get_submit_reply(r, &m) == -1)
+		return -1;
+	s = find(w, m.session);
+	if (s != NULL)
+		session_submit_answered(s, m.verdict);
+	return 0;
+}
+
+static int
 do_mechanisms(struct worker *w, struct reader *r)
 {
 	struct msg_sasl_mechs m;
@@ -352,6 +382,8 @@ on_broker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_connect_reply(w, r, fd);
 	case MSG_AUTH_REPLY:
 		return do_auth_reply(w, r, fd);
+	case MSG_SUBMIT_REPLY:
+		return do_submit_reply(w, r);
 	case MSG_SASL_MECHS:
 		return do_mechanisms(w, r);
 	case MSG_LEARN:

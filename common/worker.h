@@ -41,6 +41,7 @@ const char *worker_mechanisms(const struct worker *w);
 void worker_admit(struct worker *w, const struct session *s);
 void worker_connect(struct worker *w, const struct session *s);
 void worker_auth(struct worker *w, const struct session *s);
+void worker_submit(struct worker *w, const struct session *s);
 void worker_outcome(
     struct worker *w, const struct session *s, enum outcome outcome);
 /* A server's list, when it differs from what all were told (NULL: none). */

@@ -44,6 +44,7 @@ static const struct protocol smtp = {
 	.server_input = smtp_server_input,
 	.server_tls = smtp_server_tls,
 	.server_gone = smtp_server_gone,
+	.submit_reply = smtp_submit_reply,
 	.message = smtp_message,
 	.login_failed = smtp_login_failed,
 	.event = smtp_event,

@@ -2,9 +2,10 @@
 /*
  * smtp: one submission session.  Its parts: the dialogue with the client
  * (smtp_client, smtp_auth), a mail transaction (smtp_mail, smtp_param,
- * smtp_message), the dialogue with the inner server (smtp_upstream,
- * smtp_introduce), and what goes to the log (smtp_event).  Mail is never owned:
- * 250 behind a message means that the inner server has said so.
+ * smtp_submit, smtp_message), the dialogue with the inner server
+ * (smtp_upstream, smtp_introduce), and what goes to the log (smtp_event).
+ * Mail is never owned: 250 behind a message means that the inner server has
+ * said so.
  */
 #ifndef SMTP_H
 #define SMTP_H
@@ -62,10 +63,11 @@ enum smtp_trouble {
 struct smtp_mail {
 	bool begun; /* MAIL was taken by the inner server */
 	enum smtp_trouble trouble;
-	char id[SMTP_ID_SIZE];  /* "" before the first recipient */
-	char *sender, *command; /* MAIL as it is said to the inner server */
-	bool utf8, binary;      /* SMTPUTF8, BODY=BINARYMIME */
-	char **recipients;      /* taken, then those that are asked about */
+	char id[SMTP_ID_SIZE]; /* "" before the first recipient */
+	char *sender;
+	char *command;     /* MAIL, or an RCPT that the broker is asked about */
+	bool utf8, binary; /* SMTPUTF8, BODY=BINARYMIME */
+	char **recipients; /* taken, then those that are asked about */
 	size_t nrecipients, taken;
 	bool bdat; /* the message comes in chunks */
 	union {
@@ -150,6 +152,10 @@ void smtp_mail_forget(struct smtp_session *p);
 void smtp_mail_go_on(struct session *s);
 void smtp_login_failed(struct session *s, enum login_failure why);
 void smtp_mail_answer(struct session *s, enum smtp_asked asked);
+/* Nothing speaks against MAIL: it goes to an inner server. */
+void smtp_mail_pass(struct session *s);
+/* The recipient that comes next to those that were taken is none. */
+void smtp_mail_drop_recipient(struct smtp_mail *m);
 /* It owed so many answers when it went away. */
 void smtp_mail_lost(
     struct session *s, enum smtp_asked asked, unsigned int owed);
@@ -176,6 +182,9 @@ const struct smtp_refusal *smtp_add_params(struct session *s, struct text rest,
     bool of_mail, char *command, size_t size);
 /* Octets that a message may have; 0: any number. */
 uint64_t smtp_message_limit(const struct session *s);
+
+/* smtp_submit: struct protocol, see session.h. */
+void smtp_submit_reply(struct session *s, enum submit_verdict v);
 
 /* smtp_message: DATA, BDAT and what follows them. */
 void smtp_data_command(struct session *s);
@@ -217,8 +226,8 @@ void smtp_log_message(struct session *s); /* message-id= and from= */
 void smtp_log_deliveries(struct session *s, struct text reply); /* to= */
 void smtp_log_sasl_failed(struct session *s, const char *reason);
 void smtp_log_out_of_step(struct session *s);
-/* recipient TEXT_NONE: none; about: between brackets, or TEXT_NONE. */
+/* about: the sender, or of RCPT the recipient; TEXT_NONE: no address. */
 void smtp_log_reject(struct session *s, enum smtp_verb verb, unsigned int code,
-    struct text dsn, struct text reason, struct text recipient);
+    struct text dsn, struct text reason, struct text about);
 
 #endif

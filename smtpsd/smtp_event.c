@@ -238,7 +238,7 @@ smtp_log_out_of_step(struct session *s)
 
 void
 smtp_log_reject(struct session *s, enum smtp_verb verb, unsigned int code,
-    struct text dsn, struct text reason, struct text recipient)
+    struct text dsn, struct text reason, struct text about)
 {
 	const struct smtp_session *p = s->data;
 	struct smtp_log_event e = { .type = SMTP_LOG_REJECT,
@@ -249,11 +249,11 @@ smtp_log_reject(struct session *s, enum smtp_verb verb, unsigned int code,
 	r->code = (uint16_t)code;
 	r->dsn = dsn;
 	r->reason = reason;
-	r->about = recipient;
+	r->about = about;
 	r->has_sender = p->mail.sender != NULL;
 	r->sender = text_of(p->mail.sender);
-	r->has_recipient = recipient.p != NULL;
-	r->recipient = recipient;
+	r->has_recipient = verb == SMTP_RCPT && about.p != NULL;
+	r->recipient = about;
 	r->esmtp = p->esmtp;
 	r->helo = text_of(p->helo);
 	if (s->logged_in)

@@ -158,6 +158,15 @@ take_mail(struct session *s, struct text args)
 }
 
 void
+smtp_mail_pass(struct session *s)
+{
+	if (stream_is_open(&s->server))
+		smtp_introduce_mail(s);
+	else
+		session_mail_connect(s);
+}
+
+void
 smtp_mail_from(struct session *s, struct text args)
 {
 	struct smtp_session *p = s->data;
@@ -172,15 +181,18 @@ smtp_mail_from(struct session *s, struct text args)
 		refuse(s, &nested, TEXT_NONE);
 		return;
 	}
-	smtp_mail_abandon(s);
+	if (p->mail.begun && stream_is_open(&s->server))
+		session_mail_disconnect(s); /* it has refused a chunk */
+	smtp_mail_forget(p);
 	r = take_mail(s, args);
 	if (r != NULL) {
 		refuse(s, r, TEXT_NONE);
 		smtp_mail_forget(p);
-	} else if (stream_is_open(&s->server)) {
-		smtp_introduce_mail(s);
+	} else if (s->conf->sender_login_map != NULL ||
+	    s->conf->user_message_limit != 0) {
+		session_submit(s, SUBMIT_MAIL, text_of(p->mail.sender));
 	} else {
-		session_mail_connect(s);
+		smtp_mail_pass(s);
 	}
 }
 
@@ -206,9 +218,8 @@ add_recipient(struct smtp_mail *m, struct text address)
 	m->recipients[m->nrecipients++] = xstrndup(address.p, address.len);
 }
 
-/* The recipient that the oldest owed reply was about is none. */
-static void
-drop_recipient(struct smtp_mail *m)
+void
+smtp_mail_drop_recipient(struct smtp_mail *m)
 {
 	free(m->recipients[m->taken]);
 	m->nrecipients--;
@@ -246,7 +257,13 @@ pass_rcpt(struct session *s, const struct smtp_path *path, const char *command)
 	struct smtp_session *p = s->data;
 
 	add_recipient(&p->mail, path->address);
-	smtp_upstream_ask(s, SMTP_ASKED_RCPT, command);
+	if (s->conf->user_recipient_limit == 0) {
+		smtp_upstream_ask(s, SMTP_ASKED_RCPT, command);
+		return;
+	}
+	free(p->mail.command);
+	p->mail.command = xstrdup(command);
+	session_submit(s, SUBMIT_RCPT, TEXT_NONE);
 }
 
 void
@@ -276,6 +293,7 @@ smtp_mail_to_ahead(struct session *s, struct text args)
 	struct smtp_path path;
 
 	if (p->asked != SMTP_ASKED_RCPT || !p->pipelining ||
+	    s->conf->user_recipient_limit != 0 || /* the broker is asked */
 	    p->owed == SMTP_PIPELINE_MAX ||
 	    read_rcpt(s, args, &path, command) != NULL)
 		return false;
@@ -333,7 +351,7 @@ rcpt_answer(struct session *s, bool yes)
 
 	if (!yes) {
 		pass_refusal(s, SMTP_RCPT, text_of(m->recipients[m->taken]));
-		drop_recipient(m);
+		smtp_mail_drop_recipient(m);
 		return;
 	}
 	m->taken++;

@@ -357,5 +357,22 @@ class TwoServers(Submission):
         self.other.script = SmtpScript()
 
 
+class Chunks(Submission):
+    """MAIL behind a chunk that the inner server refused: its answers are not
+    taken one for the other."""
+
+    script = SmtpScript(replies={"BDAT": "452 4.3.1 full"})
+
+    def test_mail_again(self):
+        c = self.user()
+        for line in "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.net>":
+            self.assertReply(c.cmd(line), 250)
+        c.send("BDAT 3\r\nabc")
+        self.assertReply(c.reply(), 452, "4.3.1")
+        self.assertReply(c.cmd("MAIL FROM:<c@example.org>"), 250, "2.1.0")
+        self.assertReply(c.cmd("RCPT TO:<d@example.net>"), 250, "2.1.5")
+        self.assertReply(c.cmd("NOOP"), 250, "2.0.0")
+
+
 if __name__ == "__main__":
     main()

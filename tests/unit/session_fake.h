@@ -118,6 +118,14 @@ worker_auth(struct worker *w, const struct session *s)
 	trace("auth");
 }
 
+void
+worker_submit(struct worker *w, const struct session *s)
+{
+	(void)w;
+	trace(
+	    "submit:%d:%.*s", (int)s->submit_what, TEXT_ARG(s->submit_sender));
+}
+
 const char *
 worker_mechanisms(const struct worker *w)
 {
@@ -304,6 +312,8 @@ fake_mail_input(struct session *s)
 	} else if (strcmp(line, "ask") == 0) {
 		stream_printf(&s->server, "ask\n");
 		session_await(s, FAKE_ANSWER_SECONDS);
+	} else if (strcmp(line, "may I") == 0) {
+		session_submit(s, SUBMIT_MAIL, TEXT_LIT("me"));
 	} else if (strcmp(line, "message") == 0) {
 		session_message(s, true);
 	} else if (strcmp(line, "drop") == 0) {
@@ -315,6 +325,13 @@ fake_mail_input(struct session *s)
 		stream_printf(&s->client, "echo %s\n", line);
 	}
 	return true;
+}
+
+static void
+fake_submit_reply(struct session *s, enum submit_verdict v)
+{
+	assert_int_equal(s->state, SESSION_MAIL);
+	stream_printf(&s->client, "verdict %d\n", (int)v);
 }
 
 /* A message ends where it says so, in one piece. */
@@ -505,6 +522,7 @@ static const struct protocol fake_protocol = {
 	.server_start = fake_server_start,
 	.server_input = fake_server_input,
 	.server_tls = fake_server_tls,
+	.submit_reply = fake_submit_reply,
 	.message = fake_message,
 	.server_gone = fake_server_gone,
 	.login_failed = fake_login_failed,

@@ -4,8 +4,8 @@
  * situation, steps, and what the session has then asked of its worker.
  *
  * Steps: what the broker or the master does ("admit", "connect 1": to inner
- * server 1, "connect in vain": when nobody asked for it, "stop"), what time
- * does ("wait 30": seconds), what an authenticator does (A, see
+ * server 1, "connect in vain": when nobody asked for it, "verdict 1", "stop"),
+ * what time does ("wait 30": seconds), what an authenticator does (A, see
  * session_authenticator.h), and what the two far ends do, C being the client
  * and S the inner server:
  *
@@ -345,6 +345,10 @@ role_does(const char *what)
 	    text_u64(text_of(n), 1, &number))
 		session_connected(fake.session, new_server(), (uint16_t)number,
 		    SCRIPT_DELAY_MS);
+	else if ((n = fake_after(what, "verdict ")) != NULL &&
+	    text_u64(text_of(n), SUBMIT_VERDICTS - 1, &number))
+		session_submit_answered(
+		    fake.session, (enum submit_verdict)number);
 	else if (strcmp(what, "connect in vain") == 0)
 		connect_in_vain();
 	else if (strcmp(what, "no server") == 0)

@@ -111,6 +111,13 @@ make(struct writer *w, enum msg_type type)
 	case MSG_AUTH_REPLY:
 		msg_put_auth_reply(w, &(struct msg_auth_reply){ 1, 1 });
 		return 0;
+	case MSG_SUBMIT:
+		msg_put_submit(w, &(struct msg_submit){ 1, SUBMIT_MAIL, t, t });
+		return 0;
+	case MSG_SUBMIT_REPLY:
+		msg_put_submit_reply(
+		    w, &(struct msg_submit_reply){ 1, SUBMIT_TOO_MANY });
+		return 0;
 	case MSG_POOL:
 		msg_put_pool(w, &(struct msg_pool){ 3 });
 		return 0;
@@ -179,6 +186,8 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_sign_reply sign_reply;
 		struct msg_auth auth;
 		struct msg_auth_reply auth_reply;
+		struct msg_submit submit;
+		struct msg_submit_reply submit_reply;
 		struct msg_pool pool;
 		struct msg_sasl_mechs sasl_mechs;
 		struct msg_exchange exchange;
@@ -216,6 +225,8 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_SIGN_REPLY, sign_reply);
 		TAKE(MSG_AUTH, auth);
 		TAKE(MSG_AUTH_REPLY, auth_reply);
+		TAKE(MSG_SUBMIT, submit);
+		TAKE(MSG_SUBMIT_REPLY, submit_reply);
 		TAKE(MSG_POOL, pool);
 		TAKE(MSG_SASL_MECHS, sasl_mechs);
 		TAKE(MSG_EXCHANGE, exchange);
@@ -326,7 +337,10 @@ test_sasl_values(void **state)
 		size_t at; /* of the octet that is changed */
 		char to;
 	} cases[] = {
-		{ MSG_AUTH_REPLY, 4, 2 },    /* ok */
+		{ MSG_AUTH_REPLY, 4, 2 }, /* ok */
+		{ MSG_SUBMIT, 4, SUBMIT_WHATS },
+		{ MSG_SUBMIT, 7, 5 }, /* a user's length */
+		{ MSG_SUBMIT_REPLY, 4, SUBMIT_VERDICTS },
 		{ MSG_SASL_MECHS, 4, 'p' },  /* lower case */
 		{ MSG_SASL_MECHS, 4, '\n' }, /* a line of its own */
 		{ MSG_STEP, 4, 2 },          /* begins */
@@ -405,6 +419,10 @@ test_who_may(void **state)
 		{ MSG_AUTH_REPLY, ROLE_BROKER, ROLE_WORKER, true, true },
 		{ MSG_AUTH_REPLY, ROLE_AUTHENTICATOR, ROLE_WORKER, true,
 		    false },
+		{ MSG_SUBMIT, ROLE_WORKER, ROLE_BROKER, false, true },
+		{ MSG_SUBMIT, ROLE_AUTHENTICATOR, ROLE_BROKER, false, false },
+		{ MSG_SUBMIT_REPLY, ROLE_BROKER, ROLE_WORKER, false, true },
+		{ MSG_SUBMIT_REPLY, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ MSG_POOL, ROLE_BROKER, ROLE_MASTER, false, true },
 		{ MSG_POOL, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_POOL, ROLE_AUTHENTICATOR, ROLE_MASTER, false, false },

@@ -153,9 +153,40 @@ static const struct script messages[] = {
 	    READY_TRACE "Close(32/34shutting down) forget" },
 };
 
+static const struct script submits[] = {
+	{ "leave", 0,
+	    STEPS(IN_STEPS, "C>may I\nx\n", "C silent", "verdict 0",
+	        "C<verdict 0\necho x\n", "C close"),
+	    MAIL_TRACE "submit:0:me Close(13/33the client left) forget" },
+	{ "asked again", 0,
+	    STEPS(IN_STEPS, "C>may I\n", "C silent", "broker", "verdict 2",
+	        "C<verdict 2\n", "broker", "verdict 1", "C silent", "C close"),
+	    MAIL_TRACE
+	    "submit:0:me submit:0:me Close(11/26the client left) forget" },
+	{ "no answer", 0,
+	    STEPS(IN_STEPS, "C>may I\n", "wait 29", "C silent", "wait 1",
+	        "C<verdict 3\n", "verdict 0", "C>x\n", "C<echo x\n", "C close"),
+	    MAIL_TRACE "submit:0:me Close(13/33the client left) forget" },
+	{ "client has said all", 0,
+	    STEPS(IN_STEPS, "C>may I\nx\n", "C fin", "C silent", "verdict 0",
+	        "C<verdict 0\necho x\n", "C eof"),
+	    MAIL_TRACE "submit:0:me Close(13/33the client left) forget" },
+	{ "client is gone", 0, STEPS(IN_STEPS, "C>may I\n", "C reset"),
+	    MAIL_TRACE "submit:0:me Close(11/16the client left) forget" },
+	{ "server closes meanwhile", 0,
+	    STEPS(READY_STEPS, "C>may I\n", "S close", "C silent", "verdict 0",
+	        "C<verdict 0\ngone Connection closed by server\n", "C close"),
+	    READY_TRACE "submit:0:me Close(19/59the client left) forget" },
+	{ "stop", 0,
+	    STEPS(IN_STEPS, "C>may I\n", "C silent", "stop",
+	        "C<bye shutting down\n", "C eof", "C close"),
+	    MAIL_TRACE "submit:0:me Close(11/34shutting down) forget" },
+};
+
 SCRIPTS(connecting)
 SCRIPTS(answers)
 SCRIPTS(messages)
+SCRIPTS(submits)
 
 int
 main(void)
@@ -164,6 +195,7 @@ main(void)
 		SCRIPT_TEST(test_connecting),
 		SCRIPT_TEST(test_answers),
 		SCRIPT_TEST(test_messages),
+		SCRIPT_TEST(test_submits),
 	};
 
 	return cmocka_run_group_tests(tests, script_start, script_stop);
