@@ -114,12 +114,13 @@ on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
 }
 
 struct resolver *
-resolver_new(struct event_base *base, int timeout_ms, int tries,
+resolver_new(struct event_base *base, int flags, int timeout_ms, int tries,
     void (*settle)(void *arg), void *arg)
 {
 	struct resolver *r = xcalloc(1, sizeof(*r));
 	struct ares_options options = {
-		.flags = ARES_FLAG_NOALIASES, /* $HOSTALIASES is a file */
+		.flags =
+		    flags | ARES_FLAG_NOALIASES, /* $HOSTALIASES is a file */
 		.timeout = timeout_ms,
 		.tries = tries,
 		.sock_state_cb = on_socket_state,

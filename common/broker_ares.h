@@ -19,12 +19,13 @@ struct resolver;
  * /dev/urandom, which is not inside, and without it every process would draw
  * the same.  fatal() when c-ares cannot start.
  *
- * A name server has timeout_ms for its answer, at first; it is asked tries
- * times.  settle is called when c-ares has returned and may have called back:
- * what a callback leads to is to be done there, not within c-ares.
+ * flags are c-ares' own.  A name server has timeout_ms for its answer, at
+ * first; it is asked tries times.  settle is called when c-ares has returned
+ * and may have called back: what a callback leads to is to be done there, not
+ * within c-ares.
  */
-struct resolver *resolver_new(struct event_base *base, int timeout_ms,
-    int tries, void (*settle)(void *arg), void *arg);
+struct resolver *resolver_new(struct event_base *base, int flags,
+    int timeout_ms, int tries, void (*settle)(void *arg), void *arg);
 /* Not from within settle.  What is under way ends with ARES_EDESTRUCTION. */
 void resolver_free(struct resolver **r);
 

@@ -101,7 +101,7 @@ dns_new(struct event_base *base)
 
 	RB_INIT(&d->names);
 	LIST_INIT(&d->due);
-	d->resolver = resolver_new(base, TIMEOUT_MS, TRIES, tell_due, d);
+	d->resolver = resolver_new(base, 0, TIMEOUT_MS, TRIES, tell_due, d);
 	return d;
 }
 

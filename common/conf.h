@@ -118,6 +118,9 @@ struct conf {
 	bool no_lookup;
 	bool normalize_newlines;       /* settled bare_newline */
 	bool broken_sasl_auth_clients; /* "AUTH=" is promised, too */
+	bool peername_lookup;          /* what a client's host is called */
+	/* what a Received field tells */
+	bool received_client, received_user, received_tls;
 
 	/* logins decided on this machine */
 	bool sasl;            /* settled: there are any */
