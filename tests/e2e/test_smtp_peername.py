@@ -98,7 +98,7 @@ class Silent(Peername):
         mark = self.relais.mark()
         seconds, c = self.comes(SILENT)
         self.assertGreater(seconds, 0.9)
-        self.assertLess(seconds, 1.8 * SLOW)
+        self.assertLess(seconds, 1.4 * SLOW)
         self.relais.wait_log(r"connect from unknown\[%s\]" % SILENT, mark)
         self.assertIn("(unknown [%s])" % SILENT, self.send(c))
         seconds, _ = self.comes(SILENT)
