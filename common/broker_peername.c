@@ -146,7 +146,11 @@ finish(struct peername *p, bool confirmed, time_t ttl)
 	TAILQ_INSERT_TAIL(&p->all->due, p, due);
 }
 
-/* The second answer: is the client's address among those of its name? */
+/*
+ * The second answer: is the client's address among those of its name?  The
+ * name is kept for as long as this answer holds: until then it is the
+ * client's, whatever has become of the first.
+ */
 static void
 on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *answer)
 {
@@ -287,6 +291,7 @@ find_peer(struct peernames *all, const struct addr *addr)
 		TAILQ_INSERT_TAIL(&all->ages, p, age);
 		return p;
 	}
+	/* What could not be asked for is not worth another's place. */
 	if (all->lookups >= PEERNAME_LOOKUPS || !make_room(all))
 		return NULL;
 	p = xcalloc(1, sizeof(*p));

@@ -5,6 +5,7 @@ has this address, too; in the log, in the Received field, and in time."""
 import os
 import re
 import threading
+import time
 
 import harness
 from case import timed
@@ -131,6 +132,22 @@ class Limits(Peername):
         broker, = self.relais.pids("broker")
         os.kill(broker, 9)
         self.assertEqual(c.greet()[0], 220)
+
+
+    def test_worker_dies(self):
+        """With the client goes the wait for its name."""
+        self.dns.deaf = True
+        broker = self.relais.pids("broker")
+        c = self.raw(self.relais.starttls, source=NONE)
+        time.sleep(0.2)
+        for pid in self.relais.pids("worker"):
+            os.kill(pid, 9)
+        with self.assertRaises((ConnectionError, EOFError)):
+            c.greet()
+        time.sleep(1)
+        for _ in range(2):      # which is the limit
+            self.comes(NONE)
+        self.assertEqual(self.relais.pids("broker"), broker)
 
 
 class Off(Peername):
