@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "broker_admit.h"
 #include "broker_auth.h"
 #include "broker_connect.h"
 #include "broker_dns.h"
@@ -62,6 +63,7 @@ struct broker {
 	struct limit *limit;
 	unsigned int places;
 	struct upstreams *upstreams;
+	struct admits *admits;
 	struct lessons *lessons;
 	struct auths *auths;
 	struct submits *submits;
@@ -105,33 +107,8 @@ static void
 forget(struct peer *p)
 {
 	auths_forget(p->broker->auths, p->serial);
-	limit_forget_worker(p->broker->limit, p->serial);
+	admits_forget(p->broker->admits, p->serial);
 	peer_free(p);
-}
-
-/* Is the worker's client to be served? */
-static enum admit_verdict
-verdict(struct peer *p, uint32_t session, int fd)
-{
-	struct broker *b = p->broker;
-	struct addr client, local;
-
-	if (addr_peer(fd, &client) == -1 || addr_local(fd, &local) == -1)
-		return ADMIT_TOO_MANY; /* it has gone: nobody to count */
-	if (upstreams_is_ours(b->upstreams, &client, &local)) {
-		log_warnx("outgoing_server leads back to this very daemon");
-		return ADMIT_LOOP;
-	}
-	switch (limit_admit(b->limit, p->serial, session, &client)) {
-	case LIMIT_OK:
-		p->admitted++;
-		return ADMIT_OK;
-	case LIMIT_TOO_MANY:
-		return ADMIT_TOO_MANY;
-	case LIMIT_TOO_MANY_ADDRESS:
-		return ADMIT_TOO_MANY_ADDRESS;
-	}
-	return ADMIT_TOO_MANY;
 }
 
 /* The client of that number has gone, if there was one. */
@@ -139,24 +116,19 @@ static void
 do_forget(struct peer *p, uint32_t session)
 {
 	struct request *rq = request_find(p, session);
-	struct addr client;
 
 	if (rq != NULL)
 		request_free(rq);
 	auths_release(p->broker->auths, p->serial, session);
-	if (limit_address(p->broker->limit, p->serial, session, &client) == -1)
-		return;
-	limit_release(p->broker->limit, p->serial, session);
-	if (p->admitted > 0)
+	if (admits_release(p->broker->admits, p->serial, session) &&
+	    p->admitted > 0)
 		p->admitted--;
 }
 
 static int
-do_admit(struct peer *p, uint32_t id, struct reader *r, int fd)
+do_admit(struct peer *p, struct reader *r, int fd)
 {
 	struct msg_admit m;
-	struct msg_admit_reply reply;
-	struct writer w;
 
 	if (msg_get_admit(r, &m) == -1) {
 		close(fd);
@@ -168,12 +140,9 @@ do_admit(struct peer *p, uint32_t id, struct reader *r, int fd)
 		close(fd);
 		return -1;
 	}
-	reply.session = m.session;
-	reply.verdict = (uint8_t)verdict(p, m.session, fd);
+	if (admits_ask(p->broker->admits, p->ch, p->serial, m.session, fd))
+		p->admitted++;
 	close(fd);
-	msg_start(&w, MSG_ADMIT_REPLY, id);
-	msg_put_admit_reply(&w, &reply);
-	(void)ipc_send(p->ch, &w, -1);
 	return 0;
 }
 
@@ -359,9 +328,10 @@ on_worker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	struct peer *p = arg;
 
 	(void)ch;
+	(void)id;
 	switch (type) {
 	case MSG_ADMIT:
-		return do_admit(p, id, r, fd);
+		return do_admit(p, r, fd);
 	case MSG_RELEASE:
 		return do_release(p, r);
 	case MSG_HELD:
@@ -568,6 +538,7 @@ broker_main(const struct role_start *start)
 	b.limit = open_limit(start, &b.places);
 	b.upstreams = upstreams_new(
 	    b.base, b.conf, has_names(b.conf) ? dns_new(b.base) : NULL);
+	b.admits = admits_new(b.base, b.conf, b.limit, b.upstreams);
 	b.lessons = lessons_new(
 	    b.base, b.conf, b.upstreams, to_any_worker, to_all_workers, &b);
 	b.auths =

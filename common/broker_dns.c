@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * broker_dns: names to addresses.  Runs in the broker, and is the only door
- * to c-ares.  Name servers are trusted for what they say, since whoever
- * answers for the name of an inner server is sent passwords; that is why
- * query numbers must be random (RFC 5452 4.3).
+ * broker_dns: names to addresses.  Runs in the broker.  Name servers are
+ * trusted for what they say (broker_ares).
  *
  * c-ares never runs a caller's code: an answer is kept, the queries that
  * waited for it become due, and they are told once c-ares has returned.  So a
@@ -12,13 +10,11 @@
 #include <sys/queue.h>
 #include <sys/tree.h>
 
-#include <ares.h>
-#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "broker_ares.h"
 #include "broker_dns.h"
 #include "clock.h"
 #include "log.h"
@@ -36,8 +32,6 @@
  */
 #define TIMEOUT_MS 2000
 #define TRIES 2
-
-#define SEED_FILE "/dev/urandom" /* where c-ares has its randomness from */
 
 enum name_state {
 	NAME_IDLE,     /* what we know holds until its time is over */
@@ -66,21 +60,11 @@ struct dns_query {
 	void *arg;
 };
 
-/* A socket of c-ares'. */
-struct dns_socket {
-	LIST_ENTRY(dns_socket) entry;
-	ares_socket_t fd;
-	struct event event;
-};
-
 RB_HEAD(name_tree, dns_name);
 
 struct dns {
-	struct event_base *base;
-	ares_channel channel;
-	struct event timer;
+	struct resolver *resolver;
 	struct name_tree names;
-	LIST_HEAD(, dns_socket) sockets;
 	struct query_list due; /* answered, not told yet */
 };
 
@@ -94,21 +78,10 @@ compare_names(struct dns_name *a, struct dns_name *b)
 RB_PROTOTYPE(name_tree, dns_name, entry, compare_names)
 RB_GENERATE(name_tree, dns_name, entry, compare_names)
 
-/* Wake up when c-ares wants to, and at once for what is due. */
 static void
-arm(struct dns *d)
+tell_due(void *arg)
 {
-	struct timeval tv = { 0 };
-
-	if (LIST_EMPTY(&d->due) && ares_timeout(d->channel, NULL, &tv) == NULL)
-		event_del(&d->timer);
-	else
-		event_add(&d->timer, &tv);
-}
-
-static void
-tell_due(struct dns *d)
-{
+	struct dns *d = arg;
 	struct dns_query *q;
 	struct dns_name *n;
 
@@ -121,104 +94,14 @@ tell_due(struct dns *d)
 	}
 }
 
-static void
-process(struct dns *d, ares_socket_t readable, ares_socket_t writable)
-{
-	ares_process_fd(d->channel, readable, writable);
-	tell_due(d);
-	arm(d);
-}
-
-static void
-on_timer(int fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	process(arg, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-}
-
-static void
-on_socket(int fd, short what, void *arg)
-{
-	process(arg, (what & EV_READ) != 0 ? fd : ARES_SOCKET_BAD,
-	    (what & EV_WRITE) != 0 ? fd : ARES_SOCKET_BAD);
-}
-
-static struct dns_socket *
-find_socket(struct dns *d, ares_socket_t fd)
-{
-	struct dns_socket *s;
-
-	LIST_FOREACH(s, &d->sockets, entry)
-	if (s->fd == fd)
-		break;
-	return s;
-}
-
-static struct dns_socket *
-add_socket(struct dns *d, ares_socket_t fd)
-{
-	struct dns_socket *s = xcalloc(1, sizeof(*s));
-
-	s->fd = fd;
-	LIST_INSERT_HEAD(&d->sockets, s, entry);
-	return s;
-}
-
-/* What c-ares waits for at fd from now on; nothing: it is about to close it. */
-static void
-on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
-{
-	struct dns *d = arg;
-	struct dns_socket *s = find_socket(d, fd);
-	int what = (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
-
-	if (s != NULL)
-		event_del(&s->event);
-	if (what == 0) {
-		if (s != NULL) {
-			LIST_REMOVE(s, entry);
-			free(s);
-		}
-		return;
-	}
-	if (s == NULL)
-		s = add_socket(d, fd);
-	if (event_assign(&s->event, d->base, fd, (short)(what | EV_PERSIST),
-	        on_socket, d) == -1 ||
-	    event_add(&s->event, NULL) == -1)
-		fatalx("DNS: no event for a socket");
-}
-
 struct dns *
 dns_new(struct event_base *base)
 {
 	struct dns *d = xcalloc(1, sizeof(*d));
-	struct ares_options options = {
-		.flags = ARES_FLAG_NOALIASES, /* $HOSTALIASES is a file */
-		.timeout = TIMEOUT_MS,
-		.tries = TRIES,
-		.sock_state_cb = on_socket_state,
-		.sock_state_cb_data = d,
-	};
-	int rc;
 
-	/* Without it c-ares goes on, with numbers that anybody can guess. */
-	if (access(SEED_FILE, R_OK) == -1)
-		fatal("%s", SEED_FILE);
-	d->base = base;
 	RB_INIT(&d->names);
-	LIST_INIT(&d->sockets);
 	LIST_INIT(&d->due);
-	if (evtimer_assign(&d->timer, base, on_timer, d) == -1)
-		fatalx("DNS: no timer");
-	rc = ares_library_init(ARES_LIB_INIT_ALL);
-	if (rc == ARES_SUCCESS)
-		rc = ares_init_options(&d->channel, &options,
-		    ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-		        ARES_OPT_SOCK_STATE_CB);
-	if (rc != ARES_SUCCESS)
-		fatalx("DNS: %s", ares_strerror(rc));
+	d->resolver = resolver_new(base, 0, TIMEOUT_MS, TRIES, tell_due, d);
 	return d;
 }
 
@@ -241,9 +124,7 @@ dns_free(struct dns **dp)
 
 	if (d == NULL)
 		return;
-	ares_destroy(d->channel); /* which gives up its sockets, too */
-	ares_library_cleanup();
-	event_del(&d->timer);
+	resolver_free(&d->resolver);
 	free_queries(&d->due);
 	while ((n = RB_ROOT(&d->names)) != NULL) {
 		RB_REMOVE(name_tree, &d->names, n);
@@ -258,27 +139,7 @@ dns_free(struct dns **dp)
 int
 dns_set_servers(struct dns *d, const char *servers)
 {
-	int rc = ares_set_servers_ports_csv(d->channel, servers);
-
-	return rc == ARES_SUCCESS ? 0 : -1;
-}
-
-/* The shortest of the answer, aliases on the way to the addresses included. */
-static time_t
-time_to_live(const struct ares_addrinfo *answer)
-{
-	const struct ares_addrinfo_cname *c;
-	const struct ares_addrinfo_node *a;
-	int ttl = TTL_MAX;
-
-	for (c = answer->cnames; c != NULL; c = c->next)
-		if (c->ttl < ttl)
-			ttl = c->ttl;
-	for (a = answer->nodes; a != NULL; a = a->ai_next)
-		if (a->ai_ttl < ttl)
-			ttl = a->ai_ttl;
-	/* Less than 0 is a top bit that should not be set: RFC 2181 8. */
-	return ttl < TTL_MIN ? TTL_MIN : ttl;
+	return resolver_set_servers(d->resolver, servers);
 }
 
 /* The new addresses take the place of the old ones, if there is any. */
@@ -334,8 +195,9 @@ on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *answer)
 		failed(n, ARES_ENODATA);
 	else {
 		/* No name server answers before the question has been put. */
-		ttl =
-		    n->state == NAME_STARTING ? TTL_NONE : time_to_live(answer);
+		ttl = n->state == NAME_STARTING
+		    ? TTL_NONE
+		    : resolver_ttl(answer, TTL_MIN, TTL_MAX);
 		succeeded(n, ttl);
 	}
 	if (answer != NULL)
@@ -354,10 +216,11 @@ ask(struct dns_name *n)
 		.ai_socktype = SOCK_STREAM };
 
 	n->state = NAME_STARTING;
-	ares_getaddrinfo(n->dns->channel, n->text, NULL, &hints, on_answer, n);
+	ares_getaddrinfo(resolver_channel(n->dns->resolver), n->text, NULL,
+	    &hints, on_answer, n);
 	if (n->state == NAME_STARTING)
 		n->state = NAME_ASKING;
-	arm(n->dns);
+	resolver_arm(n->dns->resolver, !LIST_EMPTY(&n->dns->due));
 }
 
 static struct dns_name *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * broker_dns: names to addresses by c-ares (its only door), asynchronously,
- * remembered until their time to live is over.
+ * broker_dns: names to addresses by c-ares, asynchronously, remembered until
+ * their time to live is over.
  */
 #ifndef BROKER_DNS_H
 #define BROKER_DNS_H
@@ -16,11 +16,7 @@
 struct dns;
 struct dns_query;
 
-/*
- * To be called before the chroot: c-ares seeds its query numbers from
- * /dev/urandom, which is not inside, and without it every process would draw
- * the same.  fatal() when c-ares cannot start.
- */
+/* To be called before the chroot; fatal() when c-ares cannot start. */
 struct dns *dns_new(struct event_base *base);
 /* Not from within done.  Queries under way are gone, their done not called. */
 void dns_free(struct dns **d);
@@ -41,11 +37,7 @@ struct dns_query *dns_lookup(
     struct dns *d, const char *name, dns_done *done, void *arg);
 void dns_cancel(struct dns_query **q);
 
-/*
- * For tests: from now on ask these name servers ("127.0.0.1:5353,[::1]:53")
- * in place of those in resolv.conf.  0, or -1: no such list, or queries are
- * under way.
- */
+/* For tests: resolver_set_servers(). */
 int dns_set_servers(struct dns *d, const char *servers);
 
 #endif

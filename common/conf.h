@@ -126,6 +126,9 @@ struct conf {
 	bool no_lookup;
 	bool normalize_newlines;       /* settled bare_newline */
 	bool broken_sasl_auth_clients; /* "AUTH=" is promised, too */
+	bool peername_lookup;          /* what a client's host is called */
+	/* what a Received field tells */
+	bool received_client, received_user, received_tls;
 
 	/* what users who have logged in may send */
 	bool submit_rules;      /* settled: there are any */

@@ -235,6 +235,18 @@ static const struct conf_directive directives[] = {
 	{ "broken_sasl_auth_clients", FLAG(broken_sasl_auth_clients),
 	  .daemons = CONF_SMTP, .roles = W, .initial = "no",
 	  .meaning = "promise \"AUTH=\" as well, for very old clients" },
+	{ "peername_lookup", FLAG(peername_lookup), .daemons = CONF_SMTP,
+	  .roles = B, .initial = "yes",
+	  .meaning = "ask DNS what clients' hosts are called" },
+	{ "received_client", FLAG(received_client), .daemons = CONF_SMTP,
+	  .roles = W, .initial = "yes",
+	  .meaning = "Received tells the client's name and address" },
+	{ "received_user", FLAG(received_user), .daemons = CONF_SMTP,
+	  .roles = W, .initial = "yes",
+	  .meaning = "Received tells who has logged in" },
+	{ "received_tls", FLAG(received_tls), .daemons = CONF_SMTP,
+	  .roles = W, .initial = "yes",
+	  .meaning = "Received tells TLS version and cipher" },
 
 	/* logins decided on this machine, by Cyrus SASL */
 	{ "authenticate_in", 'a', FLAG(authenticate_in), .initial = "no",

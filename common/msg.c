@@ -438,13 +438,15 @@ msg_put_admit_reply(struct writer *w, const struct msg_admit_reply *m)
 {
 	put_u32(w, m->session);
 	put_u8(w, m->verdict);
+	put_text(w, m->name);
 }
 
 int
 msg_get_admit_reply(struct reader *r, struct msg_admit_reply *m)
 {
 	if (get_u32(r, &m->session) == -1 ||
-	    get_enum(r, ADMIT_VERDICTS, &m->verdict) == -1 || get_end(r) == -1)
+	    get_enum(r, ADMIT_VERDICTS, &m->verdict) == -1 ||
+	    get_text(r, MSG_PEER_NAME_MAX, &m->name) == -1 || get_end(r) == -1)
 		return -1;
 	return 0;
 }

@@ -204,8 +204,10 @@ enum admit_verdict {
 };
 struct msg_admit_reply {
 	uint32_t session;
-	uint8_t verdict; /* enum admit_verdict */
+	uint8_t verdict;  /* enum admit_verdict */
+	struct text name; /* the client's host's, confirmed; else none */
 };
+#define MSG_PEER_NAME_MAX 253 /* RFC 1035 2.3.4, less the length octets */
 
 struct msg_release {
 	uint32_t session;

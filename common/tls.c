@@ -341,19 +341,42 @@ tls_strength(const struct tls *t)
 }
 
 const char *
+tls_version(const struct tls *t)
+{
+	switch (gnutls_protocol_get_version(t->session)) {
+	case GNUTLS_TLS1_0:
+		return "TLSv1";
+	case GNUTLS_TLS1_1:
+		return "TLSv1.1";
+	case GNUTLS_TLS1_2:
+		return "TLSv1.2";
+	case GNUTLS_TLS1_3:
+		return "TLSv1.3";
+	default:
+		return "unknown"; /* not one that we offer */
+	}
+}
+
+const char *
+tls_cipher(const struct tls *t)
+{
+	const char *suite = gnutls_ciphersuite_get(t->session);
+
+	return suite != NULL ? suite : "unknown";
+}
+
+const char *
 tls_describe(struct tls *t)
 {
-	const char *version, *suite, *group;
+	const char *version, *group;
 
 	if (t->description != NULL)
 		return t->description;
 	version =
 	    gnutls_protocol_get_name(gnutls_protocol_get_version(t->session));
-	suite = gnutls_ciphersuite_get(t->session);
 	group = gnutls_group_get_name(gnutls_group_get(t->session));
-	t->description =
-	    xasprintf("%s %s%s%s", version != NULL ? version : "unknown",
-	        suite != NULL ? suite : "unknown", group != NULL ? " " : "",
-	        group != NULL ? group : "");
+	t->description = xasprintf("%s %s%s%s",
+	    version != NULL ? version : "unknown", tls_cipher(t),
+	    group != NULL ? " " : "", group != NULL ? group : "");
 	return t->description;
 }

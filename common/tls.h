@@ -105,6 +105,10 @@ const char *tls_error(const struct tls *t);
 /* What SASL calls a security strength factor: its cipher's key, in bits. */
 uint16_t tls_strength(const struct tls *t);
 
+/* "TLSv1.3", and the cipher suite as the IANA has it; both are static. */
+const char *tls_version(const struct tls *t);
+const char *tls_cipher(const struct tls *t);
+
 bool tls_resumed(const struct tls *t);
 /* "TLS1.3 TLS_AES_256_GCM_SHA384 X25519"; valid while t is. */
 const char *tls_describe(struct tls *t);

@@ -281,6 +281,23 @@ set_list(struct worker *w, const struct msg_capability_set *m)
 }
 
 static int
+do_admit_reply(struct worker *w, struct reader *r)
+{
+	struct msg_admit_reply m;
+	struct session *s;
+
+	if (msg_get_admit_reply(r, &m) == -1)
+		return -1;
+	s = find(w, m.session);
+	if (s == NULL) /* the client has left meanwhile */
+		return 0;
+	if (m.name.len > 0 && s->client_name == NULL)
+		s->client_name = xstrndup(m.name.p, m.name.len);
+	session_admitted(s, m.verdict);
+	return 0;
+}
+
+static int
 do_connect_reply(struct worker *w, struct reader *r, int fd)
 {
 	struct msg_connect_reply m;
@@ -364,20 +381,13 @@ on_broker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
     struct reader *r, int fd)
 {
 	struct worker *w = arg;
-	struct msg_admit_reply admit;
 	struct msg_capability_set set;
-	struct session *s;
 
 	(void)ch;
 	(void)id;
 	switch (type) {
 	case MSG_ADMIT_REPLY:
-		if (msg_get_admit_reply(r, &admit) == -1)
-			return -1;
-		s = find(w, admit.session);
-		if (s != NULL)
-			session_admitted(s, admit.verdict);
-		return 0;
+		return do_admit_reply(w, r);
 	case MSG_CONNECT_REPLY:
 		return do_connect_reply(w, r, fd);
 	case MSG_AUTH_REPLY:

@@ -19,6 +19,7 @@ record(struct session *s, struct smtp_log_event *e)
 	struct msg_record m;
 
 	e->client.addr = s->client_addr;
+	e->client.name = text_of(s->client_name);
 	smtp_record_put(e, &m);
 	worker_record(s->worker, &m);
 }

@@ -38,7 +38,10 @@ static size_t
 format_received(const struct session *s, char dst[static SMTP_RECEIVED_SIZE])
 {
 	const struct smtp_session *p = s->data;
-	struct smtp_received r = { .addr = &s->client_addr,
+	const struct tls *tls = s->client.tls;
+	struct smtp_received r = {
+		.addr = s->conf->received_client ? &s->client_addr : NULL,
+		.name = text_of(s->client_name),
 		.helo = text_of(p->helo),
 		.hostname = text_of(s->conf->hostname),
 		.id = text_of(p->mail.id),
@@ -46,8 +49,16 @@ format_received(const struct session *s, char dst[static SMTP_RECEIVED_SIZE])
 		.tls = s->client_secure != SECURE_PLAINTEXT,
 		.auth = true,
 		.utf8 = p->mail.utf8,
-		.date = time(NULL) };
+		.date = time(NULL)
+	};
 
+	if (s->conf->received_tls && tls != NULL) {
+		r.tls_version = text_of(tls_version(tls));
+		r.tls_cipher = text_of(tls_cipher(tls));
+		r.tls_bits = tls_strength(tls);
+	}
+	if (s->conf->received_user)
+		r.user = text_of(s->user);
 	if (p->mail.taken == 1)
 		r.recipient = text_of(p->mail.recipients[0]);
 	return smtp_received_format(&r, dst);

@@ -9,7 +9,7 @@
  *		by gw.example.org (Relais) with ESMTPSA id 6B04EF70003F2A0001
  *		for <x@example.org>; Tue, 24 Nov 2026 01:59:12 +0000
  *
- * The lines of comments are there only on request.
+ * The lines of comments are left out on request.
  */
 #ifndef SMTP_RECEIVED_H
 #define SMTP_RECEIVED_H

@@ -195,7 +195,8 @@ def sasl_lines(case, mechanisms="PLAIN LOGIN", users=None):
     for user, password in (users or USERS).items():
         make_user(db, user, password)
     return ("hostname gw.example.org", "sasl_config_path " + path,
-            "sasldb_path " + db, "sasl_local_domain " + DOMAIN)
+            "sasldb_path " + db, "sasl_local_domain " + DOMAIN,
+            "peername_lookup no")   # what this host is called is not ours
 
 
 class Submission(TestCase):

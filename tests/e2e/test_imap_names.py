@@ -1,110 +1,21 @@
 # SPDX-License-Identifier: ISC
 """An inner server that is given by name: the name moves to another address,
-its name server is down, it does not exist, it has several addresses.
+its name server is down, it does not exist, it has several addresses."""
 
-The name server is ours.  c-ares asks at port 53 of whom resolv.conf names, so
-this file runs itself again in a network and a mount namespace of its own,
-where that port is free and another resolv.conf lies over the system's."""
-
-import fcntl
-import os
 import socket
-import struct
-import subprocess
-import sys
 import threading
 import time
-import unittest
 
 import harness
-from case import TestCase, main, timed
-from harness import SLOW, cleanup_of, folder, free_port, wait_for
+from case import timed
+from harness import SLOW, free_port, wait_for
 from inner import StandIn
+from nameserver import Namespace, main
 
-INSIDE = "RELAIS_TEST_NAMESPACE"
 NAME = "mail.inner.test"
 A, B, SILENT, NOBODY = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.9"
-AT = ("127.0.0.1", 53)  # the name server
-TTL = 1
 TTL_LEAST = 5           # what the broker makes of a shorter one
 SURELY = TTL_LEAST + 1.5  # after so many seconds it must ask again
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-
-
-def has_namespaces():
-    """May we have them, and is there what we need for it?"""
-    if not harness.ROOT or not os.path.exists("/etc/resolv.conf"):
-        return False
-    try:
-        return subprocess.run(["unshare", "--net", "--mount", "true"],
-                              stderr=subprocess.DEVNULL).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-def loopback_up():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack("16sh14x", fcntl.ioctl(
-            s, SIOCGIFFLAGS, request))[1]
-        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack(
-            "16sh14x", b"lo", flags | IFF_UP))
-
-
-class NameServer:
-    """Answers what its records say (RFC 1035 4.1): {name: addresses}."""
-
-    def __init__(self, case):
-        self.records = {}
-        self.questions = 0
-        self.deaf = False       # takes questions and does not answer
-        self.sock = self.thread = None
-        self.start()
-        cleanup_of(case)(self.stop)
-
-    def start(self):
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(AT)
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
-
-    def stop(self):
-        """From now on its port is closed."""
-        if self.sock is None:
-            return
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(b"", AT)   # the word to stop
-        self.thread.join()
-        self.sock.close()
-        self.sock = None
-
-    def _serve(self):
-        while True:
-            question, peer = self.sock.recvfrom(4096)
-            if not question:
-                return
-            self.questions += 1
-            if not self.deaf:
-                self.sock.sendto(self.answer(question), peer)
-
-    def answer(self, question):
-        labels, at = [], 12
-        while question[at]:
-            labels.append(question[at + 1:at + 1 + question[at]].decode())
-            at += 1 + question[at]
-        kind = struct.unpack_from("!H", question, at + 1)[0]
-        known = self.records.get(".".join(labels).lower())
-        answers = []
-        for address in known or ():
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            if kind == {socket.AF_INET: 1, socket.AF_INET6: 28}[family]:
-                data = socket.inet_pton(family, address)
-                answers.append(struct.pack("!HHHIH", 0xc00c, kind, 1, TTL,
-                                           len(data)) + data)
-        flags = 0x8180 | (3 if known is None else 0)
-        return (question[:2] + struct.pack("!HHHHH", flags, 1, len(answers),
-                                           0, 0) +
-                question[12:at + 5] + b"".join(answers))
 
 
 class Inner(StandIn):
@@ -121,22 +32,9 @@ class Inner(StandIn):
                          daemon=True).start()
 
 
-@unittest.skipUnless(INSIDE in os.environ,
-                     "needs root and unshare(1) for namespaces")
-class Names(TestCase):
-    @classmethod
-    def setUpClass(cls):
-        loopback_up()
-        conf = os.path.join(folder(cls), "resolv.conf")
-        with open(conf, "w") as f:
-            f.write("nameserver %s\n" % AT[0])
-        subprocess.run(["mount", "--bind", conf, "/etc/resolv.conf"],
-                       check=True)
-        cls.addClassCleanup(subprocess.run, ["umount", "/etc/resolv.conf"],
-                            check=True)
-
+class Names(Namespace):
     def setUp(self):
-        self.dns = NameServer(self)
+        super().setUp()
         self.inner_port = free_port()
         self.a = Inner(self, A, self.inner_port)
         self.b = Inner(self, B, self.inner_port)
@@ -305,8 +203,4 @@ class Several(Names):
 
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ and has_namespaces():
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable,
-                              os.path.abspath(__file__), *sys.argv[1:]])
     main()

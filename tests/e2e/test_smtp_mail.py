@@ -43,18 +43,6 @@ class Mail(Submission):
                     who, self.inner.port), mark)
         self.relais.wait_log(name + ": removed", mark)
 
-    def test_received(self):
-        c = self.user()
-        c.begin()
-        c.message(b"\r\n")
-        self.assertRegex(
-            self.inner.messages[0].octets.decode(),
-            r"\AReceived: from client\.example\.net "
-            r"\(unknown \[127\.0\.0\.1\]\)\r\n"
-            r"\tby gw\.example\.org \(Relais\) with ESMTPSA id "
-            r"[0-9A-F]{18}\r\n"
-            r"\tfor <b@example\.net>; \w{3}, \d.*\r\n\r\n\Z")
-
     def test_several(self):
         """One inner connection serves them all."""
         before = self.inner.connections

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dns_fake: the world as c-ares sees it, for the test of broker_dns.  A name
+ * dns_fake: the world as c-ares sees it, for the tests of what asks it.  A name
  * server runs in the test's own loop; the clock and the files are ours, too:
  * clock_gettime() and fopen() of this program come before libc's.  Included
  * once by a test program.
@@ -28,7 +28,7 @@
 #define MESSAGE_MAX 1024
 #define HEADER 12 /* RFC 1035 4.1.1 */
 
-enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_AAAA = 28 };
+enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_PTR = 12, TYPE_AAAA = 28 };
 enum { RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3 };
 
 static time_t skew; /* how far our clock is ahead */
@@ -38,7 +38,8 @@ clock_gettime(clockid_t id, struct timespec *t)
 {
 	int rc = (int)syscall(SYS_clock_gettime, id, t);
 
-	if (id == CLOCK_MONOTONIC)
+	if (id == CLOCK_MONOTONIC ||
+	    id == CLOCK_MONOTONIC_COARSE) /* libevent's */
 		t->tv_sec += skew;
 	return rc;
 }
@@ -67,7 +68,7 @@ fopen(const char *path, const char *mode)
 /* What the name server knows; a test may change it. */
 struct record {
 	const char *name, *alias; /* alias: answers carry a CNAME, too */
-	const char *a, *aaaa;
+	const char *a, *aaaa, *ptr;
 	unsigned int copies; /* so many addresses, the last octet counting up */
 	uint32_t ttl, alias_ttl;
 	uint8_t rcode;
@@ -92,6 +93,21 @@ static struct record zone[] = {
 	{ .name = "192.0.2.5", .a = "192.0.2.6", .ttl = 300 },
 	{ .name = "empty.test" },
 	{ .name = "down.test", .rcode = RCODE_SERVFAIL },
+	/* clients: their addresses' names, and those names' addresses */
+	{ .name = "1.2.0.192.in-addr.arpa", .ptr = "v4.test" },
+	{ .name = "9.2.0.192.in-addr.arpa", .ptr = "v4.test" },
+	{ .name = "10.2.0.192.in-addr.arpa", .ptr = "unknown.test" },
+	{ .name = "11.2.0.192.in-addr.arpa", .ptr = "a b.test" },
+	{ .name = "12.2.0.192.in-addr.arpa", .ptr = "-a.test" },
+	{ .name = "5.2.0.192.in-addr.arpa", .ptr = "192.0.2.5" },
+	{ .name = "14.2.0.192.in-addr.arpa", .ptr = "big.test" },
+	{ .name = "7.2.0.192.in-addr.arpa", .ptr = "big.test" },
+	{ .name = "16.2.0.192.in-addr.arpa", .rcode = RCODE_SERVFAIL },
+	{ .name = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0."
+	          "1.0.0.2.ip6.arpa",
+	    .ptr = "both.test" },
+	{ .name = "17.2.0.192.in-addr.arpa", .ptr = "client.test", .ttl = 9 },
+	{ .name = "client.test", .a = "192.0.2.17", .ttl = 300 },
 	{ .name = "change.test" },
 };
 
@@ -186,6 +202,16 @@ put_addresses(struct message *m, const struct record *r, unsigned int type)
 }
 
 static unsigned int
+put_ptr(struct message *m, const struct record *r)
+{
+	if (r->ptr == NULL)
+		return 0;
+	put_record(m, r->name, TYPE_PTR, r->ttl, strlen(r->ptr) + 2);
+	put_name(m, r->ptr);
+	return 1;
+}
+
+static unsigned int
 put_alias(struct message *m, const struct record *r)
 {
 	if (r->alias == NULL)
@@ -220,7 +246,8 @@ answer(const uint8_t *q, size_t len, bool may_truncate, struct message *m)
 	put(m, q, at + 5);
 	if (r != NULL && r->rcode == 0 && (flags & 0x0200) == 0) {
 		answers = put_alias(m, r);
-		answers += put_addresses(m, r, type);
+		answers += type == TYPE_PTR ? put_ptr(m, r)
+		                            : put_addresses(m, r, type);
 	}
 	m->octets[2] = (uint8_t)(flags >> 8);
 	m->octets[3] = (uint8_t)flags;

@@ -70,8 +70,9 @@ make(struct writer *w, enum msg_type type)
 		msg_put_admit(w, &(struct msg_admit){ 1 });
 		return 0;
 	case MSG_ADMIT_REPLY:
-		msg_put_admit_reply(
-		    w, &(struct msg_admit_reply){ 1, ADMIT_LOOP });
+		msg_put_admit_reply(w,
+		    &(struct msg_admit_reply){
+		        1, ADMIT_OK, TEXT_LIT("c.example.org") });
 		return 0;
 	case MSG_RELEASE:
 		msg_put_release(w, &(struct msg_release){ 1 });
@@ -287,6 +288,26 @@ test_values(void **state)
 	w.data[MSG_HEADER + 4] = 2; /* ok is 0 or 1 */
 	r = (struct reader){ w.data + MSG_HEADER, w.len - MSG_HEADER };
 	assert_int_equal(msg_get_connect_reply(&r, &g), -1);
+}
+
+/* A client's name has no octet more than names can have. */
+static void
+test_peer_name_longest(void **state)
+{
+	static char octets[MSG_PEER_NAME_MAX + 1];
+	struct msg_admit_reply m = { .name = { octets, MSG_PEER_NAME_MAX } };
+	struct writer w;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		msg_start(&w, MSG_ADMIT_REPLY, 0);
+		msg_put_admit_reply(&w, &m);
+		assert_int_equal(take(MSG_ADMIT_REPLY, w.data + MSG_HEADER,
+		                     w.len - MSG_HEADER),
+		    -i);
+		m.name.len++;
+	}
 }
 
 /* A record has as many texts and numbers as it says, and no more than fit. */
@@ -546,6 +567,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_peer_name_longest),
 		cmocka_unit_test(test_record_bounds),
 		cmocka_unit_test(test_sasl_values),
 		cmocka_unit_test(test_sasl_longest),

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * broker_admit: which clients are served, and what their hosts are called.
+ * A client stands in the book (limit) from its admission to its release; with
+ * peername_lookup its worker hears of the admission when the name is known.
+ */
+#ifndef BROKER_ADMIT_H
+#define BROKER_ADMIT_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct admits;
+struct conf;
+struct ipc;
+struct limit;
+struct upstreams;
+
+/* To be called before the chroot.  What is given outlives the result. */
+struct admits *admits_new(struct event_base *base, const struct conf *c,
+    struct limit *l, struct upstreams *u);
+
+/*
+ * A worker (serial, at the other end of ch) has a client, fd, as session:
+ * answer at once, or later by ch.  True: it stands in the book now.
+ */
+bool admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
+    uint32_t session, int fd);
+/* It has left, told or not.  True: it stood in the book. */
+bool admits_release(struct admits *a, uint32_t serial, uint32_t session);
+/* The worker is gone, and with it all its clients. */
+void admits_forget(struct admits *a, uint32_t serial);
+
+#endif
