@@ -34,6 +34,7 @@ struct upstreams {
 	struct dns *dns;
 	struct upstream *servers;
 	size_t n;
+	bool in_order; /* turn stays 0 */
 	size_t turn;
 	struct {
 		struct addr local, remote;
@@ -71,8 +72,10 @@ upstreams_new(struct event_base *base, const struct conf *c, struct dns *dns)
 	u->servers = xcalloc(u->n, sizeof(*u->servers));
 	for (i = 0; i < u->n; i++)
 		u->servers[i].conf = &c->servers[i];
-	/* Several gateways should not all begin with the first. */
-	u->turn = arc4random_uniform((uint32_t)u->n);
+	u->in_order = c->outgoing_in_order;
+	if (!u->in_order)
+		/* Several gateways should not all begin with the first. */
+		u->turn = arc4random_uniform((uint32_t)u->n);
 	return u;
 }
 
@@ -125,7 +128,8 @@ choose(struct upstreams *u, uint64_t tried)
 		if ((tried & UINT64_C(1) << s) != 0)
 			continue;
 		if (u->servers[s].alone_until <= t) {
-			u->turn = s + 1;
+			if (!u->in_order)
+				u->turn = s + 1;
 			return s;
 		}
 		if (best == u->n ||

@@ -26,11 +26,11 @@ void upstreams_free(struct upstreams **u);
 typedef void upstream_done(void *arg, int fd, uint16_t server);
 
 /*
- * Connect to a server whose bit in tried is not set: the next in turn that is
- * not being left alone; when all are, the one that failed longest ago.  One
- * that does not answer is passed over for the next.  done is called once,
- * from the loop, unless the attempt is cancelled first; the attempt is gone
- * after it.
+ * Connect to a server whose bit in tried is not set: the next in turn, or the
+ * first (outgoing_in_order), that is not being left alone; when all are, the
+ * one that failed longest ago.  One that does not answer is passed over for the
+ * next.  done is called once, from the loop, unless the attempt is cancelled
+ * first; the attempt is gone after it.
  */
 struct attempt *upstreams_connect(
     struct upstreams *u, uint64_t tried, upstream_done *done, void *arg);

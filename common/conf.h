@@ -124,6 +124,7 @@ struct conf {
 	char *domain_delimiter, *explicit_domain;
 	struct conf_name_rules name_rules;
 	bool no_lookup;
+	bool outgoing_in_order;
 	bool normalize_newlines;       /* settled bare_newline */
 	bool broken_sasl_auth_clients; /* "AUTH=" is promised, too */
 	bool peername_lookup;          /* what a client's host is called */

@@ -206,8 +206,8 @@ add_sasl_conf(struct generation *g, const struct conf *c)
 
 	buf_init(&b, SASL_CONF_MAX);
 	if (path == NULL) {
-		log_warnx("no %s.conf in sasl_config_path: Cyrus SASL's own "
-		          "defaults hold",
+		log_warnx("sasl_config_path: there is no %s.conf: Cyrus SASL's "
+		          "own defaults hold",
 		    c->sasl_application);
 	} else if (read_sasl_conf(path, &b) == -1) {
 		log_warn("%s", path);

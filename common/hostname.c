@@ -29,8 +29,9 @@ hostname_full(void)
 			full = xstrdup(found->ai_canonname);
 		freeaddrinfo(found);
 	}
-	if (full != NULL)
-		return full;
-	log_warnx("this host's name, %s, has no domain: set hostname", name);
-	return xstrdup(name);
+	if (full == NULL)
+		log_warnx("hostname: the system's name, %s, has no domain: say "
+		          "what this host is called",
+		    name);
+	return full;
 }

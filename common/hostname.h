@@ -8,7 +8,7 @@
 
 /*
  * The system's name, or, when that has no domain, the one that DNS or hosts
- * have for it; the former, when they have none.  To be freed.
+ * have for it.  To be freed.  NULL: none has a domain, which was logged.
  */
 char *hostname_full(void);
 

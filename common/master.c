@@ -42,13 +42,19 @@ report(void *arg, bool is_error, const char *text)
 	fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
 }
 
-/* At start, what goes to the log is also told to the one who waits. */
 static void
-to_both(void *arg, int priority, const char *text)
+to_terminal(void *arg, int priority, const char *text)
 {
 	(void)arg;
 	if (priority <= LOG_WARNING)
 		fprintf(stderr, "%s\n", text);
+}
+
+/* At start, what goes to the log is also told to the one who waits. */
+static void
+to_both(void *arg, int priority, const char *text)
+{
+	to_terminal(arg, priority, text);
 	log_write(priority, getpid(), text);
 }
 
@@ -80,6 +86,15 @@ file_of(const struct protocol *p, const struct conf_command *cmd)
 	return NULL;
 }
 
+/* What it calls itself where others can check it (RFC 5321 4.1.1.1). */
+static int
+find_hostname(struct conf *c)
+{
+	if (c->sasl && c->hostname == NULL)
+		c->hostname = hostname_full();
+	return c->sasl && c->hostname == NULL ? -1 : 0;
+}
+
 /* Fill in what depends on the machine. */
 static void
 fit_to_machine(struct conf *c)
@@ -89,8 +104,6 @@ fit_to_machine(struct conf *c)
 	struct rlimit r;
 	rlim_t want;
 
-	if (c->sasl && c->hostname == NULL)
-		c->hostname = hostname_full();
 	if (c->workers == 0)
 		c->workers = processors;
 	if (c->keepers == 0)
@@ -132,8 +145,7 @@ open_log(const struct conf *c, const char *name)
 		fprintf(stderr, "log_facility %s: %s\n", c->log_facility, why);
 		return -1;
 	}
-	if (strcmp(c->log_facility, "+") != 0)
-		log_set_sink(to_both, NULL);
+	log_set_sink(strcmp(c->log_facility, "+") != 0 ? to_both : NULL, NULL);
 	return 0;
 }
 
@@ -209,7 +221,7 @@ serve(struct conf *c, const struct protocol *p)
 	int *listeners, status = 1;
 
 	fit_to_machine(c);
-	if (listen_open(c, &listeners) == -1)
+	if (find_hostname(c) == -1 || listen_open(c, &listeners) == -1)
 		return 1;
 	if (!c->no_daemon)
 		into_background();
@@ -262,6 +274,8 @@ check(struct conf *c, const struct protocol *p, unsigned int errors)
 	struct supervisor *s;
 
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
+		errors++;
+	if (find_hostname(c) == -1)
 		errors++;
 	fit_to_machine(c);
 	if (pairs_are_there(c)) {
@@ -332,6 +346,7 @@ master_main(const struct protocol *p, int argc, char *argv[])
 	if (fd > STDERR_FILENO)
 		close(fd);
 	(void)umask(022);
+	log_set_sink(to_terminal, NULL);
 	setproctitle_init(argc, argv, environ);
 	if (conf_read_args(c, argc, argv, &cmd) > 0)
 		return 1;

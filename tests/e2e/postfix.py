@@ -32,8 +32,8 @@ local_recipient_maps =
 alias_maps =
 alias_database =
 virtual_transport = virtual
-virtual_mailbox_base = {path}/mail
-virtual_mailbox_maps = static:box/
+virtual_mailbox_base = {mailboxes}
+virtual_mailbox_maps = static:{mailbox}/
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
@@ -64,10 +64,13 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """Mail for example.net ends in messages(); needs root."""
+    """Mail for example.net ends in messages(), or in another maildir of
+    nobody's; needs root."""
 
-    def __init__(self, case, more=""):
+    def __init__(self, case, more="", maildir=None):
         self.folder = folder(case)
+        mailboxes, mailbox = os.path.split(maildir or
+                                           self.folder + "/mail/box")
         self.port = free_port()
         self.process = None
         nobody = harness.nobody()
@@ -81,6 +84,7 @@ class Postfix:
             with open(os.path.join(self.folder, name), "w") as f:
                 f.write(text.format(
                     path=self.folder, port=self.port, more=more,
+                    mailboxes=mailboxes, mailbox=mailbox,
                     uid=nobody.pw_uid, gid=nobody.pw_gid))
         self.start()
         cleanup_of(case)(self.stop)

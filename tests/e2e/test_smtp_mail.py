@@ -362,5 +362,34 @@ class Chunks(Submission):
         self.assertReply(c.cmd("NOOP"), 250, "2.0.0")
 
 
+class InOrder(Submission):
+    """outgoing_in_order: the second inner server is there for when the first
+    is not."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.inner, cls.other = (StandIn(cls, cls.script) for _ in range(2))
+        cls.inner.messages, cls.other.messages = [], []
+        cls.relais = harness.Gateway(
+            cls, [cls.inner.port, cls.other.port], "outgoing_in_order",
+            *sasl_lines(cls), daemon=harness.SMTPSD)
+
+    def send(self):
+        """How many messages each has after one more."""
+        c = self.user()
+        c.begin()
+        self.assertReply(c.message(b"x\r\n"), 250)
+        c.cmd("QUIT")
+        return len(self.inner.messages), len(self.other.messages)
+
+    def test_first_that_serves(self):
+        self.assertEqual([self.send() for _ in range(3)],
+                         [(1, 0), (2, 0), (3, 0)])
+        self.inner.stop()
+        self.assertEqual(self.send(), (3, 1))
+        self.inner.start()
+        harness.wait_for(lambda: self.send()[0] == 4, what="the first again")
+
+
 if __name__ == "__main__":
     main()
