@@ -3,7 +3,7 @@
 status codes, lengths, the order of what is pipelined; and what a server behind
 it may say against them, of which no client is to hear."""
 
-import re
+import random
 import time
 
 from case import main
@@ -484,6 +484,61 @@ class Server(Submission):
             codes = self.replies(c, "RCPT")
             self.assertEqual(set(codes), {451}, codes)
             self.good(c)
+
+class Chance(Submission):
+    """Groups of commands as they come, to a server that may say anything."""
+
+    COMMANDS = (b"NOOP\r\n", b"RSET\r\n", b"VRFY x\r\n", b"EHLO x\r\n",
+                b"MAIL FROM:<a@example.org>\r\n",
+                b"MAIL FROM:<a@example.org> BODY=8BITMIME\r\n",
+                b"RCPT TO:<b@example.net>\r\n",
+                b"RCPT TO:<c@example.net>\r\n", b"RCPT TO:<>\r\n",
+                b"BDAT 3\r\na\r\n", b"BDAT 0\r\n", b"BDAT 3\r\na\nb",
+                b"BDAT 3 LAST\r\nb\r\n", b"BDAT 0 LAST\r\n", b"DATA\r\n")
+    LIKELY = COMMANDS[4:8] + COMMANDS[9:10] + COMMANDS[12:13] + COMMANDS[14:]
+
+    def server(self, chance):
+        def say(good):
+            def reply(*_):
+                n = chance.random()
+                if n < 0.8:
+                    return good
+                return chance.choice((
+                    "450 4.0.0 a", "550-5.0.0 b\r\n550 5.0.0 c", "421 4.0.0 d",
+                    "nonsense", None, "354 e", "250 2.0.0 f\r\n250 2.0.0 g"))
+
+            return reply
+
+        return SmtpScript(replies={
+            verb: say(text) for verb, text in SmtpScript.USUAL.items()})
+
+    def group(self, c, chance):
+        """Say some commands at once; DATA waits for its turn.  How many
+        messages were taken."""
+        commands = [chance.choice(chance.choice((self.COMMANDS, self.LIKELY)))
+                    for _ in range(chance.randrange(1, 7))]
+        if b"DATA\r\n" in commands:
+            del commands[commands.index(b"DATA\r\n") + 1:]
+        c.send(b"".join(commands))
+        codes = [c.reply()[0] for _ in commands]
+        if codes[-1] == 354:
+            c.send(b"\r\nx\r\n.\r\n")
+            codes[-1] = c.reply()[0]
+        return sum(code == 250 and (b" LAST" in command or b"DATA" in command)
+                   for code, command in zip(codes, commands))
+
+    def test_chance(self):
+        """As many replies as commands, as many messages as were taken."""
+        for seed in range(60):
+            with self.subTest(seed=seed):
+                chance = random.Random(seed)
+                self.inner.script = self.server(chance)
+                self.inner.messages.clear()
+                c = self.user()
+                taken = sum(self.group(c, chance) for _ in range(6))
+                self.assertEqual(c.cmd("EHLO x")[1][0], "gw.example.org")
+                self.assertEqual(len(self.inner.messages), taken)
+                c.close()
 
 
 if __name__ == "__main__":
