@@ -4,8 +4,10 @@ status codes, lengths, the order of what is pipelined; and what a server behind
 it may say against them, of which no client is to hear."""
 
 import random
+import threading
 import time
 
+import harness
 from case import main
 from client import b64, plain_message
 from submission import SmtpScript, Submission
@@ -485,6 +487,68 @@ class Server(Submission):
             self.assertEqual(set(codes), {451}, codes)
             self.good(c)
 
+class Silence(Submission):
+    """Whoever stands still in a message; nothing comes of it."""
+
+    lines = ("timeout 2",)
+
+    def test_server_takes_no_more(self):
+        """The client's session outlives it, once its message is over."""
+        def stop(peer, _):
+            peer.send("354 go on\r\n")
+            done.wait(20)
+
+        done = threading.Event()
+        self.addCleanup(done.set)
+        self.inner.script = SmtpScript(replies={"DATA": stop})
+        c = self.user()
+        c.begin()
+        self.assertReply(c.message((b"x" * 998 + b"\r\n") * 9000), 451,
+                         "4.4.2")
+        self.inner.script = self.script
+        c.begin()
+        self.assertReply(c.message(b"\r\nx\r\n"), 250)
+        self.assertEqual(len(self.inner.messages), 1)
+
+    def test_client_stops(self):
+        for begin in b"DATA\r\n", b"BDAT 100 LAST\r\n":
+            c = self.user()
+            c.send(b"MAIL FROM:<a@example.org>\r\n"
+                   b"RCPT TO:<b@example.net>\r\n" + begin)
+            for _ in range(2 + begin.startswith(b"DATA")):
+                c.reply()
+            c.send(b"\r\nx")
+            self.assertReply(c.reply(), 421, "4.4.2")
+            self.assertEqual(c.rest(), "")
+            harness.wait_for(lambda: not self.inner.peers(),
+                             what="the inner connection's end")
+        self.assertEqual(self.inner.messages, [])
+
+    def test_client_does_not_listen(self):
+        """Replies that nobody takes have a bound, and so has the patience
+        with it."""
+        pids = self.relais.pids("worker")
+        before = [harness.proc_status(p)["VmRSS"] for p in pids]
+        c = self.user()
+        c.sock.settimeout(5)
+        with self.assertRaises(OSError):
+            while True:
+                c.send(b"VRFY x\r\n" * 4000)
+        for old, new in zip(before, (harness.proc_status(p)["VmRSS"]
+                                     for p in pids)):
+            self.assertLess(int(new.split()[0]) - int(old.split()[0]), 4096)
+
+    def test_lines_of_the_log(self):
+        """What a client makes up stays within its own line."""
+        mark = self.relais.mark()
+        c = self.user()
+        c.begin()
+        self.assertReply(c.message(b"Message-ID: <\x1b[2J\x08\x07\xff "
+                                   b"status=sent (x)>\r\n\r\nx\r\n"), 250)
+        line = self.relais.wait_log(r"message-id=.*", mark).group()
+        self.assertRegex(line, r"\A[ -~]+\Z")
+
+
 class Chance(Submission):
     """Groups of commands as they come, to a server that may say anything."""
 
@@ -513,13 +577,16 @@ class Chance(Submission):
             verb: say(text) for verb, text in SmtpScript.USUAL.items()})
 
     def group(self, c, chance):
-        """Say some commands at once; DATA waits for its turn.  How many
-        messages were taken."""
+        """Say some commands at once, in two pieces; DATA waits for its turn.
+        How many messages were taken."""
         commands = [chance.choice(chance.choice((self.COMMANDS, self.LIKELY)))
                     for _ in range(chance.randrange(1, 7))]
         if b"DATA\r\n" in commands:
             del commands[commands.index(b"DATA\r\n") + 1:]
-        c.send(b"".join(commands))
+        octets = b"".join(commands)
+        cut = chance.randrange(len(octets))
+        c.send(octets[:cut])
+        c.send(octets[cut:])
         codes = [c.reply()[0] for _ in commands]
         if codes[-1] == 354:
             c.send(b"\r\nx\r\n.\r\n")
