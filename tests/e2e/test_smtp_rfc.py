@@ -8,7 +8,7 @@ import threading
 import time
 
 import harness
-from case import main
+from case import main, not_sanitized
 from client import b64, plain_message
 from submission import SmtpScript, Submission
 
@@ -524,6 +524,7 @@ class Silence(Submission):
                              what="the inner connection's end")
         self.assertEqual(self.inner.messages, [])
 
+    @not_sanitized
     def test_client_does_not_listen(self):
         """Replies that nobody takes have a bound, and so has the patience
         with it."""
