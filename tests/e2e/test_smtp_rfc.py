@@ -159,7 +159,7 @@ class Forms(Submission):
 
 class Auth(Submission):
     def test_empty_response(self):
-        """"=" is one (RFC 4954 4), and not a good one for PLAIN."""
+        """Said as an equals sign (RFC 4954 4); no good one for PLAIN."""
         c = self.tls()
         self.assertReply(c.cmd("AUTH PLAIN ="), 535)
         self.assertEqual(c.cmd("AUTH LOGIN ="), (334, ["UGFzc3dvcmQ6"]))
