@@ -155,7 +155,7 @@ session_read_message(struct session *s)
 	}
 	s->active = clock_seconds();
 	taken = s->protocol->message(s, t);
-	/* Commands behind the message; nobody sends many of them there. */
+	/* What is behind the message: there is room for it, see stream.h. */
 	if (taken < t.len &&
 	    buf_append(&s->client.in, t.p + taken, t.len - taken) == -1)
 		session_drop(s, "too much behind a message");

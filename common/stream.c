@@ -65,7 +65,8 @@ stream_init(struct stream *s, size_t in_max)
 {
 	memset(s, 0, sizeof(*s));
 	s->fd = -1;
-	buf_init(&s->in, in_max);
+	/* A dialogue stops at in_max; behind a message there may be more. */
+	buf_init(&s->in, in_max + PLAIN_SIZE);
 	buf_init(&s->out, OUT_MAX);
 }
 
@@ -395,7 +396,8 @@ bool
 stream_has_room(const struct stream *s)
 {
 	/* A step brings at most this much, records put by included. */
-	return buf_room(&s->in) >= RX_DIALOGUE_SIZE + TLS_DECRYPT_EXTRA;
+	return buf_room(&s->in) >=
+	    PLAIN_SIZE + RX_DIALOGUE_SIZE + TLS_DECRYPT_EXTRA;
 }
 
 enum stream_result

@@ -54,7 +54,10 @@ typedef void stream_ready(int fd, short what, void *arg);
 /* Buffers of this process; before the first stream. */
 void stream_global_init(void);
 
-/* A stream that is not open; in_max is the ceiling of what waits in in. */
+/*
+ * A stream that is not open; in_max is the ceiling of what stream_fill() lets
+ * wait in in, which has room for the octets of one stream_read() beyond that.
+ */
 void stream_init(struct stream *s, size_t in_max);
 bool stream_is_open(const struct stream *s);
 

@@ -191,6 +191,8 @@ void smtp_data_command(struct session *s);
 void smtp_bdat_command(struct session *s, struct text args);
 size_t smtp_message(struct session *s, struct text octets);
 void smtp_data_answer(struct session *s);
+/* DATA was refused: a message that is on its way already is no command. */
+void smtp_data_refused(struct session *s);
 void smtp_bdat_answer(struct session *s);
 void smtp_message_answer(struct session *s); /* to all of it */
 /* The same, when the inner server has gone without one. */

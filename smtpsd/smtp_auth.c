@@ -283,6 +283,7 @@ smtp_sasl_reply(struct session *s, enum sasl_result result, struct text text)
 		session_mail(s);
 		break;
 	case AUTH_FAILED:
+		p->errors++;
 		failed(s, 535, "5.7.8", "authentication failure");
 		break;
 	case AUTH_UNAVAILABLE:

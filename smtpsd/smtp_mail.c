@@ -109,7 +109,10 @@ refuse(struct session *s, const struct smtp_refusal *r, struct text recipient)
 	if (r->logged)
 		smtp_log_reject(s, p->verb, r->code, text_of(r->dsn),
 		    text_of(r->text), recipient);
-	smtp_error(s, r->code, r->dsn, r->text);
+	if (r->code / 100 == 4) /* no fault of the client's */
+		smtp_say(s, r->code, r->dsn, r->text);
+	else
+		smtp_error(s, r->code, r->dsn, r->text);
 }
 
 /* An address without a domain is the inner server's to complete. */
@@ -181,8 +184,8 @@ smtp_mail_from(struct session *s, struct text args)
 		refuse(s, &nested, TEXT_NONE);
 		return;
 	}
-	if (p->mail.begun && stream_is_open(&s->server))
-		session_mail_disconnect(s); /* it has refused a chunk */
+	if (p->mail.begun) /* what is in trouble ends with its connection */
+		session_mail_disconnect(s);
 	smtp_mail_forget(p);
 	r = take_mail(s, args);
 	if (r != NULL) {
@@ -360,6 +363,18 @@ rcpt_answer(struct session *s, bool yes)
 	smtp_mail_pass_reply(s);
 }
 
+/* To the client it always succeeds (RFC 5321 4.1.1.5). */
+static void
+reset_answer(struct session *s, bool yes)
+{
+	if (yes) {
+		smtp_mail_pass_reply(s);
+		return;
+	}
+	session_mail_disconnect(s); /* who knows what it holds */
+	smtp_say(s, 250, "2.0.0", "Ok");
+}
+
 void
 smtp_mail_answer(struct session *s, enum smtp_asked asked)
 {
@@ -397,7 +412,7 @@ smtp_mail_answer(struct session *s, enum smtp_asked asked)
 		smtp_message_answer(s);
 		break;
 	case SMTP_ASKED_RSET:
-		smtp_mail_pass_reply(s);
+		reset_answer(s, yes);
 		break;
 	case SMTP_ASKED_CLEANUP:
 		if (!yes) /* who knows what it holds */
@@ -440,4 +455,6 @@ smtp_mail_lost(struct session *s, enum smtp_asked asked, unsigned int owed)
 	}
 	while (owed-- > 0)
 		smtp_mail_say_trouble(s);
+	if (asked == SMTP_ASKED_DATA)
+		smtp_data_refused(s);
 }

@@ -99,6 +99,13 @@ smtp_data_command(struct session *s)
 }
 
 void
+smtp_data_refused(struct session *s)
+{
+	if (s->client.in.len > 0)
+		smtp_out_of_step(s);
+}
+
+void
 smtp_data_answer(struct session *s)
 {
 	struct smtp_session *p = s->data;
@@ -107,9 +114,7 @@ smtp_data_answer(struct session *s)
 	if (p->reply.code / 100 != 3) {
 		smtp_mail_pass_reply(s);
 		smtp_mail_abandon(s);
-		/* A message that is on its way already is no command. */
-		if (s->client.in.len > 0)
-			smtp_out_of_step(s);
+		smtp_data_refused(s);
 		return;
 	}
 	smtp_mail_pass_reply(s);
@@ -278,16 +283,19 @@ smtp_message_answer(struct session *s)
 {
 	struct smtp_session *p = s->data;
 	struct text t = buf_view(&p->reply.octets);
-	bool farewell = p->reply.code == 421;
+	bool farewell = p->reply.code == 421, chunks = p->mail.bdat;
 
 	smtp_log_deliveries(s, t);
 	smtp_mail_pass_reply(s);
 	if (p->reply.code / 100 == 2)
 		p->errors = 0; /* as in Postfix: who sends mail is no abuser */
-	smtp_mail_forget(p);
-	p->verb = SMTP_END_OF_MESSAGE;
 	if (farewell)
 		session_mail_disconnect(s);
+	if (chunks && p->reply.code / 100 != 2)
+		smtp_mail_abandon(s); /* RFC 3030 leaves open if it is over */
+	else
+		smtp_mail_forget(p);
+	p->verb = SMTP_END_OF_MESSAGE;
 }
 
 /* Nobody will ever know; whoever sends it again may send it twice. */

@@ -76,6 +76,20 @@ heed(struct session *s, const struct smtp_param *param)
 	return limit == 0 || size <= limit ? NULL : &too_big;
 }
 
+/* Is it in params already? */
+static bool
+has_param(const char *params, struct text key)
+{
+	struct text rest = text_of(params), word;
+
+	while (text_word(&rest, &word))
+		if (word.len >= key.len &&
+		    text_casesame((struct text){ word.p, key.len }, key) &&
+		    (word.len == key.len || word.p[key.len] == '='))
+			return true;
+	return false;
+}
+
 /* A blank and t behind command. */
 static bool
 append(struct text t, char *command, size_t size)
@@ -124,11 +138,14 @@ smtp_add_params(struct session *s, struct text rest, bool of_mail,
 {
 	static const struct smtp_refusal syntax = { 501, "5.5.4",
 		"Error: bad parameter", false };
+	static const struct smtp_refusal twice = { 501, "5.5.4",
+		"Error: parameter said twice", false };
 	const struct smtp_session *p = s->data;
 	const struct smtp_refusal *r = NULL;
 	struct capability promised;
 	struct smtp_param param;
 	struct text whole;
+	const char *params = command + strlen(command);
 
 	if (rest.len > 0)
 		smtp_promise(s, &promised);
@@ -143,8 +160,11 @@ smtp_add_params(struct session *s, struct text rest, bool of_mail,
 			break;
 		}
 		whole.len -= rest.len;
-		r = add_param(
-		    s, &promised, &param, whole, of_mail, command, size);
+		/* Two servers might each believe another one. */
+		r = has_param(params, param.key)
+		    ? &twice
+		    : add_param(
+		          s, &promised, &param, whole, of_mail, command, size);
 	}
 	return r;
 }

@@ -173,9 +173,7 @@ take_answer(struct session *s, enum smtp_asked asked)
 	bool yes = p->reply.code / 100 == 2;
 
 	switch (asked) {
-	case SMTP_ASKED_NOTHING:
-		/* Perhaps 421, as it is about to close (RFC 5321 3.8). */
-		session_server_failed(s, "Unasked reply from server");
+	case SMTP_ASKED_NOTHING: /* smtp_server_input() has seen to it */
 		break;
 	case SMTP_ASKED_GREETING:
 		if (yes)
@@ -242,6 +240,16 @@ is_an_answer(const struct smtp_session *p)
 	return p->reply.code / 100 != (may_go_on(p->asked) ? 2 : 3);
 }
 
+/* It has answered more than the greeting or EHLO, before it was asked. */
+static bool
+is_ahead(const struct session *s)
+{
+	const struct smtp_session *p = s->data;
+
+	return s->server.in.len > 0 &&
+	    (p->asked == SMTP_ASKED_GREETING || p->asked == SMTP_ASKED_EHLO);
+}
+
 static void
 take_reply(struct session *s)
 {
@@ -249,15 +257,19 @@ take_reply(struct session *s)
 	enum smtp_asked asked = p->asked;
 
 	s->server_lines = 0; /* the ceiling is for one reply */
-	if (asked != SMTP_ASKED_NOTHING && !is_an_answer(p)) {
+	if (!is_an_answer(p)) {
 		session_server_garbage(s);
 		return;
 	}
-	if (asked != SMTP_ASKED_NOTHING && says_farewell(p)) {
+	if (is_ahead(s)) {
+		session_server_failed(s, "Unasked reply from server");
+		return;
+	}
+	if (says_farewell(p)) {
 		session_server_failed(s, "Server closes");
 		return;
 	}
-	if (p->owed > 0 && --p->owed == 0) {
+	if (--p->owed == 0) {
 		p->asked = SMTP_ASKED_NOTHING;
 		if (seconds_of[asked] != 0)
 			session_await(s, 0);
@@ -272,6 +284,14 @@ smtp_server_input(struct session *s)
 	char octets[SESSION_SERVER_LINE_MAX];
 	struct text line;
 
+	/*
+	 * Perhaps 421, as it is about to close (RFC 5321 3.8).  Not even the
+	 * beginning of a line may stay, to be taken for a later answer's.
+	 */
+	if (p->asked == SMTP_ASKED_NOTHING && s->server.in.len > 0) {
+		session_server_failed(s, "Unasked reply from server");
+		return true;
+	}
 	if (!session_server_line(s, octets, &line))
 		return false;
 	switch (smtp_reply_add(&p->reply, line)) {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Messages through smtpsd: where one ends, which one is refused, in chunks,
-large ones, and those whose client or inner server goes away."""
+"""Messages through smtpsd: their dots, which one is refused, in chunks, large
+ones, and those whose client or inner server goes away."""
 
 import hashlib
 import threading
@@ -9,15 +9,6 @@ import time
 import harness
 from case import main
 from submission import SmtpScript, Submission
-
-# Published ways to end a message, all wrong; each is followed by what would
-# be a second message where it counts as an end.
-ENDS = (b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n",
-        b"\n.\r", b"\r.\n", b"\r\r\n.\r\r\n", b"\r\n.\r\r\n", b"\n\n.\n\n",
-        b"\r\n\x00.\r\n", b"\r\n.\x00\r\n", b"\r\n.\r\x00\n", b"\x00\n.\r\n",
-        b"\r\n\x0b.\r\n\n.\n", b"\n.\n\r\n.\n")
-SECOND = (b"MAIL FROM:<evil@example.org>\r\nRCPT TO:<victim@example.net>\r\n"
-          b"DATA\r\nsecond\r\n")
 
 
 def octets_of(size, seed=b"x"):
@@ -55,32 +46,6 @@ class Data(Submission):
         self.assertEqual({self.without_received(m.octets)
                           for m in self.inner.messages},
                          {octets.replace(b"..", b".")})
-
-    def test_wrong_ends(self):
-        """None is delivered, and no second one is seen."""
-        for end in ENDS:
-            with self.subTest(end):
-                c = self.user()
-                c.begin()
-                self.assertReply(c.message(b"first" + end + SECOND), 550,
-                                 "5.6.11")
-                self.assertReply(c.cmd("NOOP"), 250)
-                self.assertEqual(self.inner.messages, [])
-        self.assertEqual([l for l in self.told("MAIL") if "evil" in l], [])
-
-    def test_wrong_ends_split(self):
-        for end in ENDS:
-            octets = b"1" + end + SECOND + b".\r\n"
-            for i in range(1, len(end) + 2):
-                with self.subTest(end=end, at=i):
-                    c = self.user()
-                    c.begin()
-                    c.send(octets[:i])
-                    time.sleep(0.002)
-                    c.send(octets[i:])
-                    self.assertReply(c.reply(), 550, "5.6.11")
-                    c.close()
-        self.assertEqual(self.inner.messages, [])
 
     def test_after_a_fault(self):
         """The session goes on, over another inner connection."""
@@ -232,19 +197,6 @@ class Data(Submission):
 
 class Normalize(Submission):
     lines = ("bare_newline normalize",)
-
-    def test_ends(self):
-        """One message or none, never two."""
-        for end in ENDS:
-            with self.subTest(end):
-                self.inner.messages.clear()
-                c = self.user()
-                c.begin()
-                code, _ = c.message(b"first" + end + SECOND)
-                self.assertEqual(code, 550 if b"\0" in end else 250)
-                self.assertEqual(len(self.inner.messages), code == 250)
-                c.close()
-        self.assertEqual([l for l in self.told("MAIL") if "evil" in l], [])
 
     def test_made_good(self):
         c = self.user()

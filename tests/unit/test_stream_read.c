@@ -101,6 +101,9 @@ test_ceiling(void **state)
 				;
 			assert_int_equal(r, STREAM_WAIT);
 			assert_in_range(p.s.in.len, 0, CEILING);
+			/* What one stream_read() brings would fit. */
+			assert_in_range(buf_room(&p.s.in),
+			    262144 + TLS_DECRYPT_EXTRA, SIZE_MAX);
 			waits += !stream_has_room(&p.s);
 			if (p.s.in.len > 0)
 				memcpy(
