@@ -243,6 +243,23 @@ def children(pid):
     return found
 
 
+def memory(pid):
+    """The writable memory of a process, mapping by mapping."""
+    with open("/proc/%d/maps" % pid) as maps, \
+            open("/proc/%d/mem" % pid, "rb", 0) as mem:
+        for line in maps:
+            start, end, mode = re.match(
+                r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
+            if not mode.startswith("r"):
+                continue
+            start, end = int(start, 16), int(end, 16)
+            try:
+                mem.seek(start)
+                yield mem.read(end - start)
+            except (OSError, OverflowError):
+                continue        # [vvar] and the like cannot be read
+
+
 def descriptors(pid):
     """How many a process has; whose roles are not dumpable only root sees."""
     try:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 
 import harness
@@ -40,7 +41,12 @@ virtual_minimum_uid = 1
 virtual_mailbox_limit = 0
 mailbox_size_limit = 0
 message_size_limit = 50000000
+service_throttle_time = 1s
+enable_long_queue_ids = yes
 disable_vrfy_command = yes
+queue_run_delay = 2s
+minimal_backoff_time = 2s
+maximal_backoff_time = 4s
 smtpd_peername_lookup = no
 {more}
 """
@@ -102,10 +108,29 @@ class Postfix:
             ["/usr/lib/postfix/sbin/master", "-c", self.folder, "-d"])
         wait_for(lambda: harness.accepts(self.port), what="Postfix to serve")
 
-    def stop(self):
+    def stop(self, sig=signal.SIGTERM):
+        """With SIGKILL, all of it dies at once, as when the power fails."""
         if self.process:
-            end(self.process, signal.SIGTERM)
+            end(self.process, sig)
             self.process = None
+
+    def servers(self):
+        """The process ids of its smtpd."""
+        return [pid for pid in harness.children(self.process.pid)
+                if harness.proc_read(pid, "comm") == "smtpd\n"]
+
+    def undelivered(self):
+        """How many messages it has taken and not yet delivered: a queue file
+        is executable once it is whole."""
+        found = 0
+        for path in glob.glob(self.folder + "/queue/[iad]*/**/*",
+                              recursive=True):
+            try:
+                mode = os.stat(path).st_mode
+            except FileNotFoundError:
+                continue
+            found += bool(stat.S_ISREG(mode) and mode & stat.S_IXUSR)
+        return found
 
     def log(self):
         try:

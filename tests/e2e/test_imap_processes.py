@@ -179,23 +179,6 @@ def secret_numbers(key_file):
     return found
 
 
-def memory(pid):
-    """The writable memory of a process, mapping by mapping."""
-    with open("/proc/%d/maps" % pid) as maps, \
-            open("/proc/%d/mem" % pid, "rb", 0) as mem:
-        for line in maps:
-            start, end, mode = re.match(
-                r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
-            if not mode.startswith("r"):
-                continue
-            start, end = int(start, 16), int(end, 16)
-            try:
-                mem.seek(start)
-                yield mem.read(end - start)
-            except (OSError, OverflowError):
-                continue        # [vvar] and the like cannot be read
-
-
 @needs_root
 @not_sanitized
 class Key(TestCase):
@@ -219,7 +202,7 @@ class Key(TestCase):
         seen = {}
         for pid, (role, n) in relais.processes().items():
             seen[pid] = set()
-            for part in memory(pid):
+            for part in harness.memory(pid):
                 seen[pid].update(name for name, octets in needles.items()
                                  if octets in part)
             if role == "keeper":
