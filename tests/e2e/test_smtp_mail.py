@@ -29,10 +29,10 @@ class Mail(Submission):
                          b"Message-ID: <1@x>\r\n\r\nhello\r\n")
         harness.wait_for(lambda: self.told("QUIT"), what="QUIT")
         name = self.relais.wait_log(
-            r"([0-9A-F]{18}): client=unknown\[127\.0\.0\.1\], "
-            r"sasl_method=PLAIN, sasl_username=alice@example\.org",
-            mark).group(1)
-        self.relais.wait_log(name + ": message-id=<1@x>", mark)
+            r"([0-9A-F]{18}): message-id=<1@x>", mark).group(1)
+        self.relais.wait_log(
+            name + r": client=unknown\[127\.0\.0\.1\], "
+            r"sasl_method=PLAIN, sasl_username=alice@example\.org", mark)
         self.relais.wait_log(name + r": from=<a@example\.org>, size=28, "
                              r"nrcpt=2 \(queue active\)", mark)
         for who in "bc":
