@@ -24,6 +24,7 @@
 #include "limit.h"
 #include "log.h"
 #include "priv.h"
+#include "session.h"
 #include "xmalloc.h"
 
 /* Sockets under way at a time: a connect in flight each, channels, DNS. */
@@ -539,8 +540,10 @@ broker_main(const struct role_start *start)
 	b.upstreams = upstreams_new(
 	    b.base, b.conf, has_names(b.conf) ? dns_new(b.base) : NULL);
 	b.admits = admits_new(b.base, b.conf, b.limit, b.upstreams);
-	b.lessons = lessons_new(
-	    b.base, b.conf, b.upstreams, to_any_worker, to_all_workers, &b);
+	b.lessons = lessons_new(b.base, b.conf, b.upstreams,
+	    start->protocol->merge != NULL ? start->protocol->merge
+	                                   : capability_intersect,
+	    to_any_worker, to_all_workers, &b);
 	b.auths =
 	    auths_new(b.base, b.conf, b.limit, to_master, to_all_workers, &b);
 	b.submits = submits_new(b.conf);

@@ -33,6 +33,7 @@ struct lessons {
 	struct event_base *base;
 	const struct conf *conf;
 	struct upstreams *upstreams;
+	lesson_merge *merge;
 	lesson_give *give;
 	lesson_tell *tell;
 	void *arg;
@@ -69,7 +70,7 @@ decide(struct lessons *l)
 		if (!p->known)
 			continue;
 		if (known)
-			capability_intersect(&all, &p->list);
+			l->merge(&all, &p->list);
 		else
 			all = p->list;
 		known = true;
@@ -139,7 +140,7 @@ on_timer(int fd, short what, void *arg)
 
 struct lessons *
 lessons_new(struct event_base *base, const struct conf *c, struct upstreams *u,
-    lesson_give *give, lesson_tell *tell, void *arg)
+    lesson_merge *merge, lesson_give *give, lesson_tell *tell, void *arg)
 {
 	struct lessons *l = xcalloc(1, sizeof(*l));
 	size_t i;
@@ -147,6 +148,7 @@ lessons_new(struct event_base *base, const struct conf *c, struct upstreams *u,
 	l->base = base;
 	l->conf = c;
 	l->upstreams = u;
+	l->merge = merge;
 	l->give = give;
 	l->tell = tell;
 	l->arg = arg;

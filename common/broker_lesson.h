@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "broker_connect.h"
+#include "capability.h"
 #include "conf.h"
 #include "msg.h"
 
@@ -20,9 +21,13 @@ struct lessons;
 /* Send w and fd to some worker (-1: there is none); send w to all. */
 typedef int lesson_give(void *arg, struct writer *w, int fd);
 typedef void lesson_tell(void *arg, struct writer *w);
+/* Keep in all what other has, too. */
+typedef void lesson_merge(
+    struct capability *all, const struct capability *other);
 
 struct lessons *lessons_new(struct event_base *base, const struct conf *c,
-    struct upstreams *u, lesson_give *give, lesson_tell *tell, void *arg);
+    struct upstreams *u, lesson_merge *merge, lesson_give *give,
+    lesson_tell *tell, void *arg);
 
 /* There is a worker now: begin, unless begun.  No-op with a list set. */
 void lessons_start(struct lessons *l);

@@ -184,6 +184,11 @@ struct protocol {
 	size_t nrules;
 	/* What is promised while nothing is known of the inner server. */
 	const char *minimum; /* words parted by blanks */
+	/*
+	 * Keep what both inner servers can do, where that is more than
+	 * capability_intersect() would say; NULL: it is not.
+	 */
+	void (*merge)(struct capability *all, const struct capability *other);
 	/* May it stand in a list (NULL: printable ASCII always may)? */
 	bool (*is_capability)(struct text entry);
 	/* The administrator's list to entries; -1: it has no good form. */

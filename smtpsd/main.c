@@ -55,6 +55,7 @@ static const struct protocol smtp = {
 	.rules = smtp_rules,
 	.nrules = SMTP_NRULES,
 	.minimum = SMTP_MINIMUM,
+	.merge = smtp_capability_merge,
 	.parse_capability = smtp_parse_capability,
 };
 

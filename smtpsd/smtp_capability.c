@@ -261,17 +261,14 @@ smtp_size_limit(uint64_t own, uint64_t inner)
 	return own != 0 && own < inner ? own : inner;
 }
 
-/* "SIZE n", "SIZE", or "" when there is nothing to say. */
+/* "SIZE n"; where there is no limit "SIZE", or "" unless it is promised. */
 static void
-show_size(const struct capability *c, const struct smtp_offer *o,
-    char dst[static SIZE_LINE])
+show_size(uint64_t n, bool promised, char dst[static SIZE_LINE])
 {
-	uint64_t n = smtp_size_limit(o->message_size, smtp_capability_size(c));
-
 	dst[0] = '\0';
 	if (n > 0)
 		(void)snprintf(dst, SIZE_LINE, "SIZE %" PRIu64, n);
-	else if (capability_has_keyword(c, "SIZE"))
+	else if (promised)
 		(void)snprintf(dst, SIZE_LINE, "SIZE");
 }
 
@@ -293,25 +290,31 @@ take_limit(struct text word, uint64_t limits[static nitems(limit_names)])
 	}
 }
 
-/* "LIMITS ...", or "" when there is none. */
+/* The same for what c has of them. */
 static void
-show_limits(const struct capability *c, const struct smtp_offer *o,
-    char dst[static LIMITS_LINE])
+take_limits(
+    const struct capability *c, uint64_t limits[static nitems(limit_names)])
 {
-	uint64_t limits[nitems(limit_names)] = { 0 };
 	struct text entry, word;
-	size_t i, at = 0, len = 0;
+	size_t at = 0;
 
-	if (o->recipients <= LIMIT_MAX)
-		limits[RCPTMAX] = o->recipients;
 	while (capability_next(c, &at, &entry)) {
 		if (!text_word(&entry, &word) || !text_caseeq(word, "LIMITS"))
 			continue;
 		while (text_word(&entry, &word))
 			take_limit(word, limits);
 	}
+}
+
+/* "LIMITS ...", or "" when there is none. */
+static void
+show_limits(const uint64_t limits[static nitems(limit_names)],
+    char dst[static LIMITS_LINE])
+{
+	size_t i, len = 0;
+
 	dst[0] = '\0';
-	for (i = 0; i < nitems(limits); i++) {
+	for (i = 0; i < nitems(limit_names); i++) {
 		if (limits[i] == 0)
 			continue;
 		len += (size_t)snprintf(dst + len, LIMITS_LINE - len,
@@ -349,13 +352,18 @@ add_leaving(struct capability *c, struct text entry, size_t room)
 void
 smtp_capability_settle(struct capability *c, const struct smtp_offer *o)
 {
+	uint64_t lowest[nitems(limit_names)] = { 0 };
 	struct capability out;
 	char size[SIZE_LINE], limits[LIMITS_LINE];
 	struct text entry, keyword;
 	size_t at = 0, room;
 
-	show_size(c, o, size);
-	show_limits(c, o, limits);
+	show_size(smtp_size_limit(o->message_size, smtp_capability_size(c)),
+	    capability_has_keyword(c, "SIZE"), size);
+	if (o->recipients <= LIMIT_MAX)
+		lowest[RCPTMAX] = o->recipients;
+	take_limits(c, lowest);
+	show_limits(lowest, limits);
 	room = strlen(size) + strlen(limits) + 2;
 	capability_clear(&out);
 	while (capability_next(c, &at, &entry)) {
@@ -371,6 +379,44 @@ smtp_capability_settle(struct capability *c, const struct smtp_offer *o)
 	(void)capability_add(&out, text_of(size));
 	(void)capability_add(&out, text_of(limits));
 	*c = out;
+}
+
+/* Put these for the SIZE that c may have, and at its end for LIMITS. */
+static void
+restate(struct capability *c, const char *size, const char *limits)
+{
+	const struct capability was = *c;
+	struct text entry, keyword;
+	size_t at = 0;
+
+	capability_clear(c);
+	while (capability_next(&was, &at, &entry)) {
+		keyword = keyword_of(entry);
+		if (text_caseeq(keyword, "SIZE"))
+			(void)capability_add(c, text_of(size));
+		else if (!text_caseeq(keyword, "LIMITS"))
+			add_leaving(
+			    c, entry, strlen(size) + strlen(limits) + 2);
+	}
+	(void)capability_add(c, text_of(limits));
+}
+
+void
+smtp_capability_merge(struct capability *all, const struct capability *other)
+{
+	uint64_t lowest[nitems(limit_names)] = { 0 }, n, m;
+	struct capability there = *other;
+	char size[SIZE_LINE], limits[LIMITS_LINE];
+
+	n = smtp_capability_size(all);
+	m = smtp_capability_size(other);
+	show_size(n == 0 || (m != 0 && m < n) ? m : n, true, size);
+	take_limits(all, lowest);
+	take_limits(other, lowest);
+	show_limits(lowest, limits);
+	restate(all, size, limits);
+	restate(&there, size, limits);
+	capability_intersect(all, &there);
 }
 
 /* sasl-mech, RFC 4422 3.1 */

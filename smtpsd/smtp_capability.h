@@ -67,6 +67,13 @@ struct smtp_offer {
 void smtp_capability_settle(struct capability *c, const struct smtp_offer *o);
 
 /*
+ * all becomes what both lists have, in its order: of SIZE and LIMITS the
+ * lower numbers.  A server's limit holds whatever the other one says of it.
+ */
+void smtp_capability_merge(
+    struct capability *all, const struct capability *other);
+
+/*
  * Put "AUTH" and mechanisms (a list parted by blanks, as libsasl2 has it)
  * where the list has its first AUTH, or at the end; with broken_clients
  * "AUTH=" and the same behind it, for clients older than RFC 2554.  Words

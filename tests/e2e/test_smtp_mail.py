@@ -345,6 +345,39 @@ class TwoServers(Submission):
         self.other.script = SmtpScript()
 
 
+class Limits(Submission):
+    """What is promised is what each of two inner servers can take, and kept
+    fresh by the sessions that meet them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.inner = StandIn(cls, SmtpScript(
+            keywords=("PIPELINING", "SIZE 20000000", "DSN")))
+        cls.other = StandIn(cls, SmtpScript(
+            keywords=("SIZE 10000000", "DSN", "LIMITS RCPTMAX=50")))
+        cls.inner.messages, cls.other.messages = [], []
+        cls.relais = harness.Gateway(
+            cls, [cls.inner.port, cls.other.port], *sasl_lines(cls),
+            daemon=harness.SMTPSD)
+
+    def promised(self):
+        c = self.tls()
+        return set(c.ehlo()) - {"AUTH PLAIN LOGIN", "ENHANCEDSTATUSCODES"}
+
+    def test_lower(self):
+        room = 2048     # for a Received field
+        harness.wait_for(lambda: self.promised() == {
+            "PIPELINING", "DSN", "SIZE %d" % (10000000 - room),
+            "LIMITS RCPTMAX=50"}, what="both servers' limits")
+        self.inner.script = SmtpScript(keywords=("SIZE 3000000", "DSN"))
+        for _ in range(2):      # whichever's turn it is
+            c = self.user()
+            c.begin()
+            self.assertReply(c.message(b"x\r\n"), 250)
+        harness.wait_for(lambda: "SIZE %d" % (3000000 - room) in
+                         self.promised(), what="the new limit")
+
+
 class Chunks(Submission):
     """MAIL behind a chunk that the inner server refused: its answers are not
     taken one for the other."""

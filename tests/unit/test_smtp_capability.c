@@ -413,6 +413,40 @@ test_table(void **state)
 	assert_string_equal(smtp_rules[SMTP_NRULES - 1].word, "*");
 }
 
+/* Two inner servers, whichever is asked first. */
+static void
+test_merge(void **state)
+{
+	static const struct {
+		const char *a, *b, *both;
+	} cases[] = {
+		{ "DSN\nSIZE 20", "SIZE 10\nDSN", "DSN|SIZE 10" },
+		{ "SIZE 10", "SIZE 10", "SIZE 10" },
+		{ "SIZE 10", "SIZE 0", "SIZE 10" },
+		{ "SIZE 10", "SIZE", "SIZE 10" },
+		{ "SIZE", "SIZE 0", "SIZE" },
+		{ "SIZE 10\nDSN", "DSN", "DSN" },
+		{ "DSN\nCHUNKING", "8BITMIME\nDSN", "DSN" },
+		{ "LIMITS RCPTMAX=9 MAILMAX=7", "DSN\nLIMITS RCPTMAX=8",
+		    "LIMITS RCPTMAX=8 MAILMAX=7" },
+		{ "DSN\nLIMITS RCPTMAX=9", "DSN", "DSN|LIMITS RCPTMAX=9" },
+		{ "SIZE 10", "", "" },
+	};
+	struct capability a, b, all;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NITEMS(cases); i++) {
+		take(cases[i].a, &a);
+		take(cases[i].b, &b);
+		all = a;
+		smtp_capability_merge(&all, &b);
+		check(&all, cases[i].both);
+		smtp_capability_merge(&b, &a);
+		assert_int_equal(b.len, all.len);
+	}
+}
+
 int
 main(void)
 {
@@ -423,6 +457,7 @@ main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_edited),
 		cmocka_unit_test(test_settle),
+		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_auth_long),
 		cmocka_unit_test(test_stuffed),
