@@ -22,6 +22,8 @@
 #define BEGIN_SECONDS 1
 #define LOAD_SECONDS 20 /* for plugins; or it is in a step of long ago */
 #define LOOK_SECONDS 1  /* how often the pool is looked at for shrinking */
+/* Most steps are over so soon that another process would come too late. */
+#define PATIENCE_MS 100
 /* Idle times of sasl_timeout until there is one authenticator too many. */
 #define IDLE_TIMEOUTS 2
 
@@ -33,6 +35,7 @@ struct pool_exchange {
 	uint32_t failure_delay_ms;
 	struct addr client;
 	void *arg;
+	bool patient; /* it waits for a step to be over, PATIENCE_MS at most */
 	struct event deadline; /* while it waits */
 };
 
@@ -69,7 +72,7 @@ struct pool {
 	TAILQ_HEAD(, helper) helpers;
 	unsigned int nhelpers, wanted;
 	struct exchange_list waiting;
-	unsigned int nwaiting;
+	unsigned int nwaiting; /* beside those that are only patient */
 	uint32_t last_exchange;
 	bool known; /* mechanisms are */
 	char mechanisms[MSG_MECHS_MAX + 1];
@@ -143,7 +146,7 @@ stop_waiting(struct pool_exchange *e)
 {
 	event_del(&e->deadline);
 	TAILQ_REMOVE(&e->pool->waiting, e, entry);
-	e->pool->nwaiting--;
+	e->pool->nwaiting -= !e->patient;
 }
 
 static void
@@ -154,14 +157,17 @@ refuse(struct pool_exchange *e)
 }
 
 static void
-on_wait_over(int fd, short what, void *arg)
+await(struct pool_exchange *e, bool patient)
 {
-	struct pool_exchange *e = arg;
+	const struct timeval soon = { .tv_usec = PATIENCE_MS * 1000 };
 
-	(void)fd;
-	(void)what;
-	stop_waiting(e);
-	refuse(e);
+	e->patient = patient;
+	TAILQ_INSERT_TAIL(&e->pool->waiting, e, entry);
+	e->pool->nwaiting += !patient;
+	if (patient)
+		event_add(&e->deadline, &soon);
+	else
+		arm(&e->deadline, e->pool->conf->sasl_timeout);
 }
 
 /* Join the worker that asked with h. */
@@ -232,9 +238,7 @@ place(struct pool *p, struct pool_exchange *e)
 	if (h != NULL && h->nexchanges == 0) {
 		grant(e, h);
 	} else if (may_wait(p)) {
-		TAILQ_INSERT_TAIL(&p->waiting, e, entry);
-		p->nwaiting++;
-		arm(&e->deadline, p->conf->sasl_timeout);
+		await(e, false);
 	} else if (h != NULL) {
 		grant(e, h);
 	} else {
@@ -243,6 +247,20 @@ place(struct pool *p, struct pool_exchange *e)
 		    p->wanted);
 		refuse(e);
 	}
+}
+
+static void
+on_wait_over(int fd, short what, void *arg)
+{
+	struct pool_exchange *e = arg;
+
+	(void)fd;
+	(void)what;
+	stop_waiting(e);
+	if (e->patient)
+		place(e->pool, e);
+	else
+		refuse(e);
 }
 
 void
@@ -257,7 +275,10 @@ pool_ask(struct pool *p, const struct addr *client, uint32_t failure_delay_ms,
 	e->client = *client;
 	e->arg = arg;
 	evtimer_assign(&e->deadline, p->base, on_wait_over, e);
-	place(p, e);
+	if (least_busy(p) == NULL)
+		await(e, true);
+	else
+		place(p, e);
 }
 
 static void

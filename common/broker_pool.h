@@ -4,9 +4,10 @@
  * step and for how long, who gets the next exchange, when there are too few
  * or too many.  Only the master starts and ends them.
  *
- * A new exchange goes to one that holds no other; where there is none, one
- * more is started, up to authenticators_max; then to the one that holds the
- * fewest and is in no step; and when all are in a step, to nobody.  So no
+ * A new exchange goes to one that holds no other.  Where all are in a step it
+ * waits for a moment; then, or where those that are in no step hold others, one
+ * more is started, up to authenticators_max; then it goes to the one that holds
+ * the fewest and is in no step; and when all are in a step, to nobody.  So no
  * exchange that has had no answer yet is ever behind another one's step.
  */
 #ifndef BROKER_POOL_H
