@@ -99,6 +99,7 @@ struct conf {
 	unsigned int recipient_limit;    /* of one message */
 	unsigned int user_message_limit, user_recipient_limit; /* an hour */
 	unsigned int sasl_timeout; /* one step of an authenticator */
+	unsigned int stop_timeout; /* from SIGTERM to a worker's end */
 
 	/* TLS for clients */
 	struct conf_pair *pairs;

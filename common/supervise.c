@@ -20,7 +20,7 @@
 #include "xmalloc.h"
 
 #define START_SECONDS 20 /* for keepers and broker to be ready */
-#define STOP_SECONDS 5   /* from MSG_STOP to SIGKILL */
+#define END_SECONDS 2    /* after stop_timeout, until SIGKILL */
 #define COPY_SECONDS 2   /* how often they are looked at */
 #define FLUSH_SECONDS 1  /* a busy syslog daemon is tried again */
 
@@ -117,7 +117,8 @@ on_deadline(int fd, short what, void *arg)
 static void
 stop(struct supervisor *s)
 {
-	const struct timeval grace = { .tv_sec = STOP_SECONDS };
+	const struct timeval grace = { .tv_sec = (time_t)s->conf->stop_timeout +
+		    END_SECONDS };
 	unsigned int i;
 
 	if (s->stopping)

@@ -18,7 +18,6 @@
 /* Descriptors beside the clients': channels, listeners, epoll, memfds. */
 #define SPARE_FILES 64
 enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS, FIRST_LISTENER };
-#define STOP_SECONDS 3 /* for goodbyes to go out */
 
 struct worker {
 	const struct role_start *start;
@@ -471,7 +470,7 @@ on_stop_timeout(int fd, short what, void *arg)
 static void
 stop(struct worker *w)
 {
-	const struct timeval grace = { .tv_sec = STOP_SECONDS };
+	const struct timeval grace = { .tv_sec = w->conf->stop_timeout };
 	unsigned int i;
 
 	w->stopping = true;

@@ -12,6 +12,7 @@
 
 static const struct conf_initial smtp_initials[] = {
 	{ "timeout", "300" },       /* RFC 5321 4.5.3.2.7 */
+	{ "stop_timeout", "30" },   /* for a message and its reply */
 	{ "login_attempts", "20" }, /* as Postfix: smtpd_hard_error_limit */
 	{ NULL, NULL },
 };

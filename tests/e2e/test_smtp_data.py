@@ -161,20 +161,25 @@ class Data(Submission):
                 self.relais.wait_log(r"status=sent \(250 2\.0\.0 Ok: late\)",
                                      mark)
 
+    def another(self, *lines):
+        """A gateway to be ended, and a client of it that has logged in."""
+        relais = harness.Gateway(self, self.inner.port,
+                                 *self.relais.text.splitlines()[6:], *lines,
+                                 daemon=harness.SMTPSD)
+        c = self.connect(relais.ssl, True)
+        c.ehlo()
+        self.assertReply(c.login(), 235)
+        return relais, c
+
     def test_stop_waits(self):
         """SIGTERM behind the final dot: the word comes before the end."""
-        relais = harness.Gateway(self, self.inner.port,
-                                 *self.relais.text.splitlines()[6:],
-                                 daemon=harness.SMTPSD)
+        relais, c = self.another()
 
         def slowly(*_):
             time.sleep(1)
             return "250 2.0.0 Ok: late"
 
         self.inner.script = SmtpScript(replies={".": slowly})
-        c = self.connect(relais.ssl, True)
-        c.ehlo()
-        self.assertReply(c.login(), 235)
         c.begin()
         c.send(b"x\r\n.\r\n")
         time.sleep(0.3)
@@ -183,6 +188,43 @@ class Data(Submission):
         self.assertReply(c.reply(), 421, "4.3.2")
         relais.process.wait(10)
         relais.process = None
+
+    def test_stop_within(self):
+        """SIGTERM within a message: who sends it may finish, who does not
+        is sent away at once, and the last to go ends the daemon."""
+        relais, c = self.another()
+        idle = self.connect(relais.ssl, True)
+        c.begin()
+        c.send(b"one\r\n")
+        time.sleep(0.3)
+        relais.process.terminate()
+        start = time.monotonic()
+        self.assertReply(idle.reply(), 421, "4.3.2")
+        self.assertEqual(idle.rest(), "")
+        self.assertLess(time.monotonic() - start, 2)
+        for _ in range(12):     # longer than other daemons wait
+            time.sleep(0.5)
+            c.send(b"more\r\n")
+        c.send(b".\r\nNOOP\r\n")
+        self.assertReply(c.reply(), 250, "2.0.0")
+        self.assertReply(c.reply(), 421, "4.3.2")
+        self.assertEqual(c.rest(), "")
+        self.assertEqual(relais.process.wait(3), 0)
+        relais.process = None
+        self.assertEqual(
+            self.without_received(self.inner.messages[0].octets),
+            b"one\r\n" + 12 * b"more\r\n")
+
+    def test_stop_timeout(self):
+        """Who does not finish is not waited for any longer."""
+        relais, c = self.another("stop_timeout 1")
+        c.begin()
+        c.send(b"one\r\n")
+        time.sleep(0.3)
+        relais.process.terminate()
+        self.assertEqual(relais.process.wait(3), 0)
+        relais.process = None
+        self.assertEqual(self.inner.messages, [])
 
     def test_sent_too_early(self):
         """A message in the same breath as DATA."""
