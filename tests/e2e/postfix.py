@@ -92,6 +92,7 @@ class Postfix:
                     path=self.folder, port=self.port, more=more,
                     mailboxes=mailboxes, mailbox=mailbox,
                     uid=nobody.pw_uid, gid=nobody.pw_gid))
+        self._run("/usr/sbin/postfix", "-c", self.folder, "check")
         self.start()
         cleanup_of(case)(self.stop)
 
@@ -103,7 +104,6 @@ class Postfix:
             raise AssertionError(done.stdout.decode(errors="replace"))
 
     def start(self):
-        self._run("/usr/sbin/postfix", "-c", self.folder, "check")
         self.process = harness.start(
             ["/usr/lib/postfix/sbin/master", "-c", self.folder, "-d"])
         wait_for(lambda: harness.accepts(self.port), what="Postfix to serve")

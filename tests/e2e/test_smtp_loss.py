@@ -11,18 +11,17 @@ RELAIS_LOSS_SEED repeats a run's sizes and its order of kills."""
 import collections
 import enum
 import hashlib
+import multiprocessing
 import os
-import queue
 import random
 import re
 import signal
 import ssl
-import threading
 import time
 
 import harness
 from case import main, needs_root, not_sanitized
-from client import connect
+from client import connect, tls_context
 from postfix import Postfix
 from submission import SmtpClient, Submission, sasl_lines
 
@@ -65,28 +64,15 @@ def body(size, rng):
                    for i in range(0, len(text), line)).encode()
 
 
-class Sender(threading.Thread):
+class Sender:
     """A client: takes messages and sends each until it is answered 250."""
 
-    def __init__(self, port, work, seed):
-        super().__init__(daemon=True)
-        self.port, self.work = port, work
+    def __init__(self, port, seed):
+        self.port = port
         self.rng = random.Random(seed)
         self.client, self.left = None, 0
+        self.context = tls_context()
         self.tries = {}         # {name of a try: Try}
-        self.fault = None
-
-    def run(self):
-        try:
-            while True:
-                number, size = self.work.get_nowait()
-                self.deliver(number, body(size, self.rng))
-        except queue.Empty:
-            pass
-        except Exception as e:  # pylint: disable=broad-except
-            self.fault = e
-        finally:
-            self.hang_up()
 
     def deliver(self, number, octets):
         digest = hashlib.sha256(octets).hexdigest()
@@ -122,7 +108,8 @@ class Sender(threading.Thread):
         if self.client and self.left > 0:
             return
         self.hang_up()
-        self.client = connect(self.port, True, SmtpClient, timeout=60)
+        self.client = connect(self.port, True, SmtpClient, timeout=60,
+                              context=self.context)
         self.left = PER_CONNECTION
         self.client.ehlo()
         reply = self.client.login()
@@ -133,6 +120,15 @@ class Sender(threading.Thread):
         if self.client:
             self.client.close()
             self.client = None
+
+
+def send_share(port, seed, share):
+    """A client's life, in a process of its own.  Gives its tries."""
+    sender = Sender(port, seed)
+    for number, size in share:
+        sender.deliver(number, body(size, sender.rng))
+    sender.hang_up()
+    return sender.tries
 
 
 @needs_root
@@ -179,21 +175,17 @@ class Loss(Submission):
 
     def send_all(self, rng):
         """{name: Try} of all tries."""
-        work = queue.Queue()
-        for item in enumerate(sizes(rng)):
-            work.put(item)
-        self.count = work.qsize()
-        senders = [Sender(self.relais.ssl, work, rng.random())
-                   for _ in range(CLIENTS)]
-        for s in senders:
-            s.start()
-        while any(s.is_alive() for s in senders):
-            self.disturb(rng)
-            time.sleep(rng.uniform(0.2, 0.8))
-        for s in senders:
-            if s.fault:
-                raise s.fault
-        return {name: t for s in senders for name, t in s.tries.items()}
+        work = list(enumerate(sizes(rng)))
+        self.count = len(work)
+        with multiprocessing.get_context("fork").Pool(CLIENTS) as pool:
+            sent = pool.starmap_async(
+                send_share, [(self.relais.ssl, rng.random(), work[i::CLIENTS])
+                             for i in range(CLIENTS)], 1)
+            while not sent.ready():
+                self.disturb(rng)
+                sent.wait(rng.uniform(0.2, 0.8))
+            tries = sent.get()
+        return {name: t for share in tries for name, t in share.items()}
 
     # what arrived
 
