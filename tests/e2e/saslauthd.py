@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
 import threading
 
 import harness
@@ -24,18 +25,37 @@ def folder_in(spool):
     return path
 
 
-class Saslauthd:
-    """The real one, which asks an IMAP server at this port."""
+def etc_with_users(case, users, realm):
+    """A folder like /etc, as far as saslauthd reads it, with a sasldb2."""
+    etc = harness.folder(case)
+    for name in "passwd", "group", "nsswitch.conf", "ld.so.cache":
+        shutil.copy(os.path.join("/etc", name), etc)
+    for user, password in users.items():
+        subprocess.run(
+            ["saslpasswd2", "-p", "-c", "-f", os.path.join(etc, "sasldb2"),
+             "-u", realm, user], input=password.encode(), check=True)
+    return etc
 
-    def __init__(self, case, folder, port):
-        self.folder, self.port, self.process = folder, port, None
+
+class Saslauthd:
+    """The real one, which asks an IMAP server at this port, or (root) the
+    sasldb2 in a folder that it takes for /etc."""
+
+    def __init__(self, case, folder, port=None, etc=None):
+        self.folder, self.process = folder, None
+        self.argv = [PROGRAM, "-m", folder, "-n", "1", "-d", "-a"]
+        if etc:
+            self.argv = ["unshare", "--mount", "sh", "-c",
+                         'mount --bind "$0" /etc && exec "$@"', etc,
+                         *self.argv, "sasldb"]
+        else:
+            self.argv += ["rimap", "-O", "127.0.0.1/%d" % port]
         self.start()
         cleanup_of(case)(self.stop)
 
     def start(self):
         self.process = harness.start(
-            [PROGRAM, "-a", "rimap", "-O", "127.0.0.1/%d" % self.port,
-             "-m", self.folder, "-n", "1", "-d"],
+            self.argv,
             stdout=harness.subprocess.DEVNULL,
             stderr=harness.subprocess.DEVNULL)
         wait_for(lambda: os.path.exists(self.folder + "/mux"), 5,
