@@ -145,8 +145,7 @@ void smtp_mail_to(struct session *s, struct text args);
  * be it that the inner server cannot, or that the reply would be ours.
  */
 bool smtp_mail_to_ahead(struct session *s, struct text args);
-void smtp_mail_reset(struct session *s);  /* RSET */
-void smtp_mail_cancel(struct session *s); /* EHLO: the same, unsaid */
+void smtp_mail_reset(struct session *s); /* RSET */
 void smtp_mail_forget(struct smtp_session *p);
 /* The inner server is fit for MAIL, is not to be had, or has answered. */
 void smtp_mail_go_on(struct session *s);
@@ -165,7 +164,6 @@ void smtp_mail_abandon(struct session *s);
 void smtp_mail_say_trouble(struct session *s);
 /* The inner server's reply goes to the client with all its lines. */
 void smtp_mail_pass_reply(struct session *s);
-unsigned int smtp_reply_code(const struct smtp_session *p);
 
 /* Why a command is no good. */
 struct smtp_refusal {

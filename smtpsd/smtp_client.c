@@ -146,7 +146,7 @@ take_helo(struct session *s, struct text args, const char *syntax)
 	}
 	free(p->helo);
 	p->helo = xstrndup(name.p, name.len);
-	smtp_mail_cancel(s); /* RFC 5321 4.1.4 */
+	smtp_mail_abandon(s); /* RFC 5321 4.1.4 */
 	return true;
 }
 

@@ -39,18 +39,6 @@ smtp_mail_abandon(struct session *s)
 }
 
 void
-smtp_mail_cancel(struct session *s)
-{
-	smtp_mail_abandon(s);
-}
-
-unsigned int
-smtp_reply_code(const struct smtp_session *p)
-{
-	return p->reply.code;
-}
-
-void
 smtp_mail_pass_reply(struct session *s)
 {
 	struct smtp_session *p = s->data;

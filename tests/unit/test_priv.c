@@ -281,7 +281,8 @@ drop_nowhere(void)
 static int
 drop_without_right(void)
 {
-	const struct priv_user nobody = { .uid = 65534, .gid = 65534 }, daemon = { .uid = 1, .gid = 1 };
+	const struct priv_user nobody = { .uid = 65534, .gid = 65534 },
+	                       daemon = { .uid = 1, .gid = 1 };
 
 	if (priv_am_root())
 		priv_drop(NULL, &nobody);
