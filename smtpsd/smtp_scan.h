@@ -71,12 +71,9 @@ size_t smtp_utf8(struct text t);
 
 /*
  * xtext (RFC 3461 4), into dst with a NUL behind it; *out views it there.
- * False: dst of size octets (1 at least) does not hold it, or it is no xtext.
- * What is decoded may have any octet in it.
+ * False: dst of size octets (1 at least) does not hold it.
  */
 bool smtp_xtext_encode(
-    struct text in, char *dst, size_t size, struct text *out);
-bool smtp_xtext_decode(
     struct text in, char *dst, size_t size, struct text *out);
 
 #endif
