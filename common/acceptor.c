@@ -4,7 +4,6 @@
  * workers.  What the siblings say of their load is a hint of fairness,
  * trusted for nothing else.
  */
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,19 +18,23 @@
 #include "log.h"
 #include "xmalloc.h"
 
-/* Clients taken in one turn, so that those that are served are not starved. */
-#define BATCH 16
 /* Who has this many clients more than the idlest worker lets it go first. */
 #define LEAD_MIN 2
 #define YIELD_US 2000 /* for so long */
 
+struct listener {
+	struct acceptor *acceptor;
+	unsigned int number;
+	struct event ready;
+};
+
 struct acceptor {
 	/* CLOSED: it takes none; YIELDING: the others go first. */
 	enum { CLOSED, OPEN, YIELDING } state;
-	int epoll; /* the listeners, each with EPOLLEXCLUSIVE */
-	struct event ready, yielded;
-	int first_listener;
+	struct listener *listeners;
 	unsigned int nlisteners;
+	struct event yielded;
+	bool gave_way; /* the next client is ours, if it is still there */
 	_Atomic uint32_t *loads; /* clients of each worker */
 	unsigned int nloads, number;
 	acceptor_client *client;
@@ -42,14 +45,13 @@ struct acceptor {
 static void
 watch(struct acceptor *a, bool on)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	struct event *ev;
 	unsigned int i;
 
 	for (i = 0; i < a->nlisteners; i++) {
-		ev.data.u32 = i;
-		if (epoll_ctl(a->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-		        a->first_listener + (int)i, &ev) == -1)
-			fatal("cannot watch a listener");
+		ev = &a->listeners[i].ready;
+		if ((on ? event_add(ev, NULL) : event_del(ev)) == -1)
+			fatalx("cannot watch a listener");
 	}
 }
 
@@ -75,9 +77,8 @@ load_of(const struct acceptor *a, unsigned int number)
 }
 
 /*
- * A connection wakes every worker that waits (EPOLLEXCLUSIVE does not reach
- * through an epoll descriptor within another), and the quickest would get
- * most of them: who has many already lets the others go first.
+ * A connection wakes every worker that waits, and the quickest would get most
+ * of them: who has many already lets the others go first.
  */
 static bool
 is_ahead(const struct acceptor *a)
@@ -91,39 +92,40 @@ is_ahead(const struct acceptor *a)
 	return load_of(a, a->number) > least + least / 8 + LEAD_MIN;
 }
 
-static void
-take_clients(struct acceptor *a)
-{
-	struct epoll_event evs[8];
-	unsigned int taken = 0;
-	int n, i, fd;
-
-	n = epoll_wait(a->epoll, evs, 8, 0);
-	for (i = 0; i < n; i++)
-		while (a->state == OPEN && taken < BATCH) {
-			fd = accept4(a->first_listener + (int)evs[i].data.u32,
-			    NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-			if (fd == -1)
-				break; /* a sibling was quicker, or it left */
-			a->client(a->arg, fd, evs[i].data.u32);
-			taken++;
-		}
-}
-
+/*
+ * One in a turn of the loop, which comes again for more: those that are
+ * served are not starved, and nobody asks in vain whether there is another.
+ */
 static void
 on_ready(int fd, short what, void *arg)
 {
-	struct acceptor *a = arg;
+	struct listener *l = arg;
+	struct acceptor *a = l->acceptor;
+	struct sockaddr_storage ss;
+	struct addr peer;
+	socklen_t len = sizeof(ss);
+	int client;
 
-	(void)fd;
 	(void)what;
-	if (is_ahead(a))
+	if (a->state != OPEN)
+		return;
+	if (!a->gave_way && is_ahead(a)) {
 		enter(a, YIELDING);
+		return;
+	}
+	a->gave_way = false;
+	client = accept4(
+	    fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (client == -1)
+		return; /* a sibling was quicker, or it left */
+	if (addr_from_sockaddr((struct sockaddr *)&ss, len, &peer) == -1)
+		close(
+		    client); /* by a listener of another family: none of ours */
 	else
-		take_clients(a);
+		a->client(a->arg, client, l->number, &peer);
 }
 
-/* The others had their chance. */
+/* The others had their chance: one is taken, come what may. */
 static void
 on_yielded(int fd, short what, void *arg)
 {
@@ -132,7 +134,7 @@ on_yielded(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	enter(a, OPEN);
-	take_clients(a);
+	a->gave_way = true;
 }
 
 void
@@ -178,20 +180,23 @@ acceptor_new(struct event_base *base, int loads, unsigned int number,
     void *arg)
 {
 	struct acceptor *a = xcalloc(1, sizeof(*a));
+	struct listener *l;
+	unsigned int i;
 
 	a->number = number;
-	a->first_listener = first_listener;
 	a->nlisteners = nlisteners;
 	a->client = client;
 	a->arg = arg;
 	map_loads(a, loads);
 	acceptor_set_load(a, 0);
-	a->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (a->epoll == -1)
-		fatal("epoll_create1");
-	event_assign(
-	    &a->ready, base, a->epoll, EV_READ | EV_PERSIST, on_ready, a);
-	event_add(&a->ready, NULL);
+	a->listeners = xcalloc(nlisteners, sizeof(*a->listeners));
+	for (i = 0; i < nlisteners; i++) {
+		l = &a->listeners[i];
+		l->acceptor = a;
+		l->number = i;
+		event_assign(&l->ready, base, first_listener + (int)i,
+		    EV_READ | EV_PERSIST, on_ready, l);
+	}
 	evtimer_assign(&a->yielded, base, on_yielded, a);
 	return a;
 }

@@ -8,13 +8,16 @@
 
 #include <event2/event.h>
 
+#include "addr.h"
+
 struct acceptor;
 
 /*
- * fd is a client's, non-blocking, and the callee's from now on; listener
- * counts from 0.  It may call acceptor_close().
+ * fd is a client's, at peer, and the callee's from now on; listener counts
+ * from 0.  It may call acceptor_close().
  */
-typedef void acceptor_client(void *arg, int fd, unsigned int listener);
+typedef void acceptor_client(
+    void *arg, int fd, unsigned int listener, const struct addr *peer);
 
 /*
  * Listeners are the nlisteners descriptors from first_listener on.  loads is

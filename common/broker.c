@@ -141,7 +141,7 @@ do_admit(struct peer *p, struct reader *r, int fd)
 		close(fd);
 		return -1;
 	}
-	if (admits_ask(p->broker->admits, p->ch, p->serial, m.session, fd))
+	if (admits_ask(p->broker->admits, p->ch, p->serial, &m, fd))
 		p->admitted++;
 	close(fd);
 	return 0;
@@ -216,18 +216,30 @@ on_server(void *arg, int fd, uint16_t server)
 	rq->server = server;
 }
 
+/*
+ * Nothing is done for others.  A worker that has not heard yet that it is to
+ * refuse its client may well ask.
+ */
+static bool
+is_admitted(const struct peer *p, uint32_t session)
+{
+	struct addr client;
+
+	return limit_address(p->broker->limit, p->serial, session, &client) ==
+	    0;
+}
+
 static int
 do_connect(struct peer *p, struct reader *r)
 {
 	struct msg_connect m;
 	struct request *rq;
-	struct addr client;
 
-	/* Only for a client that was admitted, and one at a time. */
-	if (msg_get_connect(r, &m) == -1 ||
-	    limit_address(p->broker->limit, p->serial, m.session, &client) ==
-	        -1)
+	if (msg_get_connect(r, &m) == -1)
 		return -1;
+	if (!is_admitted(p, m.session))
+		return 0;
+	/* One at a time. */
 	rq = request_find(p, m.session);
 	if (rq != NULL && rq->attempt != NULL)
 		return -1;
@@ -298,6 +310,8 @@ do_auth(struct peer *p, struct reader *r)
 
 	if (msg_get_auth(r, &m) == -1 || !b->conf->sasl)
 		return -1;
+	if (!is_admitted(p, m.session))
+		return 0;
 	return auths_ask(b->auths, p->ch, p->number, p->serial, m.session);
 }
 

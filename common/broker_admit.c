@@ -48,16 +48,20 @@ admits_new(struct event_base *base, const struct conf *c, struct limit *l,
 }
 
 static void
-reply(struct ipc *ch, uint32_t session, enum admit_verdict v, const char *name)
+reply(struct ipc *ch, const struct msg_admit *asked, enum admit_verdict v,
+    const char *name)
 {
-	struct msg_admit_reply m = {
-		.session = session, .verdict = (uint8_t)v, .name = text_of(name)
-	};
+	struct msg_admit_reply m = { .session = asked->session,
+		.verdict = (uint8_t)v,
+		.name = text_of(name) };
 	struct writer w;
 
 	msg_start(&w, MSG_ADMIT_REPLY, 0);
 	msg_put_admit_reply(&w, &m);
-	(void)ipc_send(ch, &w, -1);
+	if (v == ADMIT_OK && !asked->waits)
+		ipc_send_later(ch, &w);
+	else
+		(void)ipc_send(ch, &w, -1);
 }
 
 static void
@@ -73,7 +77,9 @@ on_name(void *arg, const char *name)
 {
 	struct naming *n = arg;
 
-	reply(n->ch, n->session, ADMIT_OK, name);
+	struct msg_admit asked = { .session = n->session, .waits = 1 };
+
+	reply(n->ch, &asked, ADMIT_OK, name);
 	naming_free(n);
 }
 
@@ -100,11 +106,9 @@ static enum admit_verdict
 judge(struct admits *a, uint32_t serial, uint32_t session, int fd,
     struct addr *client)
 {
-	struct addr local;
-
-	if (addr_peer(fd, client) == -1 || addr_local(fd, &local) == -1)
-		return ADMIT_TOO_MANY; /* it has gone: nobody to count */
-	if (upstreams_is_ours(a->upstreams, client, &local)) {
+	if (addr_peer(fd, client) == -1)
+		return ADMIT_GONE; /* nobody to count */
+	if (upstreams_is_ours(a->upstreams, client, fd)) {
 		log_warnx("outgoing_server leads back to this very daemon");
 		return ADMIT_LOOP;
 	}
@@ -120,16 +124,16 @@ judge(struct admits *a, uint32_t serial, uint32_t session, int fd,
 }
 
 bool
-admits_ask(
-    struct admits *a, struct ipc *ch, uint32_t serial, uint32_t session, int fd)
+admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
+    const struct msg_admit *m, int fd)
 {
 	struct addr client;
-	enum admit_verdict v = judge(a, serial, session, fd, &client);
+	enum admit_verdict v = judge(a, serial, m->session, fd, &client);
 
 	if (v == ADMIT_OK && a->peernames != NULL)
-		find_name(a, ch, serial, session, &client);
+		find_name(a, ch, serial, m->session, &client);
 	else
-		reply(ch, session, v, NULL);
+		reply(ch, m, v, NULL);
 	return v == ADMIT_OK;
 }
 

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "msg.h"
+
 struct admits;
 struct conf;
 struct ipc;
@@ -22,11 +24,11 @@ struct admits *admits_new(struct event_base *base, const struct conf *c,
     struct limit *l, struct upstreams *u);
 
 /*
- * A worker (serial, at the other end of ch) has a client, fd, as session:
- * answer at once, or later by ch.  True: it stands in the book now.
+ * A worker (serial, at the other end of ch) has a client, fd: answer at once,
+ * or later by ch.  True: it stands in the book now.
  */
 bool admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
-    uint32_t session, int fd);
+    const struct msg_admit *m, int fd);
 /* It has left, told or not.  True: it stood in the book. */
 bool admits_release(struct admits *a, uint32_t serial, uint32_t session);
 /* The worker is gone, and with it all its clients. */

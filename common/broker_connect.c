@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@
 
 #define CONNECT_SECONDS 5 /* for each address: a SYN and two repeats */
 #define ALONE_MAX 60      /* seconds a dead server is left alone at most */
-#define RECENT 1024       /* local ends that are remembered */
+#define RECENT 1024       /* local ends that are remembered, by port */
 #define RECENT_SECONDS 30 /* a loop shows at once */
 
 struct upstream {
@@ -40,7 +41,6 @@ struct upstreams {
 		struct addr local, remote;
 		time_t when;
 	} recent[RECENT];
-	size_t next_recent;
 };
 
 struct attempt {
@@ -142,30 +142,27 @@ choose(struct upstreams *u, uint64_t tried)
 static void
 remember(struct upstreams *u, int fd, const struct addr *to)
 {
-	if (addr_local(fd, &u->recent[u->next_recent].local) == -1)
+	struct addr local;
+	size_t i;
+
+	if (addr_local(fd, &local) == -1)
 		return;
-	u->recent[u->next_recent].remote = *to;
-	u->recent[u->next_recent].when = clock_seconds();
-	u->next_recent = (u->next_recent + 1) % RECENT;
+	i = addr_port(&local) % RECENT;
+	u->recent[i].local = local;
+	u->recent[i].remote = *to;
+	u->recent[i].when = clock_seconds();
 }
 
 bool
-upstreams_is_ours(const struct upstreams *u, const struct addr *peer,
-    const struct addr *local)
+upstreams_is_ours(const struct upstreams *u, const struct addr *peer, int fd)
 {
-	time_t t = clock_seconds();
-	size_t i, k;
+	size_t i = addr_port(peer) % RECENT;
+	struct addr local;
 
-	for (i = 1; i <= RECENT; i++) { /* the newest first */
-		k = (u->next_recent + RECENT - i) % RECENT;
-		if (u->recent[k].when == 0 ||
-		    u->recent[k].when + RECENT_SECONDS < t)
-			return false;
-		if (addr_eq(&u->recent[k].local, peer) &&
-		    addr_eq(&u->recent[k].remote, local))
-			return true;
-	}
-	return false;
+	return addr_eq(&u->recent[i].local, peer) &&
+	    u->recent[i].when + RECENT_SECONDS >= clock_seconds() &&
+	    addr_local(fd, &local) == 0 &&
+	    addr_eq(&u->recent[i].remote, &local);
 }
 
 void
@@ -217,6 +214,15 @@ on_connected(int fd, short what, void *arg)
 	next_address(a);
 }
 
+/* A server on this very machine answers at once. */
+static bool
+is_connected(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
+}
+
 static void
 next_address(struct attempt *a)
 {
@@ -237,6 +243,10 @@ next_address(struct attempt *a)
 		}
 		a->fd = fd;
 		remember(a->u, fd, to);
+		if (is_connected(fd)) {
+			finish(a, fd);
+			return;
+		}
 		event_assign(
 		    &a->connected, a->u->base, fd, EV_WRITE, on_connected, a);
 		event_add(&a->connected, &limit);

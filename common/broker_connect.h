@@ -43,10 +43,10 @@ void attempt_cancel(struct attempt **a);
 void upstreams_report(struct upstreams *u, uint16_t server, bool good);
 
 /*
- * Is an accepted connection, with these two ends, the other side of one of
- * our own (a loop)?
+ * Is an accepted connection, fd with peer at its other end, the other side of
+ * one of our own (a loop)?
  */
-bool upstreams_is_ours(const struct upstreams *u, const struct addr *peer,
-    const struct addr *local);
+bool upstreams_is_ours(
+    const struct upstreams *u, const struct addr *peer, int fd);
 
 #endif

@@ -77,7 +77,7 @@ is_over(int sock)
 }
 
 ssize_t
-fdpass_recv(int sock, void *data, size_t size, int *fd)
+fdpass_recv(int sock, void *data, size_t size, bool wait, int *fd)
 {
 	union {
 		struct cmsghdr align;
@@ -93,7 +93,8 @@ fdpass_recv(int sock, void *data, size_t size, int *fd)
 
 	*fd = -1;
 	do
-		n = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = recvmsg(
+		    sock, &m, (wait ? 0 : MSG_DONTWAIT) | MSG_CMSG_CLOEXEC);
 	while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return -1;

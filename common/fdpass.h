@@ -6,6 +6,7 @@
 #ifndef FDPASS_H
 #define FDPASS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -16,12 +17,14 @@
 int fdpass_send(int sock, const void *data, size_t len, int fd);
 
 /*
- * Receive one message of at most size octets.  *fd is the descriptor that
- * came along, close-on-exec and the caller's from now on, or -1.  Returns its
- * length, 0 at the end of the channel, or -1 with errno: EAGAIN, or EBADMSG
- * when it was empty, longer than size, or carried more than one descriptor or
- * one for which there is no room here (those that came are closed).
+ * Receive one message of at most size octets; wait for it, if so wanted, as
+ * long as the socket's own flags and SO_RCVTIMEO have it.  *fd is the
+ * descriptor that came along, close-on-exec and the caller's from now on, or
+ * -1.  Returns its length, 0 at the end of the channel, or -1 with errno:
+ * EAGAIN, or EBADMSG when it was empty, longer than size, or carried more than
+ * one descriptor or one for which there is no room here (those that came are
+ * closed).
  */
-ssize_t fdpass_recv(int sock, void *data, size_t size, int *fd);
+ssize_t fdpass_recv(int sock, void *data, size_t size, bool wait, int *fd);
 
 #endif

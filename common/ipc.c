@@ -21,8 +21,10 @@
 #include "log.h"
 #include "xmalloc.h"
 
-/* Messages that are taken in one turn, so that no peer starves the others. */
+/* Last words that are taken in one turn. */
 #define BATCH 32
+/* What is sent later waits for so long for company. */
+#define LATER_MS 10
 /* Messages that wait for a peer that is slow to read. */
 #define QUEUE_MAX 4096
 
@@ -42,6 +44,9 @@ struct ipc {
 	struct event read_ev, write_ev;
 	TAILQ_HEAD(, pending) queue;
 	unsigned int queued;
+	struct writer *held; /* MSG_MANY, of ipc_send_later(); NULL: none yet */
+	bool held_matters;   /* more than log lines */
+	struct event held_ev;
 	bool is_broken;     /* no more is sent; the loop is to close it */
 	const char *broken; /* why; NULL: the peer is gone */
 	bool *freed;        /* tells the reader below that we are gone */
@@ -52,6 +57,7 @@ struct ipc {
 
 static void on_readable(int fd, short what, void *arg);
 static void on_writable(int fd, short what, void *arg);
+static void on_held(int fd, short what, void *arg);
 
 struct ipc *
 ipc_new(struct event_base *base, int fd, enum role self, enum role peer,
@@ -76,6 +82,7 @@ ipc_new(struct event_base *base, int fd, enum role self, enum role peer,
 	        -1 ||
 	    event_add(&ch->read_ev, NULL) == -1)
 		fatalx("ipc: cannot watch a channel");
+	evtimer_assign(&ch->held_ev, base, on_held, ch);
 	return ch;
 }
 
@@ -102,9 +109,11 @@ ipc_free(struct ipc **chp)
 		*ch->freed = true;
 	event_del(&ch->read_ev);
 	event_del(&ch->write_ev);
+	event_del(&ch->held_ev);
 	while ((p = TAILQ_FIRST(&ch->queue)) != NULL)
 		drop_pending(ch, p);
 	close(ch->fd);
+	free(ch->held);
 	free(ch);
 }
 
@@ -141,47 +150,82 @@ over_quota(struct ipc *ch)
 }
 
 /*
- * Take one message and hand it on.  Returns 1: there may be more; 0: not now;
- * -1: the channel has ended, *why says why.
+ * Hand one message on; fd is the callee's.  -1: the channel has ended, *why
+ * says why.
  */
 static int
-take_one(struct ipc *ch, const char **why)
+hand_on(struct ipc *ch, struct text t, int fd, const char **why)
 {
-	static char data[MSG_MAX];
-	struct reader r;
+	struct reader r = { t.p, t.len };
 	uint16_t type;
 	uint32_t id;
-	ssize_t n;
-	int fd, result;
 
-	*why = NULL;
-	n = fdpass_recv(ch->fd, data, sizeof(data), &fd);
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n == -1 && errno != EBADMSG)
-		return -1; /* ECONNRESET: the peer died */
-	if (n == 0)
-		return -1;
 	*why = "a malformed message";
-	if (n < MSG_HEADER)
+	if (get_u16(&r, &type) == -1 || get_u32(&r, &id) == -1)
 		goto bad;
-	r = (struct reader){ data, (size_t)n };
-	(void)get_u16(&r, &type);
-	(void)get_u32(&r, &id);
 	*why = "a forbidden message";
-	if (!msg_allowed(type, ch->peer, ch->self, fd != -1, (size_t)n))
+	if (!msg_allowed(type, ch->peer, ch->self, fd != -1, t.len))
 		goto bad;
 	*why = "too many messages";
 	if (over_quota(ch))
 		goto bad;
 	*why = "a malformed message";
-	result = ch->handler(ch->arg, ch, type, id, &r, fd);
-	explicit_bzero(data, (size_t)n); /* it may have been a password */
-	return result == -1 ? -1 : 1;
+	return ch->handler(ch->arg, ch, type, id, &r, fd);
 bad:
-	if (n != -1 && fd != -1)
+	if (fd != -1)
 		close(fd);
 	return -1;
+}
+
+/* The messages in a MSG_MANY; a descriptor is the last one's. */
+static int
+hand_on_many(struct ipc *ch, struct text many, int fd, const char **why)
+{
+	struct reader r = { many.p + MSG_HEADER, many.len - MSG_HEADER };
+	bool *freed = ch->freed;
+	struct text t;
+	int result = 0;
+
+	while (result == 0 && r.left > 0 && !*freed) {
+		*why = "a malformed message";
+		if (get_text(&r, MSG_MAX, &t) == -1) {
+			result = -1;
+			break;
+		}
+		result = hand_on(ch, t, r.left == 0 ? fd : -1, why);
+		if (r.left == 0)
+			return result; /* fd was handed on, too */
+	}
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+/*
+ * Take what came at once and hand it on.  Returns 1: there may be more; 0:
+ * not now; -1: the channel has ended, *why says why.
+ */
+static int
+take_one(struct ipc *ch, const char **why)
+{
+	static char data[MSG_MAX];
+	struct text t;
+	ssize_t n;
+	int fd, result;
+
+	*why = NULL;
+	n = fdpass_recv(ch->fd, data, sizeof(data), false, &fd);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n == -1 && errno == EBADMSG)
+		*why = "a malformed message";
+	if (n == -1 || n == 0)
+		return -1; /* ECONNRESET: the peer died */
+	t = (struct text){ data, (size_t)n };
+	result = msg_is_many(t) ? hand_on_many(ch, t, fd, why)
+	                        : hand_on(ch, t, fd, why);
+	explicit_bzero(data, (size_t)n); /* it may have been a password */
+	return result == -1 ? -1 : 1;
 }
 
 /* A peer that is gone may have left its last words: they are read first. */
@@ -191,16 +235,18 @@ on_readable(int fd, short what, void *arg)
 	struct ipc *ch = arg;
 	const char *why = NULL;
 	bool freed = false;
-	int i, more = 1;
+	int i = 0, more;
 
 	(void)fd;
 	(void)what;
 	ch->freed = &freed;
-	for (i = 0; i < BATCH && more == 1 && ch->broken == NULL; i++) {
+	/* The loop calls again as long as there is more: looking is dearer. */
+	do {
 		more = take_one(ch, &why);
 		if (freed)
 			return;
-	}
+	} while (
+	    more == 1 && ch->is_broken && ch->broken == NULL && ++i < BATCH);
 	ch->freed = NULL;
 	if (ch->broken == NULL && (more == 1 || (more == 0 && !ch->is_broken)))
 		return;
@@ -267,12 +313,10 @@ enqueue(struct ipc *ch, const struct writer *w, int fd)
 	return 0;
 }
 
-int
-ipc_send(struct ipc *ch, struct writer *w, int fd)
+/* Send one frame; droppable: to lose it is no reason to end the channel. */
+static int
+send_frame(struct ipc *ch, const struct writer *w, int fd, bool droppable)
 {
-	struct reader r = { w->data, w->len };
-	uint16_t type = 0;
-
 	if (w->failed)
 		fatalx("ipc: a message of ours is too long");
 	if (ch->is_broken)
@@ -287,10 +331,99 @@ ipc_send(struct ipc *ch, struct writer *w, int fd)
 	}
 	if (enqueue(ch, w, fd) == 0)
 		return 0;
-	(void)get_u16(&r, &type);
-	if (type != MSG_LOG && type != MSG_RECORD)
+	if (!droppable)
 		break_later(ch, "messages to it are not read");
 	return -1;
+}
+
+static bool
+is_droppable(const struct writer *w)
+{
+	struct reader r = { w->data, w->len };
+	uint16_t type = 0;
+
+	(void)get_u16(&r, &type);
+	return type == MSG_LOG || type == MSG_RECORD;
+}
+
+static bool
+is_holding(const struct ipc *ch)
+{
+	return ch->held != NULL && ch->held->len > 0;
+}
+
+/* Add w to what is held.  False: there is no room. */
+static bool
+hold(struct ipc *ch, const struct writer *w)
+{
+	if (w->failed)
+		fatalx("ipc: a message of ours is too long");
+	if (ch->held->len == 0) {
+		msg_start(ch->held, MSG_MANY, 0);
+		ch->held_matters = false;
+	}
+	if (!msg_has_room(ch->held, w->len))
+		return false;
+	put_text(ch->held, (struct text){ w->data, w->len });
+	if (!is_droppable(w))
+		ch->held_matters = true;
+	return true;
+}
+
+/* Send what is held, fd with it. */
+static int
+send_held(struct ipc *ch, int fd)
+{
+	int result = send_frame(ch, ch->held, fd, !ch->held_matters);
+
+	event_del(&ch->held_ev);
+	ch->held->len = 0;
+	return result;
+}
+
+void
+ipc_flush(struct ipc *ch)
+{
+	if (is_holding(ch))
+		(void)send_held(ch, -1);
+}
+
+static void
+on_held(int fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	ipc_flush(arg);
+}
+
+int
+ipc_send(struct ipc *ch, struct writer *w, int fd)
+{
+	if (is_holding(ch)) {
+		if (hold(ch, w))
+			return send_held(ch, fd);
+		ipc_flush(ch);
+	}
+	return send_frame(ch, w, fd, is_droppable(w));
+}
+
+void
+ipc_send_later(struct ipc *ch, struct writer *w)
+{
+	const struct timeval later = { .tv_usec = LATER_MS * 1000 };
+
+	if (ch->held == NULL) {
+		ch->held = xmalloc(sizeof(*ch->held));
+		ch->held->len = 0;
+	}
+	if (!is_holding(ch))
+		event_add(&ch->held_ev, &later);
+	if (hold(ch, w))
+		return;
+	ipc_flush(ch);
+	event_add(&ch->held_ev, &later);
+	if (!hold(ch, w)) /* so long that it goes alone */
+		(void)send_frame(ch, w, -1, is_droppable(w));
 }
 
 /* Milliseconds until deadline, at least 0. */
@@ -327,7 +460,7 @@ await_frame(int fd, char *space, int *came, const struct timespec *deadline)
 {
 	ssize_t n;
 
-	while ((n = fdpass_recv(fd, space, MSG_MAX, came)) == -1)
+	while ((n = fdpass_recv(fd, space, MSG_MAX, true, came)) == -1)
 		if (errno != EAGAIN || wait_for(fd, POLLIN, deadline) == -1)
 			return -1;
 	if (n == 0) {

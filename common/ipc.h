@@ -55,8 +55,18 @@ void ipc_set_quota(struct ipc *ch, unsigned int per_second);
 int ipc_send(struct ipc *ch, struct writer *w, int fd);
 
 /*
+ * The same for what nobody waits for: it travels with the next ipc_send(),
+ * and before it, or within 10 ms by itself.  ipc_flush(): now (a process that
+ * ends calls it).
+ */
+void ipc_send_later(struct ipc *ch, struct writer *w);
+void ipc_flush(struct ipc *ch);
+
+/*
  * Send a request and wait for its answer, at most timeout_ms; for channels
- * that are used for nothing else (worker to keeper), fd of a plain socket.
+ * that are used for nothing else (worker to keeper).  fd is a socket's that
+ * blocks for as long at most (SO_RCVTIMEO), so that one system call both
+ * waits and reads, or one that does not block.
  * The answer has the type answer and the request's number.  Its fields are
  * read from *r, which views into space (MSG_MAX octets) of the caller's.
  * 0, or -1 with errno: ETIMEDOUT (should the answer come later, the next call

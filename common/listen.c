@@ -15,6 +15,7 @@
 
 #include "listen.h"
 #include "log.h"
+#include "stream.h"
 #include "xmalloc.h"
 
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
@@ -33,6 +34,7 @@ open_one(const struct conf_listen *l)
 	if (l->addr.sa.sa_family == AF_INET6 &&
 	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == -1)
 		goto fail;
+	stream_tune(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
 	    bind(fd, &l->addr.sa, addr_len(&l->addr)) == -1 ||
 	    listen(fd, BACKLOG) == -1)

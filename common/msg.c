@@ -84,6 +84,7 @@ static const struct {
 	    FROM(ROLE_AUTHENTICATOR), NO_FD },
 	[MSG_SASL_REPLY] = { "sasl-reply", FROM(ROLE_AUTHENTICATOR),
 	    FROM(ROLE_WORKER), NO_FD },
+	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
 };
 
 const char *
@@ -143,6 +144,22 @@ msg_start(struct writer *w, enum msg_type type, uint32_t id)
 	w->failed = false;
 	put_u16(w, (uint16_t)type);
 	put_u32(w, id);
+}
+
+bool
+msg_has_room(const struct writer *w, size_t len)
+{
+	return sizeof(w->data) - w->len >= len + sizeof(uint32_t);
+}
+
+bool
+msg_is_many(struct text message)
+{
+	struct reader r = { message.p, message.len };
+	uint16_t type;
+
+	return message.len > MSG_HEADER && get_u16(&r, &type) == 0 &&
+	    type == MSG_MANY;
 }
 
 void
@@ -425,12 +442,16 @@ void
 msg_put_admit(struct writer *w, const struct msg_admit *m)
 {
 	put_u32(w, m->session);
+	put_u8(w, m->waits);
 }
 
 int
 msg_get_admit(struct reader *r, struct msg_admit *m)
 {
-	return get_u32(r, &m->session) == -1 || get_end(r) == -1 ? -1 : 0;
+	return get_u32(r, &m->session) == -1 || get_bool(r, &m->waits) == -1 ||
+	        get_end(r) == -1
+	    ? -1
+	    : 0;
 }
 
 void

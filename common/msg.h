@@ -67,6 +67,8 @@ enum msg_type {
 	MSG_SASL_REPLY,
 	/* worker to master: as MSG_EVENT, in a protocol's own form */
 	MSG_RECORD,
+	/* several others, as texts, that travel together: see ipc.h */
+	MSG_MANY,
 	MSG_TYPES
 };
 
@@ -90,6 +92,8 @@ struct writer {
 };
 
 void msg_start(struct writer *w, enum msg_type type, uint32_t id);
+bool msg_has_room(const struct writer *w, size_t len); /* for such a text */
+bool msg_is_many(struct text message);
 void put_u8(struct writer *w, uint8_t v);
 void put_u16(struct writer *w, uint16_t v);
 void put_u32(struct writer *w, uint32_t v);
@@ -193,6 +197,7 @@ struct msg_accuse {
 /* MSG_ADMIT, MSG_RELEASE, MSG_CONNECT ...: the worker's number of a session. */
 struct msg_admit {
 	uint32_t session;
+	uint8_t waits; /* the client: else the answer has time */
 };
 
 enum admit_verdict {
@@ -200,6 +205,7 @@ enum admit_verdict {
 	ADMIT_TOO_MANY,
 	ADMIT_TOO_MANY_ADDRESS,
 	ADMIT_LOOP, /* the client is this very daemon */
+	ADMIT_GONE, /* there is none any more */
 	ADMIT_VERDICTS
 };
 struct msg_admit_reply {

@@ -113,12 +113,10 @@ static const struct rule allowed[] = {
 	{ W | B, SYS(getpeername), { ANY } }, /* whom to admit; the log */
 	{ W | B, SYS(getsockname), { ANY } }, /* loops; c-ares sorts by it */
 	{ W | B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_ERROR) } },
+	{ W, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_RCVTIMEO) } },
 	{ W | B, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE) } },
 	{ W | B, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_NODELAY) } },
 	{ W | B, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPIDLE) } },
-	{ W | B, SYS(setsockopt),
-	    { EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPINTVL) } },
-	{ W | B, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPCNT) } },
 	{ W, SYS(setsockopt),
 	    { EQ(1, IPPROTO_TCP), EQ(2, TCP_NOTSENT_LOWAT) } },
 

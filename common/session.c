@@ -143,8 +143,8 @@ session_new_bare(struct worker *w)
 }
 
 struct session *
-session_new(
-    struct worker *w, int fd, const struct conf_listen *l, uint32_t number)
+session_new(struct worker *w, int fd, const struct conf_listen *l,
+    const struct addr *peer, uint32_t number)
 {
 	struct session *s = session_new_bare(w);
 
@@ -154,16 +154,19 @@ session_new(
 	s->can_starttls = l->mode == LISTEN_STARTTLS;
 	if (l->mode == LISTEN_SSL)
 		s->client_secure = SECURE_SSL;
-	if (addr_peer(fd, &s->client_addr) == -1 ||
-	    addr_local(fd, &s->local_addr) == -1) {
+	s->client_addr = *peer;
+	if (addr_local(fd, &s->local_addr) == -1) {
 		/* It has gone already. */
 		session_drop(s, NULL);
 		(void)session_leave(s);
 		return NULL;
 	}
-	session_enter(s, SESSION_ADMIT);
-	worker_admit(w, s);
-	return s;
+	if (worker_admit(w, s)) {
+		session_enter(s, SESSION_ADMIT);
+		return s;
+	}
+	session_begin(s);
+	return session_leave(s) ? s : NULL;
 }
 
 /* The line that Perdition's users know. */

@@ -61,9 +61,10 @@ struct session {
 	bool clear_login;  /* the listener takes credentials without TLS */
 	bool can_starttls; /* and TLS has not been started yet */
 	bool lesson;
-	bool greeted; /* this client has had its greeting */
-	bool input;   /* client_input() is to be called */
-	bool tls_due; /* session_starttls() */
+	bool admitted; /* the broker has said so */
+	bool greeted;  /* this client has had its greeting */
+	bool input;    /* client_input() is to be called */
+	bool tls_due;  /* session_starttls() */
 	bool client_eof;
 	bool server_greeted, server_started;
 	bool server_done; /* the inner connection is to be closed */
@@ -353,8 +354,9 @@ void session_close(struct session *s, const char *reason);
 
 /* For the worker: */
 
-struct session *session_new(
-    struct worker *w, int fd, const struct conf_listen *l, uint32_t number);
+/* fd is a client's, at peer.  NULL: it ended at once. */
+struct session *session_new(struct worker *w, int fd,
+    const struct conf_listen *l, const struct addr *peer, uint32_t number);
 void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */

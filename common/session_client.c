@@ -75,11 +75,11 @@ session_list_known(struct session *s)
 	(void)session_leave(s);
 }
 
-/* Refused: in clear there is a way to say so. */
+/* Refused: in clear, and behind a handshake, there is a way to say so. */
 static void
 turn_away(struct session *s, const char *reason)
 {
-	if (s->client_secure == SECURE_SSL) {
+	if (s->client_secure == SECURE_SSL && !s->greeted) {
 		session_drop(s, reason);
 		return;
 	}
@@ -87,16 +87,36 @@ turn_away(struct session *s, const char *reason)
 	session_close(s, reason);
 }
 
-void
-session_admitted(struct session *s, enum admit_verdict v)
+static void
+open_client(struct session *s)
 {
-	struct tls *tls;
-
-	if (s->state != SESSION_ADMIT || s->accepted == -1)
-		return;
 	stream_open(&s->client, worker_base(s->worker), s->accepted,
 	    session_client_ready, s);
 	s->accepted = -1;
+}
+
+void
+session_begin(struct session *s)
+{
+	open_client(s);
+	session_event(s, EVENT_CONNECT, NULL);
+	if (s->client_secure != SECURE_SSL) {
+		session_greet(s);
+		return;
+	}
+	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+	session_enter(s, SESSION_HANDSHAKE);
+	handshake(s); /* the ClientHello is most often there by now */
+}
+
+void
+session_admitted(struct session *s, enum admit_verdict v)
+{
+	if (s->admitted || s->dead || s->state == SESSION_CLOSING)
+		return;
+	s->admitted = true;
+	if (v != ADMIT_OK && s->accepted != -1)
+		open_client(s);
 	switch (v) {
 	case ADMIT_TOO_MANY:
 		turn_away(s, "too many connections");
@@ -107,17 +127,14 @@ session_admitted(struct session *s, enum admit_verdict v)
 	case ADMIT_LOOP:
 		turn_away(s, "connected to itself");
 		break;
+	case ADMIT_GONE:
+		session_drop(s, "the client left");
+		break;
 	case ADMIT_OK:
 	case ADMIT_VERDICTS:
-		session_event(s, EVENT_CONNECT, NULL);
-		if (s->client_secure != SECURE_SSL) {
-			session_greet(s);
-			break;
-		}
-		tls = tls_accept(worker_tls_server(s->worker));
-		stream_set_tls(&s->client, tls);
-		session_enter(s, SESSION_HANDSHAKE);
-		handshake(s); /* the ClientHello is most often there by now */
+		if (s->state != SESSION_ADMIT)
+			return; /* it did not wait */
+		session_begin(s);
 		break;
 	}
 	(void)session_leave(s);

@@ -50,6 +50,8 @@ void session_watch(struct session *s);
 void session_ask_for_server(struct session *s);
 void session_next_server(struct session *s);
 
+/* The client is served from now on. */
+void session_begin(struct session *s);
 void session_client_ready(int fd, short what, void *arg);
 /* What session_starttls() asked for. */
 void session_client_start_tls(struct session *s);

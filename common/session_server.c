@@ -77,7 +77,7 @@ void
 session_server_close(struct session *s)
 {
 	s->server_done = false;
-	stream_shutdown(&s->server);
+	stream_goodbye(&s->server);
 	stream_close(&s->server);
 	s->server_secure = SECURE_PLAINTEXT;
 }
@@ -244,6 +244,7 @@ static void
 server_connected(struct session *s, int fd, uint16_t server)
 {
 	s->server_number = server;
+	stream_tune(fd);
 	stream_open(
 	    &s->server, worker_base(s->worker), fd, session_server_ready, s);
 	if (s->conf->outgoing_tls == OUTGOING_SSL) {
@@ -473,9 +474,9 @@ session_learned(struct session *s, const struct capability *list)
 void
 session_broker_back(struct session *s)
 {
-	if (s->state == SESSION_ADMIT)
-		worker_admit(s->worker, s);
-	else if (s->state == SESSION_AUTH)
+	if (!s->admitted && !s->lesson)
+		(void)worker_admit(s->worker, s);
+	if (s->state == SESSION_AUTH)
 		session_sasl_ask_again(s);
 	else if (s->state == SESSION_SUBMIT)
 		worker_submit(s->worker, s);

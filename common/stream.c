@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,10 +36,11 @@
 /* What a peer that does not read may have waiting: a turn's worth and more. */
 #define OUT_MAX (4 * RX_SIZE)
 
-/* A dead peer is found out after 2 h of silence by default: too late. */
-#define KEEPALIVE_IDLE 600    /* seconds */
-#define KEEPALIVE_INTERVAL 60 /* seconds, 5 times */
-#define KEEPALIVE_COUNT 5
+/*
+ * Seconds.  A dead peer is found out after 2 h of silence by default: too
+ * late.  It has 11 minutes more to answer (tcp(7)).
+ */
+#define KEEPALIVE_IDLE 600
 
 /*
  * Octets that the kernel keeps for a slow peer beyond what is on its way.  It
@@ -84,19 +84,18 @@ set_option(int fd, int option_level, int option, int value)
 }
 
 void
-stream_open(struct stream *s, struct event_base *base, int fd,
-    stream_ready *ready, void *arg)
+stream_tune(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1)
-		fatal("stream: fcntl");
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE);
-	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL);
-	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
 	set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MAX);
+}
+
+void
+stream_open(struct stream *s, struct event_base *base, int fd,
+    stream_ready *ready, void *arg)
+{
 	s->fd = fd;
 	s->output = STREAM_TALKS;
 	s->failed = s->reading = s->writing = false;
@@ -173,7 +172,7 @@ send_some(struct stream *s, const char *p, size_t n)
 	ssize_t sent;
 
 	do
-		sent = send(s->fd, p, n, MSG_NOSIGNAL);
+		sent = send(s->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent == -1 && errno == EINTR);
 	if (sent == -1) {
 		if (errno != EAGAIN && errno != ENOBUFS)
@@ -314,7 +313,7 @@ receive(struct stream *s, size_t size, size_t *n)
 	if (s->tls != NULL && tls_is_over(s->tls))
 		return STREAM_OK;
 	do
-		got = recv(s->fd, rx, size, 0);
+		got = recv(s->fd, rx, size, MSG_DONTWAIT);
 	while (got == -1 && errno == EINTR);
 	if (got == -1)
 		return errno == EAGAIN ? STREAM_WAIT : STREAM_ERROR;
@@ -427,6 +426,18 @@ stream_fill(struct stream *s)
 	/* It may hold a password, and these buffers live long. */
 	explicit_bzero(p == rx ? rx : plain, n);
 	return r;
+}
+
+void
+stream_goodbye(struct stream *s)
+{
+	struct tls_io io = { .out = gather, .arg = s };
+
+	if (s->fd == -1 || s->failed || s->output != STREAM_TALKS)
+		return;
+	if (s->tls != NULL)
+		tls_bye(s->tls, &io);
+	(void)stream_flush(s);
 }
 
 void

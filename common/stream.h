@@ -62,8 +62,14 @@ void stream_init(struct stream *s, size_t in_max);
 bool stream_is_open(const struct stream *s);
 
 /*
- * Take over fd: non-blocking, TCP_NODELAY, SO_KEEPALIVE.  ready(arg) is
- * called when there is something to read or room to write.  Reading is armed.
+ * Options of a connection: TCP_NODELAY, keep-alive, little that waits unsent.
+ * What a listener has, those that it accepts inherit.
+ */
+void stream_tune(int fd);
+
+/*
+ * Take over fd.  ready(arg) is called when there is something to read or room
+ * to write.  Reading is armed.
  */
 void stream_open(struct stream *s, struct event_base *base, int fd,
     stream_ready *ready, void *arg);
@@ -105,5 +111,7 @@ void stream_want_read(struct stream *s, bool on);
  * asked for again.
  */
 void stream_shutdown(struct stream *s);
+/* TLS's goodbye only: stream_close() is next. */
+void stream_goodbye(struct stream *s);
 
 #endif

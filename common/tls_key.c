@@ -5,6 +5,9 @@
  * TLS allows.  The keeper is trusted; nothing of what it says is parsed here
  * but a signature, which the client checks.
  */
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <errno.h>
@@ -57,9 +60,15 @@ static struct tls_transcript *current_transcript;
 void
 tls_key_set_channel(int fd)
 {
+	const struct timeval limit = { .tv_sec = SIGN_TIMEOUT_MS / 1000 };
+
 	if (channel != -1)
 		close(channel);
 	channel = fd;
+	if (fd != -1 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
+	        -1)
+		fatal("the channel to the keeper");
 }
 
 void

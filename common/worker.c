@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "acceptor.h"
+#include "clock.h"
 #include "log.h"
 #include "tls_key.h"
 #include "worker.h"
@@ -17,6 +18,11 @@
 
 /* Descriptors beside the clients': channels, listeners, epoll, memfds. */
 #define SPARE_FILES 64
+/*
+ * A client is served at once, and the broker's word on it may come later.
+ * After a refusal all wait for so long: a flood is not worth a handshake.
+ */
+#define WARY_SECONDS 10
 enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS, FIRST_LISTENER };
 
 struct worker {
@@ -36,9 +42,11 @@ struct worker {
 	unsigned int *free_places;
 	unsigned int nfree;
 	bool stopping;
+	time_t wary_until; /* CLOCK_MONOTONIC seconds */
 
 	enum worker_list list_state;
 	struct capability list;
+	char **told; /* of each inner server: its list, as the broker has it */
 	char mechanisms[MSG_MECHS_MAX + 1];
 };
 
@@ -85,6 +93,14 @@ worker_mechanisms(const struct worker *w)
 	return w->mechanisms;
 }
 
+/* What it need not know at once. */
+static void
+to_broker_later(struct worker *w, struct writer *m)
+{
+	if (w->broker != NULL)
+		ipc_send_later(w->broker, m);
+}
+
 static void
 to_broker(struct worker *w, struct writer *m, int fd)
 {
@@ -92,15 +108,20 @@ to_broker(struct worker *w, struct writer *m, int fd)
 		(void)ipc_send(w->broker, m, fd);
 }
 
-void
+bool
 worker_admit(struct worker *w, const struct session *s)
 {
-	struct msg_admit m = { .session = s->number };
+	struct msg_admit m = { .session = s->number,
+		.waits = s->state == SESSION_ADMIT &&
+		    (w->conf->peername_lookup ||
+		        clock_seconds() < w->wary_until) };
+	int fd = s->accepted != -1 ? s->accepted : s->client.fd;
 	struct writer msg;
 
 	msg_start(&msg, MSG_ADMIT, 0);
 	msg_put_admit(&msg, &m);
-	to_broker(w, &msg, s->accepted);
+	to_broker(w, &msg, fd);
+	return m.waits;
 }
 
 void
@@ -151,7 +172,22 @@ worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 
 	msg_start(&msg, MSG_OUTCOME, 0);
 	msg_put_outcome(&msg, &m);
-	to_broker(w, &msg, -1);
+	if (outcome == OUTCOME_OK)
+		to_broker_later(w, &msg);
+	else
+		to_broker(w, &msg, -1);
+}
+
+/* The broker may have heard otherwise from others: nothing is told yet. */
+static void
+forget_told(struct worker *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->conf->nservers; i++) {
+		free(w->told[i]);
+		w->told[i] = NULL;
+	}
 }
 
 void
@@ -162,8 +198,13 @@ worker_learned(struct worker *w, uint16_t server, const struct capability *list)
 
 	if (w->conf->capability != NULL)
 		return;
-	if (list != NULL)
+	if (list != NULL) {
 		m.list = (struct text){ list->text, list->len };
+		if (w->told[server] != NULL && text_eq(m.list, w->told[server]))
+			return; /* as at each login */
+		free(w->told[server]);
+		w->told[server] = xstrndup(m.list.p, m.list.len);
+	}
 	msg_start(&msg, MSG_CAPABILITY, 0);
 	msg_put_capability(&msg, &m);
 	to_broker(w, &msg, -1);
@@ -176,7 +217,7 @@ worker_event(struct worker *w, const struct msg_event *e)
 
 	msg_start(&msg, MSG_EVENT, 0);
 	msg_put_event(&msg, e);
-	(void)ipc_send(w->master, &msg, -1);
+	ipc_send_later(w->master, &msg);
 }
 
 void
@@ -186,7 +227,7 @@ worker_record(struct worker *w, const struct msg_record *m)
 
 	msg_start(&msg, MSG_RECORD, 0);
 	msg_put_record(&msg, m);
-	(void)ipc_send(w->master, &msg, -1);
+	ipc_send_later(w->master, &msg);
 }
 
 static void
@@ -207,7 +248,7 @@ worker_forget(struct worker *w, struct session *s)
 		return;
 	msg_start(&msg, MSG_RELEASE, 0);
 	msg_put_release(&msg, &m);
-	to_broker(w, &msg, -1);
+	to_broker_later(w, &msg);
 	w->sessions[place] = NULL;
 	w->free_places[w->nfree++] = place;
 	w->used--;
@@ -242,7 +283,7 @@ stop_accepting(struct worker *w)
 }
 
 static void
-on_client(void *arg, int fd, unsigned int listener)
+on_client(void *arg, int fd, unsigned int listener, const struct addr *peer)
 {
 	struct worker *w = arg;
 	unsigned int place = w->free_places[--w->nfree];
@@ -256,7 +297,7 @@ on_client(void *arg, int fd, unsigned int listener)
 	if (w->nfree == 0)
 		stop_accepting(w);
 	/* A session that ends at once gives its place back by itself. */
-	s = session_new(w, fd, &w->conf->listen[listener], number);
+	s = session_new(w, fd, &w->conf->listen[listener], peer, number);
 	if (s != NULL)
 		w->sessions[place] = s;
 }
@@ -268,6 +309,7 @@ set_list(struct worker *w, const struct msg_capability_set *m)
 	struct text rest = m->list, entry;
 	unsigned int i;
 
+	forget_told(w);
 	capability_clear(&w->list);
 	/* It comes from another worker, which may have been taken over. */
 	while (rest.len > 0 && text_split(&rest, '\n', &entry))
@@ -287,6 +329,8 @@ do_admit_reply(struct worker *w, struct reader *r)
 
 	if (msg_get_admit_reply(r, &m) == -1)
 		return -1;
+	if (m.verdict != ADMIT_OK && m.verdict != ADMIT_GONE)
+		w->wary_until = clock_seconds() + WARY_SECONDS;
 	s = find(w, m.session);
 	if (s == NULL) /* the client has left meanwhile */
 		return 0;
@@ -419,7 +463,10 @@ on_broker_closed(void *arg, struct ipc *ch, const char *why)
 	ipc_free(&w->broker);
 }
 
-/* Tell a new broker whom we serve, then ask again what was not answered. */
+/*
+ * Tell a new broker whom we serve, and whom we should like to, then ask again
+ * what was not answered.
+ */
 static void
 introduce(struct worker *w)
 {
@@ -430,7 +477,7 @@ introduce(struct worker *w)
 
 	for (i = 0; i <= w->places; i++) {
 		if (i < w->places && w->sessions[i] != NULL &&
-		    w->sessions[i]->state != SESSION_ADMIT)
+		    w->sessions[i]->admitted)
 			held[n++] = htobe32(w->sessions[i]->number);
 		if (n < MSG_HELD_MAX && i < w->places)
 			continue;
@@ -451,6 +498,7 @@ introduce(struct worker *w)
 static void
 set_broker(struct worker *w, int fd, bool first)
 {
+	forget_told(w);
 	ipc_free(&w->broker);
 	w->broker = ipc_new(w->base, fd, ROLE_WORKER, ROLE_BROKER, on_broker,
 	    on_broker_closed, w);
@@ -458,13 +506,22 @@ set_broker(struct worker *w, int fd, bool first)
 		introduce(w);
 }
 
+/* Nothing that was said is lost. */
+static _Noreturn void
+leave(struct worker *w)
+{
+	if (w->broker != NULL)
+		ipc_flush(w->broker);
+	ipc_flush(w->master);
+	_exit(0);
+}
+
 static void
 on_stop_timeout(int fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	(void)arg;
-	_exit(0);
+	leave(arg);
 }
 
 static void
@@ -475,7 +532,7 @@ stop(struct worker *w)
 
 	w->stopping = true;
 	acceptor_close(w->acceptor);
-	event_base_once(w->base, -1, EV_TIMEOUT, on_stop_timeout, NULL, &grace);
+	event_base_once(w->base, -1, EV_TIMEOUT, on_stop_timeout, w, &grace);
 	for (i = 0; i < w->places; i++)
 		if (w->sessions[i] != NULL)
 			session_stop(w->sessions[i]);
@@ -580,6 +637,7 @@ worker_main(const struct role_start *start)
 	if (start->nfds != FIRST_LISTENER - ROLE_FD_FIRST + w.conf->nlisten)
 		fatalx("the descriptors handed over are too few");
 	make_places(&w);
+	w.told = xcalloc(w.conf->nservers, sizeof(*w.told));
 	stream_global_init();
 	set_up_tls(&w);
 	take_outgoing_password(start);
@@ -592,5 +650,5 @@ worker_main(const struct role_start *start)
 	set_broker(&w, FD_BROKER, true);
 	acceptor_open(w.acceptor);
 	event_base_dispatch(w.base);
-	exit(0);
+	leave(&w);
 }

@@ -38,7 +38,8 @@ const char *worker_mechanisms(const struct worker *w);
  * Requests to the broker.  While there is no broker they are put off:
  * session_broker_back() makes them again.
  */
-void worker_admit(struct worker *w, const struct session *s);
+/* True: the answer is to be waited for. */
+bool worker_admit(struct worker *w, const struct session *s);
 void worker_connect(struct worker *w, const struct session *s);
 void worker_auth(struct worker *w, const struct session *s);
 void worker_submit(struct worker *w, const struct session *s);

@@ -180,7 +180,7 @@ pki_keeper_serve(int fd, struct keeper_key *const *keys, bool tls12)
 	int passed;
 
 	while (poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, -1) == 1 &&
-	    (n = fdpass_recv(fd, in, sizeof(in), &passed)) > 0) {
+	    (n = fdpass_recv(fd, in, sizeof(in), false, &passed)) > 0) {
 		r = (struct reader){ in, (size_t)n };
 		if (get_u16(&r, &type) == -1 || type != MSG_SIGN ||
 		    get_u32(&r, &id) == -1 || msg_get_sign(&r, &m) == -1)

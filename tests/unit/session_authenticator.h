@@ -74,7 +74,7 @@ authenticator_hears(const char *want)
 	ssize_t len;
 	int fd;
 
-	len = fdpass_recv(authenticator, data, sizeof(data), &fd);
+	len = fdpass_recv(authenticator, data, sizeof(data), false, &fd);
 	CHECK(len > 0 && fd == -1, want);
 	r = (struct reader){ data, (size_t)len };
 	CHECK(get_u16(&r, &type) == 0 && get_u32(&r, &id) == 0, want);

@@ -30,6 +30,7 @@ struct worker {
 	struct tls_client *tls_client;
 	enum worker_list list_state;
 	struct capability list;
+	bool hasty;              /* clients do not wait to be admitted */
 	struct session *session; /* NULL: there is none any more */
 	unsigned int ended;      /* times that protocol.end() was called */
 	char trace[4096];
@@ -95,12 +96,12 @@ worker_list(const struct worker *w, const struct capability **list)
 	return w->list_state;
 }
 
-void
+bool
 worker_admit(struct worker *w, const struct session *s)
 {
-	(void)w;
-	assert_int_not_equal(s->accepted, -1);
+	assert_true(s->accepted != -1 || stream_is_open(&s->client));
 	trace("admit");
+	return !w->hasty;
 }
 
 void

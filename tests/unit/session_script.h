@@ -41,7 +41,8 @@ enum situation {
 	RELOG = 128,
 	LESSON = 256, /* begins with a connection to the inner server */
 	NO_TIMEOUTS = 512,
-	CHECK_HERE = 1024 /* authenticate_in */
+	CHECK_HERE = 1024, /* authenticate_in */
+	HASTY = 2048       /* the broker need not have spoken yet */
 };
 
 struct script {
@@ -298,7 +299,8 @@ admission(const char *what)
 	static const char *const names[] = { [ADMIT_OK] = "admit",
 		[ADMIT_TOO_MANY] = "too many",
 		[ADMIT_TOO_MANY_ADDRESS] = "too many of you",
-		[ADMIT_LOOP] = "loop" };
+		[ADMIT_LOOP] = "loop",
+		[ADMIT_GONE] = "left" };
 	size_t i;
 
 	for (i = 0; i < NITEMS(names); i++)
@@ -396,6 +398,7 @@ set_situation(unsigned int situation)
 	fake.conf.nservers = situation & TWO_SERVERS ? 2 : 1;
 	fake.conf.authenticate_timeout = limits ? 60 : 0;
 	fake.conf.timeout = limits ? 40 : 0;
+	fake.hasty = (situation & HASTY) != 0;
 	fake.conf.authenticate_in = (situation & CHECK_HERE) != 0;
 	fake.conf.sasl_timeout = 10;
 	fake.conf.outgoing_timeout = 30;
@@ -413,6 +416,7 @@ begin(unsigned int situation)
 {
 	struct conf_listen l = { .mode = LISTEN_PLAIN,
 		.clear_login = (situation & NO_CLEAR_LOGIN) == 0 };
+	struct addr peer;
 	int fds[2];
 
 	set_situation(situation);
@@ -426,7 +430,8 @@ begin(unsigned int situation)
 		l.mode = LISTEN_STARTTLS;
 	far_tcp(fds);
 	client.fd = fds[1];
-	fake.session = session_new(&fake, fds[0], &l, 7);
+	assert_int_equal(addr_peer(fds[0], &peer), 0);
+	fake.session = session_new(&fake, fds[0], &l, &peer, 7);
 }
 
 static int

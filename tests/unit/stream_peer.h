@@ -53,6 +53,7 @@ far_tcp(int fds[2])
 	socklen_t len = sizeof(in);
 	int on = 1, l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	stream_tune(l);
 	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (l == -1 || fds[1] == -1 ||
 	    bind(l, (struct sockaddr *)&in, len) == -1 || listen(l, 1) == -1 ||

@@ -201,7 +201,7 @@ given(unsigned int n)
 	ssize_t len;
 	int fd;
 
-	len = fdpass_recv(far[n], data, sizeof(data), &fd);
+	len = fdpass_recv(far[n], data, sizeof(data), false, &fd);
 	assert_true(len > MSG_HEADER);
 	assert_int_not_equal(fd, -1);
 	close(fd);

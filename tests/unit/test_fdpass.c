@@ -93,7 +93,8 @@ test_what_arrives(void **state)
 		    fdpass_send(ends[0], out, cases[i].len, fd), 0);
 		memset(in, 0, sizeof(in));
 		assert_int_equal(
-		    fdpass_recv(ends[1], in, sizeof(in), &got), cases[i].len);
+		    fdpass_recv(ends[1], in, sizeof(in), false, &got),
+		    cases[i].len);
 		assert_memory_equal(in, out, cases[i].len);
 		assert_int_equal(got != -1, cases[i].fd);
 		if (got == -1)
@@ -141,7 +142,7 @@ assert_refused(void)
 	int got = 0;
 
 	errno = 0;
-	assert_int_equal(fdpass_recv(ends[1], in, sizeof(in), &got), -1);
+	assert_int_equal(fdpass_recv(ends[1], in, sizeof(in), false, &got), -1);
 	assert_int_equal(errno, EBADMSG);
 	assert_int_equal(got, -1);
 }
@@ -175,7 +176,7 @@ test_what_is_refused(void **state)
 			fail_msg("case %zu left a descriptor open", i);
 		/* and the next message is none the worse for it */
 		send_odd(1, 0);
-		assert_int_equal(fdpass_recv(ends[1], &c, 1, &got), 1);
+		assert_int_equal(fdpass_recv(ends[1], &c, 1, false, &got), 1);
 		assert_int_equal(got, -1);
 	}
 }
@@ -204,16 +205,16 @@ test_ends(void **state)
 	int got = 0;
 
 	(void)state;
-	assert_int_equal(fdpass_recv(ends[1], &c, 1, &got), -1);
+	assert_int_equal(fdpass_recv(ends[1], &c, 1, false, &got), -1);
 	assert_int_equal(errno, EAGAIN); /* though the socket blocks */
 	assert_int_equal(got, -1);
 	assert_int_equal(fdpass_send(ends[0], &c, 1, -1), 0);
 	assert_int_equal(shutdown(ends[0], SHUT_WR), 0);
-	assert_int_equal(fdpass_recv(ends[1], &c, 1, &got), 1);
-	assert_int_equal(fdpass_recv(ends[1], &c, 1, &got), 0);
-	assert_int_equal(fdpass_recv(ends[1], &c, 1, &got), 0);
+	assert_int_equal(fdpass_recv(ends[1], &c, 1, false, &got), 1);
+	assert_int_equal(fdpass_recv(ends[1], &c, 1, false, &got), 0);
+	assert_int_equal(fdpass_recv(ends[1], &c, 1, false, &got), 0);
 	close(ends[0]);
-	assert_int_equal(fdpass_recv(ends[1], &c, 1, &got), 0);
+	assert_int_equal(fdpass_recv(ends[1], &c, 1, false, &got), 0);
 	assert_int_equal(got, -1);
 	/* SIGPIPE would end this program */
 	assert_int_equal(fdpass_send(ends[1], &c, 1, -1), -1);
@@ -237,7 +238,7 @@ test_full_buffer(void **state)
 	}
 	assert_int_equal(errno, EAGAIN);
 	assert_true(sent > 0);
-	while ((n = fdpass_recv(ends[1], in, sizeof(in), &got)) != -1) {
+	while ((n = fdpass_recv(ends[1], in, sizeof(in), false, &got)) != -1) {
 		assert_int_equal(n, sizeof(in));
 		assert_memory_equal(in, &taken, sizeof(taken));
 		close(got);

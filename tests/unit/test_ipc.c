@@ -228,7 +228,7 @@ test_fairness(void **state)
 	release(&loud, 1, 3 * BATCH);
 	release(&quiet, 1, 1);
 	event_base_loop(base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
-	assert_int_equal(loud.messages, BATCH);
+	assert_int_equal(loud.messages, 1);
 	assert_int_equal(quiet.messages, 1);
 	turn();
 	assert_int_equal(loud.messages, 3 * BATCH);
@@ -287,7 +287,7 @@ take_answer(struct end *e, bool *with_fd)
 	ssize_t n;
 	int fd;
 
-	n = fdpass_recv(e->peer, space, sizeof(space), &fd);
+	n = fdpass_recv(e->peer, space, sizeof(space), false, &fd);
 	if (n <= 0)
 		return -1;
 	r = (struct reader){ space, (size_t)n };
@@ -379,6 +379,193 @@ test_log_lines_are_lost(void **state)
 	close_channel(&e);
 }
 
+/* Take a whole frame of the peer's; its messages' number, 0: there is none. */
+static unsigned int
+take_frame(struct end *e, uint32_t *last, bool *with_fd)
+{
+	static char space[MSG_MAX];
+	struct reader r;
+	struct text t;
+	unsigned int count = 0;
+	ssize_t n;
+	int fd;
+
+	n = fdpass_recv(e->peer, space, sizeof(space), false, &fd);
+	if (n <= 0)
+		return 0;
+	*with_fd = fd != -1;
+	if (fd != -1)
+		close(fd);
+	t = (struct text){ space, (size_t)n };
+	assert_true(msg_is_many(t));
+	for (r = (struct reader){ space + MSG_HEADER, t.len - MSG_HEADER };
+	     r.left > 0; count++) {
+		assert_int_equal(get_text(&r, MSG_MAX, &t), 0);
+		assert_in_range(t.len, MSG_HEADER, MSG_MAX);
+		/* the request's number, behind the type */
+		memcpy(last, t.p + 2, sizeof(*last));
+		*last = be32toh(*last);
+	}
+	return count;
+}
+
+static void
+answer_later(struct ipc *ch, uint32_t number)
+{
+	struct msg_connect_reply m = { .session = number };
+	struct writer w;
+
+	msg_start(&w, MSG_CONNECT_REPLY, number);
+	msg_put_connect_reply(&w, &m);
+	ipc_send_later(ch, &w);
+}
+
+/* What has time waits for what has not, or for a moment, and goes first. */
+static void
+test_later(void **state)
+{
+	unsigned int taken, i;
+	uint32_t last;
+	struct end e;
+	bool with_fd;
+
+	(void)state;
+	open_channel(&e);
+	answer_later(e.ch, 1);
+	answer_later(e.ch, 2);
+	turn();
+	assert_int_equal(take_frame(&e, &last, &with_fd), 0);
+	assert_int_equal(answer(e.ch, 3, 0), 0);
+	assert_int_equal(take_frame(&e, &last, &with_fd), 3);
+	assert_int_equal(last, 3);
+	assert_true(with_fd);
+
+	answer_later(e.ch, 4);
+	event_base_loop(base, EVLOOP_ONCE); /* nothing but the time */
+	assert_int_equal(take_frame(&e, &last, &with_fd), 1);
+	assert_int_equal(last, 4);
+
+	answer_later(e.ch, 5);
+	ipc_flush(e.ch);
+	ipc_flush(e.ch);
+	assert_int_equal(take_frame(&e, &last, &with_fd), 1);
+	assert_int_equal(take_frame(&e, &last, &with_fd), 0);
+
+	/* More than one frame holds. */
+	for (i = 0; i < 2000; i++)
+		answer_later(e.ch, i);
+	ipc_flush(e.ch);
+	for (i = 0; i < 2000; i += taken) {
+		taken = take_frame(&e, &last, &with_fd);
+		assert_int_not_equal(taken, 0);
+		assert_int_equal(last, i + taken - 1);
+	}
+	close_channel(&e);
+
+	/* Held messages go with the channel. */
+	open_channel(&e);
+	answer_later(e.ch, 1);
+	close_channel(&e);
+	turn();
+}
+
+/* A frame with n releases and then these octets. */
+static void
+release_many(struct end *e, uint32_t n, const char *octets, size_t len, int fd)
+{
+	struct msg_release m;
+	struct writer w, many;
+
+	msg_start(&many, MSG_MANY, 0);
+	for (m.session = 1; m.session <= n; m.session++) {
+		msg_start(&w, MSG_RELEASE, 0);
+		msg_put_release(&w, &m);
+		put_text(&many, (struct text){ w.data, w.len });
+	}
+	memcpy(many.data + many.len, octets, len);
+	assert_int_equal(
+	    fdpass_send(e->peer, many.data, many.len + len, fd), 0);
+}
+
+/* Every message of a frame is looked at like one that comes alone. */
+static void
+test_many(void **state)
+{
+	static const struct {
+		const char *octets;
+		size_t len;
+		const char *why;
+	} bad[] = {
+		{ "\0\0\0", 3, MALFORMED },
+		{ "\0\0\0\0", 4, MALFORMED },
+		{ "\0\0\0\6" HEAD, 10, MALFORMED },
+		{ "\0\0\0\7" HEAD, 10, MALFORMED },
+		{ "\377\377\377\377" HEAD, 10, MALFORMED },
+		{ "\0\0\0\6\0\0\0\0\0\0", 10, FORBIDDEN },
+	};
+	unsigned int before = open_descriptors();
+	struct writer within;
+	struct end e;
+	size_t i;
+
+	(void)state;
+	open_channel(&e);
+	release_many(&e, 3, "", 0, -1);
+	turn();
+	assert_int_equal(e.messages, 3);
+	assert_int_equal(e.ends, 0);
+	/* A release brings no descriptor, not even as the last one. */
+	release_many(&e, 3, "", 0, 0);
+	turn();
+	assert_int_equal(e.messages, 5);
+	assert_int_equal(e.ends, 1);
+	assert_string_equal(e.why, FORBIDDEN);
+	close_channel(&e);
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		open_channel(&e);
+		release_many(&e, 2, bad[i].octets, bad[i].len, i == 0 ? 0 : -1);
+		turn();
+		assert_int_equal(e.messages, 2);
+		assert_int_equal(e.ends, 1);
+		assert_string_equal(e.why, bad[i].why);
+		close_channel(&e);
+	}
+
+	/* No frame within a frame. */
+	open_channel(&e);
+	msg_start(&within, MSG_MANY, 0);
+	put_text(&within, (struct text){ HEAD "\0\0\0\1", 10 });
+	release_many(&e, 1, "\0\0\0\24", 4, -1);
+	turn();
+	assert_int_equal(e.ends, 1);
+	close_channel(&e);
+	open_channel(&e);
+	put_text(&within, (struct text){ within.data, within.len });
+	assert_int_equal(fdpass_send(e.peer, within.data, within.len, -1), 0);
+	turn();
+	assert_string_equal(e.why, FORBIDDEN);
+	close_channel(&e);
+
+	/* The handler ends the channel in the middle. */
+	open_channel(&e);
+	e.free = true;
+	release_many(&e, 3, "", 0, 0);
+	turn();
+	assert_int_equal(e.messages, 1);
+	assert_int_equal(e.ends, 0);
+	close_channel(&e);
+
+	open_channel(&e);
+	ipc_set_quota(e.ch, 2);
+	release_many(&e, 9, "", 0, -1);
+	turn();
+	assert_int_equal(e.ends, 1);
+	assert_string_equal(e.why, "too many messages");
+	close_channel(&e);
+	assert_int_equal(open_descriptors(), before);
+}
+
 /* It died while we had something to say: its last words are heard first. */
 static void
 test_last_words(void **state)
@@ -462,6 +649,8 @@ main(void)
 		cmocka_unit_test(test_handler),
 		cmocka_unit_test(test_fairness),
 		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_later),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_no_reader),
 		cmocka_unit_test(test_log_lines_are_lost),

@@ -4,9 +4,11 @@
  * late, silent or dead.  We are a worker, the test holds the keeper's end.
  */
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,11 +32,16 @@ static int
 call(int fd, int timeout_ms, struct reader *r)
 {
 	static char space[MSG_MAX];
+	struct timeval limit;
 	struct msg_sign m = { .data = TEXT_LIT("digest") };
 	struct writer w;
 
+	limit.tv_sec = timeout_ms / 1000;
+	limit.tv_usec = timeout_ms % 1000 * 1000;
 	msg_start(&w, MSG_SIGN, ID);
 	msg_put_sign(&w, &m);
+	assert_int_equal(
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
 	errno = 0;
 	return ipc_call(fd, ROLE_WORKER, ROLE_KEEPER, &w, ID, MSG_SIGN_REPLY,
 	    timeout_ms, space, r);
@@ -176,10 +183,13 @@ test_call_that_waits(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+	/* One that does not block is waited for all the same. */
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
 	pid = fork();
 	if (pid == 0) {
 		nanosleep(&a_while, NULL);
-		_exit(fdpass_recv(fds[1], space, sizeof(space), &fd) <= 0 ||
+		_exit(fdpass_recv(fds[1], space, sizeof(space), false, &fd) <=
+		        0 ||
 		    fdpass_send(fds[1], GOOD, 14, -1) == -1);
 	}
 	assert_int_equal(call(fds[0], 10000, &r), 0);

@@ -67,7 +67,7 @@ make(struct writer *w, enum msg_type type)
 		        { key, sizeof(key) }, { key, sizeof(key) } });
 		return 0;
 	case MSG_ADMIT:
-		msg_put_admit(w, &(struct msg_admit){ 1 });
+		msg_put_admit(w, &(struct msg_admit){ 1, 1 });
 		return 0;
 	case MSG_ADMIT_REPLY:
 		msg_put_admit_reply(w,
@@ -155,6 +155,7 @@ make(struct writer *w, enum msg_type type)
 		return 0;
 	case MSG_BUSY:
 	case MSG_STOP:
+	case MSG_MANY:
 	case MSG_TYPES:
 		break;
 	}
@@ -239,6 +240,7 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_SASL_REPLY, sasl_reply);
 	case MSG_BUSY:
 	case MSG_STOP:
+	case MSG_MANY:
 	case MSG_TYPES:
 		break;
 	}

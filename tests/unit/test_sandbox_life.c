@@ -171,7 +171,7 @@ channel_life(void)
 
 	NEED(fdpass_send(FD_PAIR, &octet, 1, FD_UDP) == 0);
 	NEED(poll(&(struct pollfd){ FD_PAIR_PEER, POLLIN, 0 }, 1, 1000) == 1);
-	NEED(fdpass_recv(FD_PAIR_PEER, &octet, 1, &passed) == 1);
+	NEED(fdpass_recv(FD_PAIR_PEER, &octet, 1, false, &passed) == 1);
 	NEED(passed != -1 && close(passed) == 0);
 	return 0;
 }

@@ -32,6 +32,8 @@ static const struct script admit[] = {
 	    "admit Null(too many connections) forget" },
 	{ "loop", IMPLICIT_TLS, STEPS("loop", "C eof"),
 	    "admit Null(connected to itself) forget" },
+	{ "gone", 0, STEPS("left", "C eof"),
+	    "admit Null(the client left) forget" },
 	{ "no verdict", 0, STEPS("wait 59", "C silent", "wait 1", "C eof"),
 	    "admit Null(not admitted in time) forget" },
 	{ "no limit", NO_TIMEOUTS,
@@ -48,6 +50,33 @@ static const struct script admit[] = {
 	    "admit Connect Null(the client left) forget" },
 	{ "early words", 0,
 	    STEPS("C>x\n", "admit", HELLO "echo x\n", "C close"),
+	    "admit Connect Null(the client left) forget" },
+};
+
+/* The broker's word comes when the client is being served already. */
+static const struct script hasty[] = {
+	{ "served", HASTY,
+	    STEPS(HELLO, "admit", "C>x\n", "C<echo x\n", "C close"),
+	    "admit Connect Null(the client left) forget" },
+	{ "refused", HASTY,
+	    STEPS(HELLO, "too many", "C<bye too many connections\n", "C eof",
+	        "C close"),
+	    "admit Connect Null(too many connections) forget" },
+	{ "refused within TLS", HASTY | IMPLICIT_TLS,
+	    STEPS("C tls", HELLO, "too many", "C<bye too many connections\n",
+	        "C eof", "C close"),
+	    "admit Connect Null(too many connections) forget" },
+	{ "refused before TLS", HASTY | IMPLICIT_TLS, STEPS("loop", "C eof"),
+	    "admit Connect Null(connected to itself) forget" },
+	{ "refused in mid-login", HASTY,
+	    STEPS(HELLO, "C>login joe\n", "too many",
+	        "C<bye too many connections\n", "C eof", "connect 0",
+	        "C close"),
+	    "admit Connect connect:0 Null(too many connections) forget" },
+	{ "a new broker", HASTY, STEPS(HELLO, "broker", "admit", "C close"),
+	    "admit Connect admit Null(the client left) forget" },
+	{ "a new broker, too late", HASTY,
+	    STEPS(HELLO, "admit", "broker", "C close"),
 	    "admit Connect Null(the client left) forget" },
 };
 
@@ -245,25 +274,8 @@ static const struct script slow_client[] = {
 	    RELAY_TRACE "Close(manyTimeout piping data.) forget" },
 };
 
-/* A client that was gone before it was looked at: no event, nothing asked. */
-static void
-test_gone_at_once(void **state)
-{
-	const struct conf_listen l = { .mode = LISTEN_PLAIN };
-	int fds[2], before = open_descriptors();
-
-	(void)state;
-	far_tcp(fds);
-	far_set_reset(fds[1]);
-	close(fds[1]);
-	set_situation(0);
-	fake.trace[0] = '\0';
-	assert_null(session_new(&fake, fds[0], &l, 7));
-	assert_string_equal(fake.trace, "forget");
-	assert_int_equal(open_descriptors(), before);
-}
-
 SCRIPTS(admit)
+SCRIPTS(hasty)
 SCRIPTS(learn)
 SCRIPTS(handshake)
 SCRIPTS(dialogue)
@@ -276,13 +288,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCRIPT_TEST(test_admit),
+		SCRIPT_TEST(test_hasty),
 		SCRIPT_TEST(test_learn),
 		SCRIPT_TEST(test_handshake),
 		SCRIPT_TEST(test_dialogue),
 		SCRIPT_TEST(test_closing),
 		SCRIPT_TEST(test_relay),
 		SCRIPT_TEST(test_slow_client),
-		SCRIPT_TEST(test_gone_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, script_start, script_stop);
