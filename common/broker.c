@@ -197,7 +197,7 @@ on_server(void *arg, int fd, uint16_t server)
 	struct msg_connect_reply reply = { .session = rq->session,
 		.ok = fd != -1,
 		.server = fd != -1 ? server : MSG_NO_SERVER };
-	struct writer w;
+	struct writer w UNZEROED;
 	struct addr client;
 
 	rq->attempt = NULL;
@@ -322,7 +322,7 @@ do_submit(struct peer *p, struct reader *r)
 	struct msg_submit_reply reply;
 	struct msg_submit m;
 	struct addr client;
-	struct writer w;
+	struct writer w UNZEROED;
 
 	if (msg_get_submit(r, &m) == -1 || !b->conf->submit_rules ||
 	    limit_address(b->limit, p->serial, m.session, &client) == -1)
@@ -416,7 +416,7 @@ static void
 new_peer(struct broker *b, const struct msg_peer *m, int fd)
 {
 	struct peer *p, *next;
-	struct writer w;
+	struct writer w UNZEROED;
 
 	for (p = TAILQ_FIRST(&b->peers); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, entry);

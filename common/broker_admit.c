@@ -54,7 +54,7 @@ reply(struct ipc *ch, const struct msg_admit *asked, enum admit_verdict v,
 	struct msg_admit_reply m = { .session = asked->session,
 		.verdict = (uint8_t)v,
 		.name = text_of(name) };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	msg_start(&w, MSG_ADMIT_REPLY, 0);
 	msg_put_admit_reply(&w, &m);

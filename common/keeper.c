@@ -152,7 +152,7 @@ worker_message(void *arg, struct ipc *ipc, enum msg_type type, uint32_t id,
 	struct msg_sign m;
 	struct msg_sign_reply reply;
 	enum keeper_result result;
-	struct writer w;
+	struct writer w UNZEROED;
 	char sig[MSG_SIGNATURE_MAX];
 	size_t siglen = 0;
 

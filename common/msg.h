@@ -18,6 +18,7 @@
 
 #include "addr.h"
 #include "text.h"
+#include "unzeroed.h"
 
 enum role {
 	ROLE_MASTER,
@@ -84,7 +85,10 @@ bool msg_allowed(
     unsigned int type, enum role from, enum role to, bool has_fd, size_t len);
 const char *msg_name(unsigned int type); /* "sign"; "unknown" */
 
-/* Writing: a message under construction; failed once, it stays failed. */
+/*
+ * Writing: a message under construction; failed once, it stays failed.
+ * UNZEROED, where many are sent.
+ */
 struct writer {
 	char data[MSG_MAX];
 	size_t len;

@@ -99,7 +99,7 @@ to_master(void *arg, int priority, const char *text)
 {
 	struct msg_log m = { .priority = (uint8_t)priority,
 		.text = text_of(text) };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	(void)arg;
 	if (m.priority < LOG_ERR)
@@ -182,7 +182,7 @@ void
 role_accuse(enum role role, uint16_t number, uint32_t serial)
 {
 	struct msg_accuse m = { (uint8_t)role, number, serial };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	msg_start(&w, MSG_ACCUSE, 0);
 	msg_put_accuse(&w, &m);
@@ -234,7 +234,7 @@ role_confine(const struct role_start *start, const struct sandbox *box,
     unsigned int files, ipc_handler *handler, void *arg)
 {
 	struct msg_ready ready;
-	struct writer w;
+	struct writer w UNZEROED;
 
 	from_master = handler;
 	from_master_arg = arg;

@@ -216,9 +216,9 @@ static int
 ask_keeper(const struct msg_sign *m, gnutls_datum_t *signature)
 {
 	struct msg_sign_reply reply;
-	struct writer w;
+	struct writer w UNZEROED;
 	struct reader r;
-	char space[MSG_MAX];
+	char space[MSG_MAX] UNZEROED;
 	bool broken;
 
 	if (channel == -1)

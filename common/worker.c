@@ -116,7 +116,7 @@ worker_admit(struct worker *w, const struct session *s)
 		    (w->conf->peername_lookup ||
 		        clock_seconds() < w->wary_until) };
 	int fd = s->accepted != -1 ? s->accepted : s->client.fd;
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	msg_start(&msg, MSG_ADMIT, 0);
 	msg_put_admit(&msg, &m);
@@ -128,7 +128,7 @@ void
 worker_connect(struct worker *w, const struct session *s)
 {
 	struct msg_connect m = { .session = s->number, .tried = s->tried };
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	msg_start(&msg, MSG_CONNECT, 0);
 	msg_put_connect(&msg, &m);
@@ -139,7 +139,7 @@ void
 worker_auth(struct worker *w, const struct session *s)
 {
 	struct msg_auth m = { .session = s->number };
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	msg_start(&msg, MSG_AUTH, 0);
 	msg_put_auth(&msg, &m);
@@ -153,7 +153,7 @@ worker_submit(struct worker *w, const struct session *s)
 		.what = (uint8_t)s->submit_what,
 		.user = text_of(s->user),
 		.sender = s->submit_sender };
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	if (m.user.len > MSG_NAME_MAX)
 		m.user.len = MSG_NAME_MAX; /* nobody's name */
@@ -168,7 +168,7 @@ worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 	struct msg_outcome m = { .session = s->number,
 		.server = s->server_number,
 		.outcome = (uint8_t)outcome };
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	msg_start(&msg, MSG_OUTCOME, 0);
 	msg_put_outcome(&msg, &m);
@@ -194,7 +194,7 @@ void
 worker_learned(struct worker *w, uint16_t server, const struct capability *list)
 {
 	struct msg_capability m = { .server = server, .known = list != NULL };
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	if (w->conf->capability != NULL)
 		return;
@@ -213,7 +213,7 @@ worker_learned(struct worker *w, uint16_t server, const struct capability *list)
 void
 worker_event(struct worker *w, const struct msg_event *e)
 {
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	msg_start(&msg, MSG_EVENT, 0);
 	msg_put_event(&msg, e);
@@ -223,7 +223,7 @@ worker_event(struct worker *w, const struct msg_event *e)
 void
 worker_record(struct worker *w, const struct msg_record *m)
 {
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	msg_start(&msg, MSG_RECORD, 0);
 	msg_put_record(&msg, m);
@@ -242,7 +242,7 @@ worker_forget(struct worker *w, struct session *s)
 {
 	struct msg_release m = { .session = s->number };
 	unsigned int place = s->number % w->places;
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	if (s->lesson)
 		return;
@@ -270,7 +270,7 @@ find(const struct worker *w, uint32_t number)
 static void
 stop_accepting(struct worker *w)
 {
-	struct writer msg;
+	struct writer msg UNZEROED;
 
 	acceptor_close(w->acceptor);
 	if (w->places > 1) {
@@ -472,7 +472,7 @@ introduce(struct worker *w)
 {
 	struct msg_held m = { .last = 0 };
 	uint32_t held[MSG_HELD_MAX];
-	struct writer msg;
+	struct writer msg UNZEROED;
 	unsigned int i, n = 0;
 
 	for (i = 0; i <= w->places; i++) {

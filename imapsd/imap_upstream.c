@@ -13,6 +13,7 @@
 
 #include "imap.h"
 #include "log.h"
+#include "unzeroed.h"
 #include "xmalloc.h"
 
 /* A reason in the log, Perdition's. */
@@ -241,7 +242,7 @@ take_response(struct session *s, const struct imap_response *r)
 bool
 imap_server_input(struct session *s)
 {
-	char octets[SESSION_SERVER_LINE_MAX];
+	char octets[SESSION_SERVER_LINE_MAX] UNZEROED;
 	struct imap_response r;
 	struct text line;
 

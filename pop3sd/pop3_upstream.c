@@ -222,7 +222,7 @@ pop3_server_input(struct session *s)
 	const struct pop3_session *p = s->data;
 	/* RFC 5034 4: "+" asks for what AUTH owes. */
 	const char *yes = p->upstream == POP3_UP_AUTH ? "+" : "+OK";
-	char octets[SESSION_SERVER_LINE_MAX];
+	char octets[SESSION_SERVER_LINE_MAX] UNZEROED;
 	const char *end = NULL;
 	struct text line, status = TEXT_NONE;
 
