@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "ipc.h"
 #include "log.h"
 #include "msg.h"
@@ -38,12 +39,17 @@ static const unsigned char retry_random[32] = { 0xcf, 0x21, 0xad, 0x74, 0xe5,
 
 #define MESSAGE_HASH 254 /* HandshakeType (RFC 8446 4.4.1) */
 
+#define TRANSCRIPT_MAX 262144 /* octets; GnuTLS takes half of it */
+
 /*
- * The handshake's messages so far, hashed with what a suite of TLS 1.3 may
- * want: which one it is, only the ServerHello tells.
+ * The handshake's messages so far.  They are hashed when something is to be
+ * signed: then the hash is known, and a session that resumes needs none.
  */
 struct tls_transcript {
-	gnutls_hash_hd_t sha256, sha384;
+	struct buf messages;
+	size_t
+	    retried; /* octets before a HelloRetryRequest; 0: there was none */
+	bool failed; /* too long */
 };
 
 struct tls_key {
@@ -78,20 +84,12 @@ tls_key_set_current(gnutls_session_t s, struct tls_transcript *t)
 	current_transcript = t;
 }
 
-static void
-hash_start(gnutls_hash_hd_t *h, gnutls_digest_algorithm_t digest)
-{
-	if (gnutls_hash_init(h, digest) != 0)
-		fatalx("GnuTLS has no hash for the handshake");
-}
-
 struct tls_transcript *
 tls_transcript_new(void)
 {
 	struct tls_transcript *t = xcalloc(1, sizeof(*t));
 
-	hash_start(&t->sha256, GNUTLS_DIG_SHA256);
-	hash_start(&t->sha384, GNUTLS_DIG_SHA384);
+	buf_init(&t->messages, TRANSCRIPT_MAX);
 	return t;
 }
 
@@ -100,35 +98,9 @@ tls_transcript_free(struct tls_transcript **t)
 {
 	if (*t == NULL)
 		return;
-	gnutls_hash_deinit((*t)->sha256, NULL);
-	gnutls_hash_deinit((*t)->sha384, NULL);
+	buf_free(&(*t)->messages);
 	free(*t);
 	*t = NULL;
-}
-
-static void
-hash_message(
-    gnutls_hash_hd_t h, unsigned int type, const void *body, size_t len)
-{
-	unsigned char head[4] = { (unsigned char)type,
-		(unsigned char)(len >> 16), (unsigned char)(len >> 8),
-		(unsigned char)len };
-
-	gnutls_hash(h, head, sizeof(head));
-	gnutls_hash(h, body, len);
-}
-
-/*
- * What was said before a HelloRetryRequest stays in the transcript as a
- * message that holds its hash alone (RFC 8446 4.4.1).
- */
-static void
-hash_retry(gnutls_hash_hd_t h, size_t len)
-{
-	unsigned char hash[HASH_MAX];
-
-	gnutls_hash_output(h, hash); /* and h begins anew */
-	hash_message(h, MESSAGE_HASH, hash, len);
 }
 
 static bool
@@ -146,41 +118,72 @@ void
 tls_transcript_add(
     struct tls_transcript *t, unsigned int type, const void *body, size_t len)
 {
+	unsigned char head[4] = { (unsigned char)type,
+		(unsigned char)(len >> 16), (unsigned char)(len >> 8),
+		(unsigned char)len };
+
 	if (is_retry(type, body, len)) {
-		type = GNUTLS_HANDSHAKE_SERVER_HELLO;
-		hash_retry(t->sha256, 32);
-		hash_retry(t->sha384, 48);
+		head[0] = GNUTLS_HANDSHAKE_SERVER_HELLO;
+		t->retried = t->messages.len;
+	} else if (type > UINT8_MAX) {
+		return; /* GnuTLS's own number, not on the wire */
 	}
-	if (type > UINT8_MAX) /* GnuTLS's own number, not on the wire */
-		return;
-	hash_message(t->sha256, type, body, len);
-	hash_message(t->sha384, type, body, len);
+	if (buf_append(&t->messages, head, sizeof(head)) == -1 ||
+	    buf_append(&t->messages, body, len) == -1)
+		t->failed = true;
 }
 
-/* The content of CertificateVerify (RFC 8446 4.4.3); ends the transcript. */
+/*
+ * What was said before a HelloRetryRequest stays in the transcript as a
+ * message that holds its hash alone (RFC 8446 4.4.1).
+ */
+static int
+hash_retried(
+    gnutls_hash_hd_t h, gnutls_digest_algorithm_t digest, struct text before)
+{
+	unsigned char message[4 + HASH_MAX] = { MESSAGE_HASH };
+
+	message[3] = (unsigned char)gnutls_hash_get_len(digest);
+	if (gnutls_hash_fast(digest, before.p, before.len, message + 4) != 0)
+		return -1;
+	return gnutls_hash(h, message, 4U + message[3]);
+}
+
+/* The transcript's hash; dst has room for HASH_MAX octets. */
+static int
+hash_transcript(
+    const struct tls_transcript *t, gnutls_digest_algorithm_t digest, char *dst)
+{
+	struct text all = buf_view(&t->messages);
+	struct text rest = text_skip(all, t->retried);
+	gnutls_hash_hd_t h;
+	int result = 0;
+
+	if (t->failed || gnutls_hash_init(&h, digest) != 0)
+		return -1;
+	if (t->retried > 0)
+		result =
+		    hash_retried(h, digest, (struct text){ all.p, t->retried });
+	if (result == 0)
+		result = gnutls_hash(h, rest.p, rest.len);
+	gnutls_hash_deinit(h, dst);
+	return result;
+}
+
+/* The content of CertificateVerify (RFC 8446 4.4.3). */
 static int
 make_content(struct text *out, char *dst)
 {
 	const size_t n = TLS_CONTENT_PREFIX_LEN;
-	gnutls_hash_hd_t h;
+	gnutls_digest_algorithm_t digest =
+	    (gnutls_digest_algorithm_t)gnutls_prf_hash_get(current);
 
-	if (current_transcript == NULL)
+	if (current_transcript == NULL ||
+	    (digest != GNUTLS_DIG_SHA256 && digest != GNUTLS_DIG_SHA384))
 		return -1;
-	switch ((int)gnutls_prf_hash_get(current)) {
-	case GNUTLS_DIG_SHA256:
-		h = current_transcript->sha256;
-		*out = (struct text){ dst, n + 32 };
-		break;
-	case GNUTLS_DIG_SHA384:
-		h = current_transcript->sha384;
-		*out = (struct text){ dst, n + 48 };
-		break;
-	default:
-		return -1;
-	}
 	memcpy(dst, tls_content_prefix, n);
-	gnutls_hash_output(h, dst + n);
-	return 0;
+	*out = (struct text){ dst, n + gnutls_hash_get_len(digest) };
+	return hash_transcript(current_transcript, digest, dst + n);
 }
 
 /* Does GnuTLS want to sign what we think?  If not, the keeper will not. */
