@@ -141,13 +141,12 @@ over_quota(struct ipc *ch)
 }
 
 /*
- * Take one message and hand it on.  Returns 1: there may be more; 0: not now;
- * -1: the channel has ended, *why says why.
+ * Take one message, into data (MSG_MAX octets), and hand it on.  Returns 1:
+ * there may be more; 0: not now; -1: the channel has ended, *why says why.
  */
 static int
-take_one(struct ipc *ch, const char **why)
+take_one(struct ipc *ch, char *data, const char **why)
 {
-	static char data[MSG_MAX];
 	struct reader r;
 	uint16_t type;
 	uint32_t id;
@@ -155,7 +154,7 @@ take_one(struct ipc *ch, const char **why)
 	int fd, result;
 
 	*why = NULL;
-	n = fdpass_recv(ch->fd, data, sizeof(data), &fd);
+	n = fdpass_recv(ch->fd, data, MSG_MAX, &fd);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n == -1 && errno != EBADMSG)
@@ -188,6 +187,7 @@ bad:
 static void
 on_readable(int fd, short what, void *arg)
 {
+	static char data[MSG_MAX];
 	struct ipc *ch = arg;
 	const char *why = NULL;
 	bool freed = false;
@@ -197,7 +197,7 @@ on_readable(int fd, short what, void *arg)
 	(void)what;
 	ch->freed = &freed;
 	for (i = 0; i < BATCH && more == 1 && ch->broken == NULL; i++) {
-		more = take_one(ch, &why);
+		more = take_one(ch, data, &why);
 		if (freed)
 			return;
 	}
@@ -212,13 +212,14 @@ on_readable(int fd, short what, void *arg)
 void
 ipc_drain(struct ipc *ch)
 {
+	static char data[MSG_MAX]; /* in another one there may be a message */
 	const char *why;
 	bool freed = false;
 
 	if (ch->broken != NULL)
 		return;
 	ch->freed = &freed;
-	while (take_one(ch, &why) == 1 && !freed)
+	while (take_one(ch, data, &why) == 1 && !freed)
 		continue;
 	if (!freed)
 		ch->freed = NULL;
