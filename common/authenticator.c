@@ -2,8 +2,8 @@
 /*
  * authenticator: the process in which libsasl2 runs.  As _relaisd with the
  * group sasl, in the spool.  It trusts the master and the broker, which says
- * whose client it is and how long a failure is held back; the workers behind
- * the exchanges' channels may have been taken over.
+ * whose client it is and how long a failure is held back; the workers may have
+ * been taken over, and are served what the broker granted them.
  *
  * Whoever guesses passwords learns of a failure after the delay only, and gets
  * no other exchange before that, whatever his worker does.
@@ -22,7 +22,10 @@
 #include "session.h"
 #include "xmalloc.h"
 
-#define AUTHENTICATOR_FILES 4096 /* descriptors: a channel per exchange */
+#define AUTHENTICATOR_FILES 16384 /* descriptors: a channel to each worker */
+#define QUOTA 50000               /* messages of a worker in a second */
+/* A worker that has its grant speaks at once, or nobody waits for it. */
+#define BEGIN_SECONDS 1
 /* For the client's next answer: sessions have their own, shorter limits. */
 #define IDLE_SECONDS 300
 #define SASLDB "/etc/sasldb2" /* inside the spool, and by default outside */
@@ -31,19 +34,30 @@ struct authenticator {
 	const struct role_start *start;
 	struct event_base *base;
 	struct ipc *broker;
+	unsigned int brokers; /* how many there have been */
 	TAILQ_HEAD(, channel) channels;
 	struct sasl_conf *file;
 	struct sasl_setup setup;
 	char mechanisms[MSG_MECHS_MAX + 1];
 };
 
-/* One exchange. */
+/* To a worker. */
 struct channel {
 	TAILQ_ENTRY(channel) entry;
 	struct authenticator *a;
-	struct ipc *ipc; /* NULL: the worker does not wait for the end */
-	bool reported;   /* the broker that there is knows of it */
-	bool failed;     /* the word of that is held back */
+	struct ipc *ipc;
+	uint16_t number;
+	uint32_t serial;
+	TAILQ_HEAD(, grant) grants;
+};
+
+struct grant {
+	TAILQ_ENTRY(grant) entry;
+	struct authenticator *a;
+	struct channel *ch;  /* NULL: nobody waits for the end */
+	unsigned int broker; /* which one knows of it */
+	bool expected;       /* to begin, as the broker has it */
+	bool failed;         /* the word of that is held back */
 	uint32_t number;
 	uint32_t failure_delay_ms;
 	struct addr client;
@@ -51,226 +65,321 @@ struct channel {
 	struct event timer;
 };
 
+/* What it finds under way, a new broker has never heard of. */
 static void
-to_broker(struct channel *ch, struct writer *w)
+tell(struct grant *g, enum step step)
 {
-	if (ch->reported && ch->a->broker != NULL)
-		(void)ipc_send(ch->a->broker, w, -1);
-}
-
-static void
-tell_step(struct channel *ch, bool begins)
-{
-	struct msg_step m = { ch->number, begins };
+	struct msg_step m = { g->number, (uint8_t)step };
 	struct writer w;
 
+	if (g->broker != g->a->brokers || g->a->broker == NULL)
+		return;
 	msg_start(&w, MSG_STEP, 0);
 	msg_put_step(&w, &m);
-	to_broker(ch, &w);
+	(void)ipc_send(g->a->broker, &w, -1);
 }
 
 static void
-tell_outcome(struct channel *ch, enum outcome outcome)
-{
-	struct msg_outcome m = { ch->number, MSG_NO_SERVER, (uint8_t)outcome };
-	struct writer w;
-
-	msg_start(&w, MSG_OUTCOME, 0);
-	msg_put_outcome(&w, &m);
-	to_broker(ch, &w);
-}
-
-/* The end of an exchange: broken, if the worker broke a rule. */
-static void
-channel_end(struct channel *ch, bool broken)
-{
-	struct msg_over m = { ch->number, broken };
-	struct writer w;
-
-	msg_start(&w, MSG_OVER, 0);
-	msg_put_over(&w, &m);
-	to_broker(ch, &w);
-	event_del(&ch->timer);
-	TAILQ_REMOVE(&ch->a->channels, ch, entry);
-	ipc_free(&ch->ipc);
-	dialogue_free(&ch->dialogue);
-	free(ch);
-}
-
-static void
-set_timer(struct channel *ch, time_t seconds, uint32_t ms)
+set_timer(struct grant *g, time_t seconds, uint32_t ms)
 {
 	const struct timeval tv = { .tv_sec = seconds + ms / 1000,
 		.tv_usec = ms % 1000 * 1000 };
 
-	event_add(&ch->timer, &tv);
+	event_add(&g->timer, &tv);
 }
 
 static void
-reply(struct channel *ch, enum sasl_result result, struct text text)
+leave_channel(struct grant *g)
+{
+	if (g->ch != NULL)
+		TAILQ_REMOVE(&g->ch->grants, g, entry);
+	g->ch = NULL;
+}
+
+/* The end of an exchange, with STEP_OK or STEP_OVER. */
+static void
+grant_end(struct grant *g, enum step last)
+{
+	tell(g, last);
+	event_del(&g->timer);
+	leave_channel(g);
+	dialogue_free(&g->dialogue);
+	free(g);
+}
+
+static void
+reply(struct grant *g, enum sasl_result result, struct text text)
 {
 	struct msg_sasl_reply m = { (uint8_t)result, text };
 	struct writer w;
 
-	msg_start(&w, MSG_SASL_REPLY, 0);
+	if (g->ch == NULL)
+		return;
+	msg_start(&w, MSG_SASL_REPLY, g->number);
 	msg_put_sasl_reply(&w, &m);
-	if (ch->ipc != NULL)
-		(void)ipc_send(ch->ipc, &w, -1);
+	(void)ipc_send(g->ch->ipc, &w, -1);
+}
+
+static void
+wait_for_client(struct grant *g)
+{
+	tell(g, STEP_WAITS);
+	set_timer(g, IDLE_SECONDS, 0);
 }
 
 /* What a step has led to. */
 static void
-conclude(struct channel *ch, enum sasl_result result, struct text text)
+conclude(struct grant *g, enum sasl_result result, struct text text)
 {
 	switch (result) {
 	case AUTH_CHALLENGE:
-		reply(ch, result, text);
-		set_timer(ch, IDLE_SECONDS, 0);
-		return;
-	case AUTH_OK:
-		tell_outcome(ch, OUTCOME_OK);
+		reply(g, result, text);
+		wait_for_client(g);
 		break;
 	case AUTH_FAILED:
-		tell_outcome(ch, OUTCOME_REFUSED);
-		dialogue_free(&ch->dialogue);
-		ch->failed = true;
-		set_timer(ch, 0, ch->failure_delay_ms);
-		return;
+		tell(g, STEP_REFUSED);
+		dialogue_free(&g->dialogue);
+		g->failed = true;
+		set_timer(g, 0, g->failure_delay_ms);
+		break;
+	case AUTH_OK:
 	case AUTH_UNAVAILABLE:
 	case AUTH_BAD_PROTOCOL:
 	case AUTH_NO_MECHANISM:
 	case AUTH_RESULTS:
+		reply(g, result, text);
+		grant_end(g, result == AUTH_OK ? STEP_OK : STEP_OVER);
 		break;
 	}
-	reply(ch, result, text);
-	channel_end(ch, false);
 }
 
 /* The delay of a failure is over, or the client's time. */
 static void
 on_timer(int fd, short what, void *arg)
 {
-	struct channel *ch = arg;
+	struct grant *g = arg;
 
 	(void)fd;
 	(void)what;
-	if (ch->failed)
-		reply(ch, AUTH_FAILED, TEXT_NONE);
-	channel_end(ch, false);
+	if (g->expected) {
+		g->expected = false;
+		wait_for_client(g);
+		return;
+	}
+	reply(g, g->failed ? AUTH_FAILED : AUTH_UNAVAILABLE, TEXT_NONE);
+	grant_end(g, STEP_OVER);
+}
+
+static void
+begin_step(struct grant *g)
+{
+	if (!g->expected)
+		tell(g, STEP_BEGINS);
+	g->expected = false;
 }
 
 static int
-do_start(struct channel *ch, struct reader *r)
+do_start(struct grant *g, struct reader *r)
 {
 	enum sasl_result result = AUTH_UNAVAILABLE;
 	struct text out = TEXT_NONE;
 	struct msg_sasl_start m;
 
-	if (msg_get_sasl_start(r, &m) == -1 || ch->dialogue != NULL)
+	if (msg_get_sasl_start(r, &m) == -1 || g->dialogue != NULL)
 		return -1;
-	tell_step(ch, true);
-	ch->dialogue = dialogue_new(&ch->client, &m.local, m.ssf);
-	if (ch->dialogue != NULL)
+	begin_step(g);
+	g->dialogue = dialogue_new(&g->client, &m.local, m.ssf);
+	if (g->dialogue != NULL)
 		result = dialogue_start(
-		    ch->dialogue, m.mechanism, m.has_initial, m.initial, &out);
-	tell_step(ch, false);
-	conclude(ch, result, out);
+		    g->dialogue, m.mechanism, m.has_initial, m.initial, &out);
+	conclude(g, result, out);
 	return 0;
 }
 
 static int
-do_check(struct channel *ch, struct reader *r)
+do_check(struct grant *g, struct reader *r)
 {
 	enum sasl_result result = AUTH_UNAVAILABLE;
 	struct text out = TEXT_NONE;
 	struct msg_sasl_check m;
 
-	if (msg_get_sasl_check(r, &m) == -1 || ch->dialogue != NULL)
+	if (msg_get_sasl_check(r, &m) == -1 || g->dialogue != NULL)
 		return -1;
-	tell_step(ch, true);
-	ch->dialogue = dialogue_new(&ch->client, &m.local, m.ssf);
-	if (ch->dialogue != NULL)
-		result = dialogue_check(ch->dialogue, m.name, m.password, &out);
-	tell_step(ch, false);
-	conclude(ch, result, out);
+	begin_step(g);
+	g->dialogue = dialogue_new(&g->client, &m.local, m.ssf);
+	if (g->dialogue != NULL)
+		result = dialogue_check(g->dialogue, m.name, m.password, &out);
+	conclude(g, result, out);
 	return 0;
 }
 
 static int
-do_step(struct channel *ch, struct reader *r)
+do_step(struct grant *g, struct reader *r)
 {
 	enum sasl_result result;
 	struct msg_sasl_step m;
 	struct text out;
 
-	if (msg_get_sasl_step(r, &m) == -1 || ch->dialogue == NULL)
+	if (msg_get_sasl_step(r, &m) == -1 || g->dialogue == NULL)
 		return -1;
-	tell_step(ch, true);
-	result = dialogue_step(ch->dialogue, m.data, &out);
-	tell_step(ch, false);
-	conclude(ch, result, out);
+	begin_step(g);
+	result = dialogue_step(g->dialogue, m.data, &out);
+	conclude(g, result, out);
 	return 0;
 }
 
-/* What a worker may say: a beginning, then steps; nothing after a failure. */
+/* A failure's delay is not cut short by going away. */
+static void
+cancel(struct grant *g)
+{
+	if (g->failed)
+		leave_channel(g);
+	else
+		grant_end(g, STEP_OVER);
+}
+
+/* The newest first: it is the one most likely to speak. */
+static struct grant *
+find_grant(const struct channel *ch, uint32_t number)
+{
+	struct grant *g;
+
+	TAILQ_FOREACH (g, &ch->grants, entry)
+		if (g->number == number)
+			return g;
+	return NULL;
+}
+
+/* The broker's word comes first, but not always first to be read. */
+static struct grant *
+find_granted(const struct channel *ch, uint32_t number)
+{
+	struct grant *g = find_grant(ch, number);
+
+	if (g != NULL || ch->a->broker == NULL)
+		return g;
+	ipc_drain(ch->a->broker);
+	return find_grant(ch, number);
+}
+
+/*
+ * What a worker may say of an exchange: a beginning, then steps; nothing after
+ * a failure.  What it says of one that has just ended was on its way.
+ */
 static int
 on_worker(void *arg, struct ipc *ipc, enum msg_type type, uint32_t id,
     struct reader *r, int fd)
 {
-	struct channel *ch = arg;
+	struct grant *g = find_granted(arg, id);
 
 	(void)ipc;
-	(void)id;
 	(void)fd; /* msg_allowed(): none of these brings one */
-	if (ch->failed)
+	if (type == MSG_SASL_CANCEL) {
+		if (g != NULL)
+			cancel(g);
+		return get_end(r);
+	}
+	if (g == NULL)
+		return type == MSG_SASL_STEP ? 0 : -1;
+	if (g->failed)
 		return -1;
 	switch (type) {
 	case MSG_SASL_START:
-		return do_start(ch, r);
+		return do_start(g, r);
 	case MSG_SASL_CHECK:
-		return do_check(ch, r);
+		return do_check(g, r);
 	case MSG_SASL_STEP:
-		return do_step(ch, r);
+		return do_step(g, r);
 	default:
 		return -1;
 	}
 }
 
 static void
+tell_broken(struct channel *ch)
+{
+	struct msg_broken m = { ch->number, ch->serial };
+	struct writer w;
+
+	if (ch->a->broker == NULL)
+		return;
+	msg_start(&w, MSG_BROKEN, 0);
+	msg_put_broken(&w, &m);
+	(void)ipc_send(ch->a->broker, &w, -1);
+}
+
+static void
 on_worker_closed(void *arg, struct ipc *ipc, const char *why)
 {
 	struct channel *ch = arg;
+	struct grant *g;
 
 	(void)ipc;
-	if (why != NULL)
-		log_warnx("a worker sent %s", why);
+	if (why != NULL) {
+		log_warnx("worker %u sent %s", ch->number + 1U, why);
+		tell_broken(ch);
+	}
+	while ((g = TAILQ_FIRST(&ch->grants)) != NULL)
+		cancel(g);
+	TAILQ_REMOVE(&ch->a->channels, ch, entry);
 	ipc_free(&ch->ipc);
-	/* A failure's delay is not cut short by going away. */
-	if (!ch->failed || why != NULL)
-		channel_end(ch, why != NULL);
+	free(ch);
+}
+
+static struct channel *
+channel_new(struct authenticator *a, const struct msg_exchange *m, int fd)
+{
+	struct channel *ch = xcalloc(1, sizeof(*ch));
+
+	ch->a = a;
+	ch->number = m->number;
+	ch->serial = m->serial;
+	TAILQ_INIT(&ch->grants);
+	ch->ipc = ipc_new(a->base, fd, ROLE_AUTHENTICATOR, ROLE_WORKER,
+	    on_worker, on_worker_closed, ch);
+	ipc_set_quota(ch->ipc, QUOTA);
+	/* Before one that an earlier broker made. */
+	TAILQ_INSERT_HEAD(&a->channels, ch, entry);
+	return ch;
+}
+
+static struct channel *
+find_channel(struct authenticator *a, uint32_t serial)
+{
+	struct channel *ch;
+
+	TAILQ_FOREACH (ch, &a->channels, entry)
+		if (ch->serial == serial)
+			return ch;
+	return NULL;
 }
 
 static int
 do_exchange(struct authenticator *a, struct reader *r, int fd)
 {
 	struct msg_exchange m;
-	struct channel *ch;
+	struct grant *g;
 
 	if (msg_get_exchange(r, &m) == -1) {
-		close(fd);
+		if (fd != -1)
+			close(fd);
 		return -1;
 	}
-	ch = xcalloc(1, sizeof(*ch));
-	ch->a = a;
-	ch->reported = true;
-	ch->number = m.exchange;
-	ch->failure_delay_ms = m.failure_delay_ms;
-	ch->client = m.client;
-	evtimer_assign(&ch->timer, a->base, on_timer, ch);
-	ch->ipc = ipc_new(a->base, fd, ROLE_AUTHENTICATOR, ROLE_WORKER,
-	    on_worker, on_worker_closed, ch);
-	TAILQ_INSERT_TAIL(&a->channels, ch, entry);
-	set_timer(ch, IDLE_SECONDS, 0);
+	g = xcalloc(1, sizeof(*g));
+	g->a = a;
+	g->broker = a->brokers;
+	g->number = m.exchange;
+	g->failure_delay_ms = m.failure_delay_ms;
+	g->client = m.client;
+	g->expected = true;
+	evtimer_assign(&g->timer, a->base, on_timer, g);
+	g->ch = fd != -1 ? channel_new(a, &m, fd) : find_channel(a, m.serial);
+	if (g->ch == NULL) { /* that worker has just gone */
+		grant_end(g, STEP_OVER);
+		return 0;
+	}
+	TAILQ_INSERT_HEAD(&g->ch->grants, g, entry);
+	set_timer(g, BEGIN_SECONDS, 0);
 	return 0;
 }
 
@@ -296,16 +405,15 @@ on_broker_closed(void *arg, struct ipc *ipc, const char *why)
 	ipc_free(&a->broker);
 }
 
-/* What it finds under way, a new broker has never heard of. */
 static void
 set_broker(struct authenticator *a, int fd)
 {
 	struct msg_sasl_mechs m = { text_of(a->mechanisms) };
-	struct channel *ch;
 	struct writer w;
 
-	TAILQ_FOREACH (ch, &a->channels, entry)
-		ch->reported = false;
+	if (a->broker != NULL)
+		ipc_drain(a->broker); /* what it granted, is */
+	a->brokers++;
 	ipc_free(&a->broker);
 	a->broker = ipc_new(a->base, fd, ROLE_AUTHENTICATOR, ROLE_BROKER,
 	    on_broker, on_broker_closed, a);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * authenticator: decides, by Cyrus SASL, whether clients are who they say.
- * It holds any number of exchanges that wait for their clients, each on a
- * channel of its own to the worker, and runs one step at a time: libsasl2
- * blocks, so the broker is told before and after, and has one that does not
- * come back replaced.
+ * It holds any number of exchanges that wait for their clients, over one
+ * channel to each worker, and runs one step at a time: libsasl2 blocks, so the
+ * broker knows of each step, and has one that does not come back replaced.
  */
 #ifndef AUTHENTICATOR_H
 #define AUTHENTICATOR_H

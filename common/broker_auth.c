@@ -10,7 +10,6 @@
 #include "broker_auth.h"
 #include "broker_pool.h"
 #include "clock.h"
-#include "role.h"
 #include "xmalloc.h"
 
 #define JITTER_MS 250 /* so that the delay tells nothing */
@@ -20,7 +19,7 @@
 struct auth {
 	TAILQ_ENTRY(auth) entry;
 	struct auths *auths;
-	struct ipc *ch; /* NULL: nobody is there to be told */
+	struct ipc *ch; /* NULL: the session has gone */
 	uint16_t number;
 	uint32_t serial, session;
 	struct addr client;
@@ -45,7 +44,7 @@ auths_delay_ms(struct limit *limit, const struct addr *client)
 static void
 begin(struct auth *a)
 {
-	pool_ask(a->auths->pool, &a->client,
+	pool_ask(a->auths->pool, a->number, a->serial, &a->client,
 	    auths_delay_ms(a->auths->limit, &a->client), a);
 }
 
@@ -63,18 +62,20 @@ end(struct auth *a)
 }
 
 static void
-on_granted(void *arg, int fd)
+on_granted(void *arg, const struct pool_grant *g)
 {
 	struct auth *a = arg;
-	struct msg_auth_reply m = { .session = a->session, .ok = fd != -1 };
+	struct msg_auth_reply m = { .session = a->session, .ok = g != NULL };
 	struct writer w;
 
-	if (a->ch != NULL) {
-		msg_start(&w, MSG_AUTH_REPLY, 0);
-		msg_put_auth_reply(&w, &m);
-		(void)ipc_send(a->ch, &w, fd);
+	if (g != NULL) {
+		m.exchange = g->exchange;
+		m.serial = g->serial;
 	}
-	if (fd == -1)
+	msg_start(&w, MSG_AUTH_REPLY, 0);
+	msg_put_auth_reply(&w, &m);
+	(void)ipc_send(a->ch, &w, g != NULL ? g->fd : -1);
+	if (g == NULL)
 		end(a);
 }
 
@@ -91,13 +92,9 @@ on_outcome(void *arg, enum outcome outcome)
 }
 
 static void
-on_over(void *arg, bool broken)
+on_over(void *arg)
 {
-	struct auth *a = arg;
-
-	if (broken)
-		role_accuse(ROLE_WORKER, a->number, a->serial);
-	end(a);
+	end(arg);
 }
 
 static const struct pool_user pool_user = { on_granted, on_outcome, on_over };
@@ -126,13 +123,15 @@ auths_put_mechanisms(const struct auths *as, struct writer *w)
 	return pool_put_mechanisms(as->pool, w);
 }
 
+/* Of a session that is there: its number may have been another one's. */
 static struct auth *
 find(struct auths *as, uint32_t serial, uint32_t session)
 {
 	struct auth *a;
 
 	TAILQ_FOREACH (a, &as->list, entry)
-		if (a->serial == serial && a->session == session)
+		if (a->ch != NULL && a->serial == serial &&
+		    a->session == session)
 			return a;
 	return NULL;
 }
@@ -165,11 +164,13 @@ auths_ask(struct auths *as, struct ipc *ch, uint16_t number, uint32_t serial,
 	return 0;
 }
 
+/* What was granted, its worker cancels, or the end of its channel does. */
 static void
 abandon(struct auth *a)
 {
 	a->ch = NULL;
 	a->again = false;
+	pool_withdraw(a->auths->pool, a);
 }
 
 void
@@ -184,9 +185,12 @@ auths_release(struct auths *as, uint32_t serial, uint32_t session)
 void
 auths_forget(struct auths *as, uint32_t serial)
 {
-	struct auth *a;
+	struct auth *a, *next;
 
-	TAILQ_FOREACH (a, &as->list, entry)
+	for (a = TAILQ_FIRST(&as->list); a != NULL; a = next) {
+		next = TAILQ_NEXT(a, entry);
 		if (a->serial == serial)
 			abandon(a);
+	}
+	pool_forget(as->pool, serial);
 }

@@ -18,7 +18,7 @@
 #include "role.h"
 #include "xmalloc.h"
 
-/* A worker that has its channel speaks at once, or nobody waits for it. */
+/* An authenticator gives a client up for that long after a grant, too. */
 #define BEGIN_SECONDS 1
 #define LOAD_SECONDS 20 /* for plugins; or it is in a step of long ago */
 #define LOOK_SECONDS 1  /* how often the pool is looked at for shrinking */
@@ -32,9 +32,12 @@ struct pool_exchange {
 	struct pool *pool;
 	struct helper *helper; /* NULL: it waits for one */
 	uint32_t number;
+	uint16_t worker;
+	uint32_t worker_serial;
 	uint32_t failure_delay_ms;
 	struct addr client;
 	void *arg;
+	bool busy;    /* in a step, or about to begin the first */
 	bool patient; /* it waits for a step to be over, PATIENCE_MS at most */
 	struct event deadline; /* while it waits */
 };
@@ -43,11 +46,10 @@ TAILQ_HEAD(exchange_list, pool_exchange);
 
 /* What an authenticator is doing, as far as we know. */
 enum helper_state {
-	HELPER_LOADING,  /* it has not said a word */
-	HELPER_READY,    /* in no step */
-	HELPER_EXPECTED, /* its newest exchange is about to begin */
-	HELPER_STEP,     /* in a step: it hears nobody */
-	HELPER_LEAVING   /* to be ended by the master */
+	HELPER_LOADING, /* it has not said a word */
+	HELPER_READY,   /* in no step */
+	HELPER_STEP,    /* in a step, or about to begin one: it hears nobody */
+	HELPER_LEAVING  /* to be ended by the master */
 };
 
 struct helper {
@@ -58,7 +60,9 @@ struct helper {
 	uint32_t serial;
 	enum helper_state state;
 	struct exchange_list exchanges;
-	unsigned int nexchanges;
+	unsigned int nexchanges, nbusy;
+	uint32_t *workers; /* serials of those that have a channel to it */
+	size_t nworkers;
 	time_t idle_since;
 	struct event deadline; /* of its state */
 };
@@ -99,10 +103,8 @@ enter(struct helper *h, enum helper_state next)
 		arm(&h->deadline, LOAD_SECONDS);
 		break;
 	case HELPER_STEP:
-		arm(&h->deadline, h->pool->conf->sasl_timeout);
-		break;
-	case HELPER_EXPECTED:
-		arm(&h->deadline, BEGIN_SECONDS);
+		arm(&h->deadline,
+		    BEGIN_SECONDS + (time_t)h->pool->conf->sasl_timeout);
 		break;
 	case HELPER_READY:
 	case HELPER_LEAVING:
@@ -128,16 +130,30 @@ want(struct pool *p, unsigned int wanted)
 	p->to_master(p->arg, &w);
 }
 
-/* It is over, whoever it was with. */
+/* Each word of an authenticator shows that it does not hang. */
 static void
-exchange_over(struct pool_exchange *e, bool broken)
+set_busy(struct pool_exchange *e, bool busy)
 {
 	struct helper *h = e->helper;
 
+	if (busy && !e->busy)
+		h->nbusy++;
+	else if (!busy && e->busy)
+		h->nbusy--;
+	e->busy = busy;
+	enter(h, h->nbusy > 0 ? HELPER_STEP : HELPER_READY);
+}
+
+/* It is over, whoever it was with. */
+static void
+exchange_over(struct pool_exchange *e)
+{
+	struct helper *h = e->helper;
+
+	set_busy(e, false);
 	TAILQ_REMOVE(&h->exchanges, e, entry);
 	h->nexchanges--;
-	h->idle_since = clock_seconds();
-	e->pool->user->over(e->arg, broken);
+	e->pool->user->over(e->arg);
 	free(e);
 }
 
@@ -152,7 +168,7 @@ stop_waiting(struct pool_exchange *e)
 static void
 refuse(struct pool_exchange *e)
 {
-	e->pool->user->granted(e->arg, -1);
+	e->pool->user->granted(e->arg, NULL);
 	free(e);
 }
 
@@ -170,15 +186,43 @@ await(struct pool_exchange *e, bool patient)
 		arm(&e->deadline, e->pool->conf->sasl_timeout);
 }
 
-/* Join the worker that asked with h. */
+/* The place of this worker in h's list, or nworkers. */
+static size_t
+find_worker(const struct helper *h, uint32_t serial)
+{
+	size_t i;
+
+	for (i = 0; i < h->nworkers && h->workers[i] != serial; i++)
+		continue;
+	return i;
+}
+
+/* The ends of a new channel, or -1 each: there is one.  -1: it failed. */
+static int
+make_channel(struct helper *h, uint32_t serial, int ends[2])
+{
+	ends[0] = ends[1] = -1;
+	if (find_worker(h, serial) < h->nworkers)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
+		return -1;
+	h->workers = xrecallocarray(
+	    h->workers, h->nworkers, h->nworkers + 1, sizeof(*h->workers));
+	h->workers[h->nworkers++] = serial;
+	return 0;
+}
+
+/* The authenticator hears of it before the worker can speak to it. */
 static void
 grant(struct pool_exchange *e, struct helper *h)
 {
-	struct msg_exchange m = { e->number, e->failure_delay_ms, e->client };
+	struct msg_exchange m = { e->number, e->worker, e->worker_serial,
+		e->failure_delay_ms, e->client };
+	struct pool_grant g = { .exchange = e->number, .serial = h->serial };
 	struct writer w;
 	int ends[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) {
+	if (make_channel(h, e->worker_serial, ends) == -1) {
 		log_warn("a channel to an authenticator");
 		refuse(e);
 		return;
@@ -186,13 +230,16 @@ grant(struct pool_exchange *e, struct helper *h)
 	e->helper = h;
 	TAILQ_INSERT_TAIL(&h->exchanges, e, entry);
 	h->nexchanges++;
-	enter(h, HELPER_EXPECTED);
+	set_busy(e, true);
 	msg_start(&w, MSG_EXCHANGE, 0);
 	msg_put_exchange(&w, &m);
 	(void)ipc_send(h->ch, &w, ends[1]);
-	e->pool->user->granted(e->arg, ends[0]);
-	close(ends[0]);
-	close(ends[1]);
+	g.fd = ends[0];
+	e->pool->user->granted(e->arg, &g);
+	if (g.fd != -1) {
+		close(ends[0]);
+		close(ends[1]);
+	}
 }
 
 /* The one that holds the fewest, and hears us.  NULL: there is none. */
@@ -264,13 +311,15 @@ on_wait_over(int fd, short what, void *arg)
 }
 
 void
-pool_ask(struct pool *p, const struct addr *client, uint32_t failure_delay_ms,
-    void *arg)
+pool_ask(struct pool *p, uint16_t number, uint32_t serial,
+    const struct addr *client, uint32_t failure_delay_ms, void *arg)
 {
 	struct pool_exchange *e = xcalloc(1, sizeof(*e));
 
 	e->pool = p;
 	e->number = ++p->last_exchange;
+	e->worker = number;
+	e->worker_serial = serial;
 	e->failure_delay_ms = failure_delay_ms;
 	e->client = *client;
 	e->arg = arg;
@@ -279,6 +328,34 @@ pool_ask(struct pool *p, const struct addr *client, uint32_t failure_delay_ms,
 		await(e, true);
 	else
 		place(p, e);
+}
+
+void
+pool_withdraw(struct pool *p, const void *arg)
+{
+	struct pool_exchange *e;
+
+	TAILQ_FOREACH (e, &p->waiting, entry)
+		if (e->arg == arg)
+			break;
+	if (e == NULL)
+		return;
+	stop_waiting(e);
+	p->user->over(e->arg);
+	free(e);
+}
+
+void
+pool_forget(struct pool *p, uint32_t serial)
+{
+	struct helper *h;
+	size_t i;
+
+	TAILQ_FOREACH (h, &p->helpers, entry) {
+		i = find_worker(h, serial);
+		if (i < h->nworkers)
+			h->workers[i] = h->workers[--h->nworkers];
+	}
 }
 
 static void
@@ -304,14 +381,15 @@ helper_free(struct helper *h)
 
 	TAILQ_REMOVE(&p->helpers, h, entry);
 	p->nhelpers--;
-	event_del(&h->deadline);
 	ipc_free(&h->ch);
 	while ((e = TAILQ_FIRST(&h->exchanges)) != NULL)
-		exchange_over(e, false);
+		exchange_over(e);
+	event_del(&h->deadline);
+	free(h->workers);
 	free(h);
 }
 
-/* It took longer than it may: in a step, or about to begin. */
+/* It took longer than it may. */
 static void
 on_deadline(int fd, short what, void *arg)
 {
@@ -319,11 +397,6 @@ on_deadline(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (h->state == HELPER_EXPECTED) {
-		enter(h, HELPER_READY); /* that worker takes its time */
-		serve_waiting(h->pool);
-		return;
-	}
 	log_warnx("authenticator %u: no answer within %u s (sasl_timeout): is "
 	          "saslauthd well?",
 	    h->number + 1U, h->pool->conf->sasl_timeout);
@@ -365,42 +438,45 @@ do_mechanisms(struct helper *h, struct reader *r)
 static int
 do_step(struct helper *h, struct reader *r)
 {
+	const struct pool_user *user = h->pool->user;
+	struct pool_exchange *e;
 	struct msg_step m;
 
-	if (msg_get_step(r, &m) == -1 || find(h, m.exchange) == NULL)
+	if (msg_get_step(r, &m) == -1 || (e = find(h, m.exchange)) == NULL ||
+	    (m.step != STEP_OVER && e->busy == (m.step == STEP_BEGINS)))
 		return -1;
-	if (h->state == HELPER_LEAVING || h->state == HELPER_LOADING)
+	set_busy(e, m.step == STEP_BEGINS);
+	switch ((enum step)m.step) {
+	case STEP_BEGINS:
+	case STEP_WAITS:
+		break;
+	case STEP_REFUSED:
+		user->outcome(e->arg, OUTCOME_REFUSED);
+		break;
+	case STEP_OK:
+		user->outcome(e->arg, OUTCOME_OK);
+		exchange_over(e);
+		break;
+	case STEP_OVER:
+		exchange_over(e);
+		break;
+	case STEPS:
 		return -1;
-	if (m.begins == (h->state == HELPER_STEP))
-		return -1;
-	enter(h, m.begins ? HELPER_STEP : HELPER_READY);
+	}
 	serve_waiting(h->pool);
 	return 0;
 }
 
+/* It has power over the workers that it serves, and no other. */
 static int
-do_outcome(struct helper *h, struct reader *r)
+do_broken(struct helper *h, struct reader *r)
 {
-	struct pool_exchange *e;
-	struct msg_outcome m;
+	struct msg_broken m;
 
-	if (msg_get_outcome(r, &m) == -1 || m.outcome > OUTCOME_REFUSED ||
-	    (e = find(h, m.session)) == NULL)
+	if (msg_get_broken(r, &m) == -1)
 		return -1;
-	h->pool->user->outcome(e->arg, m.outcome);
-	return 0;
-}
-
-static int
-do_over(struct helper *h, struct reader *r)
-{
-	struct pool_exchange *e;
-	struct msg_over m;
-
-	if (msg_get_over(r, &m) == -1 || (e = find(h, m.exchange)) == NULL)
-		return -1;
-	exchange_over(e, m.broken);
-	serve_waiting(h->pool);
+	if (find_worker(h, m.serial) < h->nworkers) /* else it is gone */
+		role_accuse(ROLE_WORKER, m.number, m.serial);
 	return 0;
 }
 
@@ -419,10 +495,8 @@ on_helper(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_mechanisms(h, r);
 	case MSG_STEP:
 		return do_step(h, r);
-	case MSG_OUTCOME:
-		return do_outcome(h, r);
-	case MSG_OVER:
-		return do_over(h, r);
+	case MSG_BROKEN:
+		return do_broken(h, r);
 	default:
 		return -1;
 	}

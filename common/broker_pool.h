@@ -4,6 +4,10 @@
  * step and for how long, who gets the next exchange, when there are too few
  * or too many.  Only the master starts and ends them.
  *
+ * Each worker has a channel to each authenticator that it was granted an
+ * exchange with, which is made with the first and lasts as long as both.  What
+ * an authenticator was not told to serve on it, it does not.
+ *
  * A new exchange goes to one that holds no other.  Where all are in a step it
  * waits for a moment; then, or where those that are in no step hold others, one
  * more is started, up to authenticators_max; then it goes to the one that holds
@@ -21,16 +25,19 @@
 struct pool;
 struct pool_exchange;
 
+/* What is granted to a worker. */
+struct pool_grant {
+	uint32_t exchange; /* its number */
+	uint32_t serial;   /* the authenticator's */
+	int fd; /* a new channel to it, to be copied; -1: the worker has one */
+};
+
 /* For whoever asks for exchanges. */
 struct pool_user {
-	/*
-	 * A channel to an authenticator, to be copied (it stays the pool's).
-	 * -1: all are taken, and the exchange is over; over() is not called.
-	 */
-	void (*granted)(void *arg, int fd);
+	/* NULL: all are taken, and it is over; over() is not called. */
+	void (*granted)(void *arg, const struct pool_grant *g);
 	void (*outcome)(void *arg, enum outcome outcome); /* OK or REFUSED */
-	/* broken: the worker broke a rule. */
-	void (*over)(void *arg, bool broken);
+	void (*over)(void *arg);
 };
 
 /* For the broker: send a message to the master, or to all workers. */
@@ -48,8 +55,17 @@ void pool_add(struct pool *p, const struct msg_peer *m, int fd);
 /* The mechanisms' message for a new worker.  False: not known yet. */
 bool pool_put_mechanisms(const struct pool *p, struct writer *w);
 
-/* user->granted() is called, now or later; arg is for user's functions. */
-void pool_ask(struct pool *p, const struct addr *client,
-    uint32_t failure_delay_ms, void *arg);
+/*
+ * An exchange for this worker and client.  user->granted() is called, now or
+ * later; arg is for user's functions.
+ */
+void pool_ask(struct pool *p, uint16_t number, uint32_t serial,
+    const struct addr *client, uint32_t failure_delay_ms, void *arg);
+
+/* Nobody waits for a grant any more: if it is to come, it is over instead. */
+void pool_withdraw(struct pool *p, const void *arg);
+
+/* The worker with this serial is gone, and its channels. */
+void pool_forget(struct pool *p, uint32_t serial);
 
 #endif

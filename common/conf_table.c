@@ -262,7 +262,7 @@ static const struct conf_directive directives[] = {
 	  .initial = "2", .arg = "NUMBER",
 	  .meaning = "processes that check passwords" },
 	{ "authenticators_max", NUMBER(authenticators_max, 1, 1024),
-	  .roles = B, .initial = "32", .arg = "NUMBER",
+	  .roles = B | W, .initial = "32", .arg = "NUMBER",
 	  .meaning = "how many there are when checks take long" },
 	{ "sasl_timeout", NUMBER(sasl_timeout, 1, YEAR), .roles = B | W | A,
 	  .initial = "10", .arg = "SECONDS",

@@ -202,19 +202,19 @@ hand_on_many(struct ipc *ch, struct text many, int fd, const char **why)
 }
 
 /*
- * Take what came at once and hand it on.  Returns 1: there may be more; 0:
- * not now; -1: the channel has ended, *why says why.
+ * Take what came at once, into data (MSG_MAX octets), and hand it on.
+ * Returns 1: there may be more; 0: not now; -1: the channel has ended, *why
+ * says why.
  */
 static int
-take_one(struct ipc *ch, const char **why)
+take_one(struct ipc *ch, char *data, const char **why)
 {
-	static char data[MSG_MAX];
 	struct text t;
 	ssize_t n;
 	int fd, result;
 
 	*why = NULL;
-	n = fdpass_recv(ch->fd, data, sizeof(data), false, &fd);
+	n = fdpass_recv(ch->fd, data, MSG_MAX, false, &fd);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n == -1 && errno == EBADMSG)
@@ -232,6 +232,7 @@ take_one(struct ipc *ch, const char **why)
 static void
 on_readable(int fd, short what, void *arg)
 {
+	static char data[MSG_MAX];
 	struct ipc *ch = arg;
 	const char *why = NULL;
 	bool freed = false;
@@ -242,7 +243,7 @@ on_readable(int fd, short what, void *arg)
 	ch->freed = &freed;
 	/* The loop calls again as long as there is more: looking is dearer. */
 	do {
-		more = take_one(ch, &why);
+		more = take_one(ch, data, &why);
 		if (freed)
 			return;
 	} while (
@@ -258,13 +259,14 @@ on_readable(int fd, short what, void *arg)
 void
 ipc_drain(struct ipc *ch)
 {
+	static char data[MSG_MAX]; /* in another one there may be a message */
 	const char *why;
 	bool freed = false;
 
 	if (ch->broken != NULL)
 		return;
 	ch->freed = &freed;
-	while (take_one(ch, &why) == 1 && !freed)
+	while (take_one(ch, data, &why) == 1 && !freed)
 		continue;
 	if (!freed)
 		ch->freed = NULL;

@@ -38,7 +38,8 @@ struct ipc *ipc_new(struct event_base *base, int fd, enum role self,
 void ipc_free(struct ipc **ch);
 
 /*
- * The peer has died: hand on what it had said.  The channel stays open;
+ * Hand on at once what the peer has said: it has died, or another one's
+ * message, whose handler may call this, is about it.  The channel stays open;
  * closed() is not called.
  */
 void ipc_drain(struct ipc *ch);

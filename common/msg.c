@@ -47,8 +47,7 @@ static const struct {
 	    NO_FD },
 	[MSG_CONNECT_REPLY] = { "connect-reply", FROM(ROLE_BROKER),
 	    FROM(ROLE_WORKER), MAYBE_FD },
-	[MSG_OUTCOME] = { "outcome",
-	    FROM(ROLE_WORKER) | FROM(ROLE_AUTHENTICATOR), FROM(ROLE_BROKER),
+	[MSG_OUTCOME] = { "outcome", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
 	    NO_FD },
 	[MSG_LEARN] = { "learn", FROM(ROLE_BROKER), FROM(ROLE_WORKER),
 	    WITH_FD },
@@ -71,16 +70,18 @@ static const struct {
 	    FROM(ROLE_AUTHENTICATOR) | FROM(ROLE_BROKER),
 	    FROM(ROLE_BROKER) | FROM(ROLE_WORKER), NO_FD },
 	[MSG_EXCHANGE] = { "exchange", FROM(ROLE_BROKER),
-	    FROM(ROLE_AUTHENTICATOR), WITH_FD },
+	    FROM(ROLE_AUTHENTICATOR), MAYBE_FD },
 	[MSG_STEP] = { "step", FROM(ROLE_AUTHENTICATOR), FROM(ROLE_BROKER),
 	    NO_FD },
-	[MSG_OVER] = { "over", FROM(ROLE_AUTHENTICATOR), FROM(ROLE_BROKER),
+	[MSG_BROKEN] = { "broken", FROM(ROLE_AUTHENTICATOR), FROM(ROLE_BROKER),
 	    NO_FD },
 	[MSG_SASL_START] = { "sasl-start", FROM(ROLE_WORKER),
 	    FROM(ROLE_AUTHENTICATOR), NO_FD },
 	[MSG_SASL_STEP] = { "sasl-step", FROM(ROLE_WORKER),
 	    FROM(ROLE_AUTHENTICATOR), NO_FD },
 	[MSG_SASL_CHECK] = { "sasl-check", FROM(ROLE_WORKER),
+	    FROM(ROLE_AUTHENTICATOR), NO_FD },
+	[MSG_SASL_CANCEL] = { "sasl-cancel", FROM(ROLE_WORKER),
 	    FROM(ROLE_AUTHENTICATOR), NO_FD },
 	[MSG_SASL_REPLY] = { "sasl-reply", FROM(ROLE_AUTHENTICATOR),
 	    FROM(ROLE_WORKER), NO_FD },
@@ -160,6 +161,13 @@ msg_is_many(struct text message)
 
 	return message.len > MSG_HEADER && get_u16(&r, &type) == 0 &&
 	    type == MSG_MANY;
+}
+
+void
+msg_set_id(struct writer *w, uint32_t id)
+{
+	id = htobe32(id);
+	memcpy(w->data + sizeof(uint16_t), &id, sizeof(id));
 }
 
 void

@@ -46,25 +46,26 @@ enum msg_type {
 	MSG_HELD,           /* worker to a new broker: whom I still serve */
 	MSG_CONNECT,        /* worker to broker: an inner server, please */
 	MSG_CONNECT_REPLY,  /* (descriptor when it went well) */
-	MSG_OUTCOME,        /* worker, authenticator to broker: of a login */
+	MSG_OUTCOME,        /* worker to broker: of a login */
 	MSG_LEARN,          /* broker to worker: ask this server (descriptor) */
 	MSG_CAPABILITY,     /* worker to broker: one server's list */
 	MSG_CAPABILITY_SET, /* broker to worker: what all servers can do */
 	MSG_SIGN,           /* worker to keeper */
 	MSG_SIGN_REPLY,
 	MSG_AUTH,       /* worker to broker: an authenticator, please */
-	MSG_AUTH_REPLY, /* (descriptor when there is one) */
+	MSG_AUTH_REPLY, /* (descriptor of a channel, if it is the first) */
 	MSG_SUBMIT,     /* worker to broker: may this user send this? */
 	MSG_SUBMIT_REPLY,
 	MSG_POOL,       /* broker to master: so many authenticators, please */
 	MSG_SASL_MECHS, /* authenticator to broker, broker to workers */
-	MSG_EXCHANGE,   /* broker to authenticator: a channel (descriptor) */
-	MSG_STEP,       /* authenticator to broker: it begins, or is over */
-	MSG_OVER,       /* authenticator to broker: an exchange is over */
-	/* between worker and authenticator, on a channel of their own */
+	MSG_EXCHANGE,   /* broker to authenticator (descriptor, likewise) */
+	MSG_STEP,       /* authenticator to broker: how an exchange goes */
+	MSG_BROKEN,     /* authenticator to broker: a worker broke a rule */
+	/* between worker and authenticator; their id is the exchange */
 	MSG_SASL_START,
 	MSG_SASL_STEP,
 	MSG_SASL_CHECK,
+	MSG_SASL_CANCEL, /* it has no fields */
 	MSG_SASL_REPLY,
 	/* worker to master: as MSG_EVENT, in a protocol's own form */
 	MSG_RECORD,
@@ -98,6 +99,7 @@ struct writer {
 void msg_start(struct writer *w, enum msg_type type, uint32_t id);
 bool msg_has_room(const struct writer *w, size_t len); /* for such a text */
 bool msg_is_many(struct text message);
+void msg_set_id(struct writer *w, uint32_t id); /* another one */
 void put_u8(struct writer *w, uint8_t v);
 void put_u16(struct writer *w, uint16_t v);
 void put_u32(struct writer *w, uint32_t v);
@@ -251,7 +253,7 @@ enum outcome {
 	OUTCOMES
 };
 struct msg_outcome {
-	uint32_t session; /* from an authenticator: the exchange */
+	uint32_t session;
 	uint16_t server;
 	uint8_t outcome;
 };
@@ -293,8 +295,8 @@ struct msg_sign_reply {
 #define MSG_SIGNATURE_MAX 1024 /* RSA of 8192 bits */
 
 /*
- * MSG_AUTH: a channel for one exchange, to be used for one login.  For a
- * session that was admitted; while it has an exchange under way, the answer
+ * MSG_AUTH: an exchange with an authenticator, to be used for one login.  For
+ * a session that was admitted; while it has an exchange under way, the answer
  * waits for that one's end.
  */
 struct msg_auth {
@@ -303,7 +305,9 @@ struct msg_auth {
 
 struct msg_auth_reply {
 	uint32_t session;
-	uint8_t ok; /* a descriptor comes along; else all are taken */
+	uint8_t ok;        /* else all are taken */
+	uint32_t exchange; /* the broker's number for it */
+	uint32_t serial;   /* whose it is; a descriptor: the channel to it */
 };
 
 /*
@@ -345,27 +349,41 @@ struct msg_sasl_mechs {
 };
 #define MSG_MECHS_MAX 1024
 
-/* MSG_EXCHANGE: serve the worker at the other end of this descriptor. */
+/* MSG_EXCHANGE: serve this worker once; a descriptor: the channel to it. */
 struct msg_exchange {
-	uint32_t exchange;         /* the broker's number for it */
+	uint32_t exchange; /* the broker's number for it */
+	uint16_t number;   /* the worker's */
+	uint32_t serial;
 	uint32_t failure_delay_ms; /* to hold the word of a failure back */
 	struct addr client;        /* as the kernel told the broker */
 };
 
-/* MSG_STEP: from begin to end, this authenticator hears nobody. */
+/*
+ * MSG_STEP: in a step an authenticator hears nobody.  An exchange's first one
+ * begins with the grant, and is told to begin only where another word went
+ * before it.  With the exchange over, its client may have another.
+ */
+enum step {
+	STEP_BEGINS,
+	STEP_WAITS,   /* it is over, or has not begun: the client is to speak */
+	STEP_REFUSED, /* it is over; the exchange is when the delay is */
+	STEP_OK,      /* the exchange is over: the client is who he says */
+	STEP_OVER,    /* the exchange is, and nothing follows from it */
+	STEPS
+};
 struct msg_step {
 	uint32_t exchange;
-	uint8_t begins;
+	uint8_t step; /* enum step */
 };
 
-/* MSG_OVER: it is no more, and its client may have another. */
-struct msg_over {
-	uint32_t exchange;
-	uint8_t broken; /* since the worker broke a rule */
+/* MSG_BROKEN: one that has a channel to this authenticator. */
+struct msg_broken {
+	uint16_t number;
+	uint32_t serial;
 };
 
 /*
- * MSG_SASL_START, MSG_SASL_CHECK: the first message on the channel.  A check
+ * MSG_SASL_START, MSG_SASL_CHECK: the first message of an exchange.  A check
  * is of name and password alone; no mechanism is asked.
  */
 #define MSG_SASL_MAX 12288   /* octets: RFC 4954 4, and as many again */
@@ -438,7 +456,7 @@ MSG_CODEC(pool);
 MSG_CODEC(sasl_mechs);
 MSG_CODEC(exchange);
 MSG_CODEC(step);
-MSG_CODEC(over);
+MSG_CODEC(broken);
 MSG_CODEC(sasl_start);
 MSG_CODEC(sasl_step);
 MSG_CODEC(sasl_check);

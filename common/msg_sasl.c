@@ -23,12 +23,15 @@ msg_put_auth_reply(struct writer *w, const struct msg_auth_reply *m)
 {
 	put_u32(w, m->session);
 	put_u8(w, m->ok);
+	put_u32(w, m->exchange);
+	put_u32(w, m->serial);
 }
 
 int
 msg_get_auth_reply(struct reader *r, struct msg_auth_reply *m)
 {
 	if (get_u32(r, &m->session) == -1 || get_bool(r, &m->ok) == -1 ||
+	    get_u32(r, &m->exchange) == -1 || get_u32(r, &m->serial) == -1 ||
 	    get_end(r) == -1)
 		return -1;
 	return 0;
@@ -81,6 +84,8 @@ void
 msg_put_exchange(struct writer *w, const struct msg_exchange *m)
 {
 	put_u32(w, m->exchange);
+	put_u16(w, m->number);
+	put_u32(w, m->serial);
 	put_u32(w, m->failure_delay_ms);
 	put_addr(w, &m->client);
 }
@@ -88,7 +93,8 @@ msg_put_exchange(struct writer *w, const struct msg_exchange *m)
 int
 msg_get_exchange(struct reader *r, struct msg_exchange *m)
 {
-	if (get_u32(r, &m->exchange) == -1 ||
+	if (get_u32(r, &m->exchange) == -1 || get_u16(r, &m->number) == -1 ||
+	    get_u32(r, &m->serial) == -1 ||
 	    get_u32(r, &m->failure_delay_ms) == -1 ||
 	    get_addr(r, &m->client) == -1 || get_end(r) == -1)
 		return -1;
@@ -99,29 +105,29 @@ void
 msg_put_step(struct writer *w, const struct msg_step *m)
 {
 	put_u32(w, m->exchange);
-	put_u8(w, m->begins);
+	put_u8(w, m->step);
 }
 
 int
 msg_get_step(struct reader *r, struct msg_step *m)
 {
-	if (get_u32(r, &m->exchange) == -1 || get_bool(r, &m->begins) == -1 ||
-	    get_end(r) == -1)
+	if (get_u32(r, &m->exchange) == -1 ||
+	    get_enum(r, STEPS, &m->step) == -1 || get_end(r) == -1)
 		return -1;
 	return 0;
 }
 
 void
-msg_put_over(struct writer *w, const struct msg_over *m)
+msg_put_broken(struct writer *w, const struct msg_broken *m)
 {
-	put_u32(w, m->exchange);
-	put_u8(w, m->broken);
+	put_u16(w, m->number);
+	put_u32(w, m->serial);
 }
 
 int
-msg_get_over(struct reader *r, struct msg_over *m)
+msg_get_broken(struct reader *r, struct msg_broken *m)
 {
-	if (get_u32(r, &m->exchange) == -1 || get_bool(r, &m->broken) == -1 ||
+	if (get_u16(r, &m->number) == -1 || get_u32(r, &m->serial) == -1 ||
 	    get_end(r) == -1)
 		return -1;
 	return 0;

@@ -23,6 +23,7 @@
 #include "exchange.h"
 #include "log.h"
 #include "msg.h"
+#include "sasl_channel.h"
 #include "stream.h"
 
 enum session_state {
@@ -360,7 +361,9 @@ struct session *session_new(struct worker *w, int fd,
 void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */
-void session_auth_granted(struct session *s, int fd); /* -1: all are taken */
+/* ch NULL: all are taken. */
+void session_auth_granted(
+    struct session *s, struct sasl_channel *ch, uint32_t exchange);
 void session_submit_answered(struct session *s, enum submit_verdict v);
 void session_list_known(struct session *s); /* or given up waiting for */
 /* Ask an inner server (fd is taken over) for its list.  NULL: it is over. */

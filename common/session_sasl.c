@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * session_sasl: a client's credentials go to an authenticator of this
- * machine, and its word comes back.  Runs in workers.  The broker makes the
- * channel, which carries one exchange; passwords go over it and nowhere else,
+ * machine, and its word comes back.  Runs in workers.  The broker says which
+ * authenticator; passwords go over the channel to that one and nowhere else,
  * and our copy is wiped as soon as it is sent.
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "ipc.h"
-#include "log.h"
+#include "sasl_channel.h"
 #include "session_impl.h"
 #include "xmalloc.h"
 
 struct session_sasl {
-	struct writer *first; /* said once there is a channel; NULL: it was */
-	struct ipc *ch;       /* NULL: not there yet, or no longer */
+	struct writer *first; /* said once it is granted; NULL: it was */
+	struct sasl_exchange *exchange; /* NULL: not granted yet */
 };
 
 static void
@@ -32,7 +30,7 @@ session_sasl_cancel(struct session *s)
 	if (s->sasl == NULL)
 		return;
 	forget_first(s->sasl);
-	ipc_free(&s->sasl->ch);
+	sasl_exchange_free(&s->sasl->exchange);
 	free(s->sasl);
 	s->sasl = NULL;
 }
@@ -68,57 +66,36 @@ conclude(struct session *s, enum sasl_result result, struct text text)
 		answer(s, result, text);
 }
 
-/* What an authenticator may say: MSG_SASL_REPLY. */
-static int
-on_reply(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
-    struct reader *r, int fd)
-{
-	struct session *s = arg;
-	struct msg_sasl_reply m;
-
-	(void)ch;
-	(void)id;
-	(void)fd; /* msg_allowed(): it brings none */
-	if (type != MSG_SASL_REPLY || msg_get_sasl_reply(r, &m) == -1 ||
-	    s->state == SESSION_DIALOGUE)
-		return -1;
-	if (s->state == SESSION_AUTH) /* else the client is being seen off */
-		conclude(s, m.result, m.text);
-	(void)session_leave(s);
-	return 0;
-}
-
-/* It died, or took too long and was ended. */
+/* An authenticator's word, or it has gone. */
 static void
-on_channel_closed(void *arg, struct ipc *ch, const char *why)
+on_heard(void *arg, enum sasl_result result, struct text text)
 {
 	struct session *s = arg;
 
-	(void)ch;
-	if (why != NULL)
-		log_warnx("an authenticator sent %s", why);
-	ipc_free(&s->sasl->ch);
 	if (s->state == SESSION_AUTH)
-		conclude(s, AUTH_UNAVAILABLE, TEXT_NONE);
+		conclude(s, result, text);
+	else if (s->state == SESSION_DIALOGUE)
+		session_sasl_cancel(s); /* it was the client's turn */
 	(void)session_leave(s);
 }
 
 void
-session_auth_granted(struct session *s, int fd)
+session_auth_granted(
+    struct session *s, struct sasl_channel *ch, uint32_t exchange)
 {
 	struct session_sasl *x = s->sasl;
 
 	if (s->state != SESSION_AUTH || x == NULL || x->first == NULL) {
-		if (fd != -1)
-			close(fd);
+		if (ch != NULL)
+			sasl_channel_cancel(ch, exchange);
 		return;
 	}
-	if (fd == -1) {
+	if (ch != NULL)
+		x->exchange = sasl_exchange_new(ch, exchange, on_heard, s);
+	if (x->exchange == NULL) {
 		conclude(s, AUTH_UNAVAILABLE, TEXT_NONE);
 	} else {
-		x->ch = ipc_new(worker_base(s->worker), fd, ROLE_WORKER,
-		    ROLE_AUTHENTICATOR, on_reply, on_channel_closed, s);
-		(void)ipc_send(x->ch, x->first, -1);
+		sasl_exchange_say(x->exchange, x->first);
 		forget_first(x);
 	}
 	(void)session_leave(s);
@@ -198,14 +175,14 @@ session_sasl_step(struct session *s, struct text data)
 		conclude(s, AUTH_BAD_PROTOCOL, TEXT_NONE);
 		return;
 	}
-	if (s->sasl == NULL || s->sasl->ch == NULL) {
+	if (s->sasl == NULL || s->sasl->exchange == NULL) {
 		conclude(s, AUTH_UNAVAILABLE, TEXT_NONE);
 		return;
 	}
 	session_enter(s, SESSION_AUTH);
 	msg_start(&w, MSG_SASL_STEP, 0);
 	msg_put_sasl_step(&w, &m);
-	(void)ipc_send(s->sasl->ch, &w, -1);
+	sasl_exchange_say(s->sasl->exchange, &w);
 	explicit_bzero(&w, sizeof(w));
 }
 

@@ -48,6 +48,7 @@ struct worker {
 	struct capability list;
 	char **told; /* of each inner server: its list, as the broker has it */
 	char mechanisms[MSG_MECHS_MAX + 1];
+	struct sasl_channels *authenticators;
 };
 
 struct event_base *
@@ -363,19 +364,24 @@ do_connect_reply(struct worker *w, struct reader *r, int fd)
 static int
 do_auth_reply(struct worker *w, struct reader *r, int fd)
 {
+	struct sasl_channel *ch = NULL;
 	struct msg_auth_reply m;
 	struct session *s;
 
-	if (msg_get_auth_reply(r, &m) == -1 || (m.ok != 0) != (fd != -1)) {
+	if (msg_get_auth_reply(r, &m) == -1 || (!m.ok && fd != -1)) {
 		if (fd != -1)
 			close(fd);
 		return -1;
 	}
+	if (fd != -1)
+		sasl_channels_add(w->authenticators, m.serial, fd);
+	if (m.ok)
+		ch = sasl_channels_find(w->authenticators, m.serial);
 	s = find(w, m.session);
 	if (s != NULL)
-		session_auth_granted(s, fd);
-	else if (fd != -1)
-		close(fd); /* the client has left meanwhile */
+		session_auth_granted(s, ch, m.exchange);
+	else if (ch != NULL) /* the client has left meanwhile */
+		sasl_channel_cancel(ch, m.exchange);
 	return 0;
 }
 
@@ -641,12 +647,15 @@ worker_main(const struct role_start *start)
 	stream_global_init();
 	set_up_tls(&w);
 	take_outgoing_password(start);
+	w.authenticators = sasl_channels_new(w.base);
 	handover_close(&h);
 	tls_key_set_channel(FD_KEEPER);
 	w.acceptor = acceptor_new(w.base, FD_LOADS, start->number,
 	    FIRST_LISTENER, (unsigned int)w.conf->nlisten, on_client, &w);
 	w.master = role_confine(start, &box,
-	    2 * w.places + SPARE_FILES + start->nfds, on_master, &w);
+	    2 * (w.places + w.conf->authenticators_max) + SPARE_FILES +
+	        start->nfds,
+	    on_master, &w);
 	set_broker(&w, FD_BROKER, true);
 	acceptor_open(w.acceptor);
 	event_base_dispatch(w.base);

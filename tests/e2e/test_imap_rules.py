@@ -23,8 +23,8 @@ from inner import StandIn
 (READY, LOG, EVENT, ACCUSE, BUSY, STOP, PEER, TICKET_KEY, ADMIT, ADMIT_REPLY,
  RELEASE, HELD, CONNECT, CONNECT_REPLY, OUTCOME, LEARN, CAPABILITY,
  CAPABILITY_SET, SIGN, SIGN_REPLY, AUTH, AUTH_REPLY, SUBMIT, SUBMIT_REPLY,
- POOL, SASL_MECHS, EXCHANGE, STEP, OVER, SASL_START, SASL_STEP, SASL_CHECK,
- SASL_REPLY, RECORD) = range(1, 35)
+ POOL, SASL_MECHS, EXCHANGE, STEP, BROKEN, SASL_START, SASL_STEP, SASL_CHECK,
+ SASL_CANCEL, SASL_REPLY, RECORD) = range(1, 36)
 MAX = 13312                     # octets of a message
 
 # A worker's descriptors (common/role.h, common/worker.c); that to the master
@@ -108,7 +108,7 @@ TO_BROKER = ANYWHERE + (
     ("two descriptors", message(ADMIT, u32(0xfffffff0)), 2, MALFORMED),
     ("for the keeper", sign(), 0, FORBIDDEN),
     ("nobody authenticates here", message(AUTH, u32(1)), 0, MALFORMED),
-    ("an authenticator's word", message(OVER, u32(1), u8(0)), 0, FORBIDDEN),
+    ("an authenticator's word", message(STEP, u32(1), u8(3)), 0, FORBIDDEN),
     ("mechanisms", message(SASL_MECHS, text(b"PLAIN")), 0, FORBIDDEN),
     ("a password", message(SASL_CHECK, u8(0), u16(0), text(b"a"),
                            text(b"b")), 0, FORBIDDEN),

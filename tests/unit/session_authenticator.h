@@ -3,12 +3,15 @@
  * session_authenticator: the broker's and an authenticator's part in the
  * scripts of sessions (session_script.h).  Steps:
  *
- *	A granted  the broker gives a channel    A gone  the channel ends
- *	A taken    it has none to give           A eof   must be ended by us
- *	A<words    must get this message, as check NAME PASSWORD,
- *	           start MECHANISM INITIAL (- is none) or step DATA
+ *	A granted  the broker grants an exchange    A gone    it dies
+ *	A taken    it has none to grant             A silent  hears no more
+ *	A another  a new broker makes another channel, and grants
+ *	A<words    must get this message of the last exchange, as check NAME
+ *	           PASSWORD, start MECHANISM INITIAL (- is none), step DATA,
+ *	           or cancel
  *	A>words    answers: challenge TEXT, ok USER, failed, unavailable, bad,
  *	           unknown; or nonsense
+ *	A late words  the same on the exchange before
  */
 #ifndef SESSION_AUTHENTICATOR_H
 #define SESSION_AUTHENTICATOR_H
@@ -16,7 +19,11 @@
 #include "fdpass.h"
 #include "session_fake.h"
 
+#define AUTHENTICATOR 7 /* its serial */
+
 static int authenticator = -1; /* its end */
+static uint32_t granted;       /* exchanges */
+static struct sasl_channels *authenticators;
 
 #define CHECK(condition, what)                                                 \
 	do {                                                                   \
@@ -32,16 +39,47 @@ authenticator_leaves(void)
 	authenticator = -1;
 }
 
+/* After a script. */
 static void
-authenticator_granted(void)
+authenticator_end(void)
+{
+	authenticator_leaves();
+	sasl_channels_free(&authenticators);
+}
+
+static void
+authenticator_comes(void)
 {
 	int ends[2];
 
-	authenticator_leaves();
+	if (authenticators == NULL)
+		authenticators = sasl_channels_new(fake.base);
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
 	authenticator = ends[1];
-	session_auth_granted(fake.session, ends[0]);
+	sasl_channels_add(authenticators, AUTHENTICATOR, ends[0]);
+}
+
+static void
+authenticator_granted(void)
+{
+	if (authenticator == -1)
+		authenticator_comes();
+	session_auth_granted(fake.session,
+	    sasl_channels_find(authenticators, AUTHENTICATOR), ++granted);
+}
+
+/* In place of the channel that we had, on which nothing is under way. */
+static void
+authenticator_another(void)
+{
+	int old = authenticator;
+	char octet;
+
+	authenticator_comes();
+	CHECK(recv(old, &octet, 1, 0) == 0, " another");
+	close(old);
+	authenticator_granted();
 }
 
 /* A message as words. */
@@ -62,6 +100,8 @@ authenticator_words(enum msg_type type, struct reader *r, char *dst, size_t n)
 		    TEXT_ARG(check.password));
 	else if (type == MSG_SASL_STEP && msg_get_sasl_step(r, &next) == 0)
 		(void)snprintf(dst, n, "step %.*s", TEXT_ARG(next.data));
+	else if (type == MSG_SASL_CANCEL && get_end(r) == 0)
+		(void)snprintf(dst, n, "cancel");
 }
 
 static void
@@ -78,6 +118,7 @@ authenticator_hears(const char *want)
 	CHECK(len > 0 && fd == -1, want);
 	r = (struct reader){ data, (size_t)len };
 	CHECK(get_u16(&r, &type) == 0 && get_u32(&r, &id) == 0, want);
+	CHECK(id == granted, want);
 	CHECK(msg_allowed(
 	          type, ROLE_WORKER, ROLE_AUTHENTICATOR, false, (size_t)len),
 	    want);
@@ -86,7 +127,7 @@ authenticator_hears(const char *want)
 }
 
 static void
-authenticator_says(const char *what)
+authenticator_says(uint32_t exchange, const char *what)
 {
 	static const char *const names[] = { [AUTH_CHALLENGE] = "challenge ",
 		[AUTH_OK] = "ok ",
@@ -104,7 +145,7 @@ authenticator_says(const char *what)
 		if ((rest = fake_after(what, names[i])) == NULL)
 			continue;
 		m = (struct msg_sasl_reply){ (uint8_t)i, text_of(rest) };
-		msg_start(&w, MSG_SASL_REPLY, 0);
+		msg_start(&w, MSG_SASL_REPLY, exchange);
 		msg_put_sasl_reply(&w, &m);
 	}
 	CHECK(fdpass_send(authenticator, w.data, w.len, -1) == 0, what);
@@ -113,20 +154,25 @@ authenticator_says(const char *what)
 static void
 authenticator_does(const char *what)
 {
+	const char *late;
 	char octet;
 
 	if (strcmp(what, " granted") == 0)
 		authenticator_granted();
+	else if (strcmp(what, " another") == 0)
+		authenticator_another();
 	else if (strcmp(what, " taken") == 0)
-		session_auth_granted(fake.session, -1);
+		session_auth_granted(fake.session, NULL, 0);
 	else if (strcmp(what, " gone") == 0)
 		authenticator_leaves();
-	else if (strcmp(what, " eof") == 0)
-		CHECK(recv(authenticator, &octet, 1, 0) == 0, what);
+	else if (strcmp(what, " silent") == 0)
+		CHECK(recv(authenticator, &octet, 1, 0) == -1, what);
 	else if (what[0] == '<')
 		authenticator_hears(what + 1);
 	else if (what[0] == '>')
-		authenticator_says(what + 1);
+		authenticator_says(granted, what + 1);
+	else if ((late = fake_after(what, " late ")) != NULL)
+		authenticator_says(granted - 1, late);
 	else
 		fail_msg("A%s: no such step", what);
 }

@@ -467,7 +467,7 @@ run_script(const struct script *sc)
 		script_fail("the session lives on");
 	far_close(&client);
 	far_close(&server);
-	authenticator_leaves();
+	authenticator_end();
 	if (fake.ended != 1)
 		script_fail("the protocol's part was not ended once");
 	if (open_descriptors() != fds)

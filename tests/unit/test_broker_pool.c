@@ -32,6 +32,7 @@ static struct pool *pool;
 static struct conf conf;
 static int far[HELPERS]; /* the authenticators' ends */
 static char trace[1024];
+static struct pool_grant last;
 static int64_t now_ms = 1000000;
 
 /* In place of libc's, for us and for libevent's timers. */
@@ -61,8 +62,8 @@ static void __attribute__((format(printf, 1, 2))) note(const char *fmt, ...)
 void
 role_accuse(enum role role, uint16_t number, uint32_t serial)
 {
-	assert_int_equal(role, ROLE_AUTHENTICATOR);
-	note("accuse:%u/%u", number, serial);
+	note("%s:%u/%u", role == ROLE_WORKER ? "worker" : "accuse", number,
+	    serial);
 }
 
 struct event_base *
@@ -78,9 +79,11 @@ name_of(const void *arg)
 }
 
 static void
-on_granted(void *arg, int fd)
+on_granted(void *arg, const struct pool_grant *g)
 {
-	note("%s:%s", name_of(arg), fd != -1 ? "granted" : "taken");
+	note("%s:%s", name_of(arg), g != NULL ? "granted" : "taken");
+	if (g != NULL)
+		last = *g;
 }
 
 static void
@@ -90,9 +93,9 @@ on_outcome(void *arg, enum outcome outcome)
 }
 
 static void
-on_over(void *arg, bool broken)
+on_over(void *arg)
 {
-	note("%s:%s", name_of(arg), broken ? "broken" : "over");
+	note("%s:over", name_of(arg));
 }
 
 static void
@@ -161,39 +164,18 @@ say_mechs(unsigned int n)
 }
 
 static void
-say_step(unsigned int n, uint32_t exchange, bool begins)
+say(unsigned int n, uint32_t exchange, enum step step)
 {
 	struct writer w;
 
 	msg_start(&w, MSG_STEP, 0);
-	msg_put_step(&w, &(struct msg_step){ exchange, begins });
+	msg_put_step(&w, &(struct msg_step){ exchange, (uint8_t)step });
 	send_far(n, &w);
 }
 
-static void
-say_outcome(unsigned int n, uint32_t exchange, enum outcome outcome)
-{
-	struct writer w;
-
-	msg_start(&w, MSG_OUTCOME, 0);
-	msg_put_outcome(&w,
-	    &(struct msg_outcome){ exchange, MSG_NO_SERVER, (uint8_t)outcome });
-	send_far(n, &w);
-}
-
-static void
-say_over(unsigned int n, uint32_t exchange, bool broken)
-{
-	struct writer w;
-
-	msg_start(&w, MSG_OVER, 0);
-	msg_put_over(&w, &(struct msg_over){ exchange, broken });
-	send_far(n, &w);
-}
-
-/* The number of the exchange that authenticator n was given. */
+/* The number of the exchange that authenticator n was given for worker. */
 static uint32_t
-given(unsigned int n)
+given_for(unsigned int n, uint32_t worker, bool channel)
 {
 	char data[MSG_MAX];
 	struct msg_exchange m;
@@ -203,22 +185,38 @@ given(unsigned int n)
 
 	len = fdpass_recv(far[n], data, sizeof(data), false, &fd);
 	assert_true(len > MSG_HEADER);
-	assert_int_not_equal(fd, -1);
-	close(fd);
+	assert_int_equal(fd != -1, channel);
+	if (fd != -1)
+		close(fd);
 	r = (struct reader){ data + MSG_HEADER, (size_t)len - MSG_HEADER };
 	assert_int_equal(msg_get_exchange(&r, &m), 0);
 	assert_int_equal(m.failure_delay_ms, 2345);
 	assert_true(addr_is_loopback(&m.client));
+	assert_int_equal(m.serial, worker);
 	return m.exchange;
 }
 
+static uint32_t
+given(unsigned int n)
+{
+	return given_for(n, 11, true);
+}
+
 static void
-ask(char *name)
+ask_for(char *name, uint32_t worker)
 {
 	struct addr client;
 
 	assert_int_equal(addr_parse(TEXT_LIT("127.0.0.1"), 1, &client), 0);
-	pool_ask(pool, &client, 2345, name);
+	pool_ask(pool, 1, worker, &client, 2345, name);
+}
+
+/* As a worker of its own, which has no channel yet. */
+static void
+ask(char *name)
+{
+	pool_forget(pool, 11);
+	ask_for(name, 11);
 }
 
 static void
@@ -286,18 +284,15 @@ test_a_login(void **state)
 	ask(a);
 	expect("a:granted");
 	n = given(0);
-	say_step(0, n, true);
-	say_step(0, n, false);
-	say_outcome(0, n, OUTCOME_REFUSED);
+	say(0, n, STEP_REFUSED);
 	expect("a:refused");
-	say_over(0, n, false);
+	say(0, n, STEP_OVER);
 	expect("a:over");
 	ask(b); /* the same one again: it has nothing to do */
 	expect("b:granted");
 	n = given(0);
-	say_outcome(0, n, OUTCOME_OK);
-	say_over(0, n, true);
-	expect("b:ok b:broken");
+	say(0, n, STEP_OK);
+	expect("b:ok b:over");
 }
 
 /* Each to one of its own, as long as there may be more. */
@@ -325,10 +320,9 @@ test_it_grows(void **state)
 	say_mechs(2);
 	expect("c:granted");
 	(void)given(2);
-	say_step(0, na, true);
-	say_step(0, na, false);
+	say(0, na, STEP_WAITS);
 	expect(""); /* it waits for its client: no room for d's first step */
-	say_over(0, na, false);
+	say(0, na, STEP_OVER);
 	expect("a:over d:granted");
 }
 
@@ -346,14 +340,10 @@ test_it_is_patient(void **state)
 	expect("a:granted b:granted");
 	na = given(0);
 	(void)given(1);
-	say_step(0, na, true);
-	say_step(0, na, false);
-	say_over(0, na, false);
+	say(0, na, STEP_OVER);
 	expect("a:over c:granted");
 	na = given(0);
-	say_step(0, na, true);
-	say_step(0, na, false);
-	say_over(0, na, false);
+	say(0, na, STEP_OVER);
 	expect("c:over d:granted");
 	be_patient();
 	expect("");
@@ -370,10 +360,8 @@ test_it_does_not_share_yet(void **state)
 	ask(b);
 	na = given(0);
 	nb = given(1);
-	say_step(0, na, true);
-	say_step(0, na, false);
-	say_step(1, nb, true);
-	say_step(1, nb, false);
+	say(0, na, STEP_WAITS);
+	say(1, nb, STEP_WAITS);
 	expect("a:granted b:granted");
 	ask(c);
 	expect("want:3");
@@ -399,14 +387,13 @@ test_they_share(void **state)
 	for (i = 0; i < 4; i++) {
 		ask(names[i]);
 		n[i] = given(i);
-		say_step(i, n[i], true);
 	}
 	expect("a:granted b:granted c:granted d:granted");
 	ask(e);
 	expect("");
 	be_patient();
 	expect("e:taken");
-	say_step(2, n[2], false); /* a challenge went out */
+	say(2, n[2], STEP_WAITS); /* a challenge went out */
 	expect("");
 	ask(e);
 	expect("e:granted");
@@ -432,12 +419,13 @@ test_it_shrinks(void **state)
 	say_mechs(2);
 	expect("c:granted");
 	n = given(2);
-	say_over(0, given(0), false);
-	say_over(1, given(1), false);
+	say(2, n, STEP_WAITS);
+	say(0, given(0), STEP_OVER);
+	say(1, given(1), STEP_OVER);
 	expect("a:over b:over");
 	pass(2 * TIMEOUT + 1);
 	expect(""); /* the last one has something to do */
-	say_over(2, n, false);
+	say(2, n, STEP_OVER);
 	expect("c:over");
 	pass(2 * TIMEOUT - 1);
 	expect("");
@@ -460,9 +448,13 @@ test_it_hangs(void **state)
 	ask(a);
 	expect("a:granted");
 	n = given(0);
-	say_step(0, n, true);
+	say(0, n, STEP_WAITS);
 	expect("");
-	pass(TIMEOUT - 1);
+	pass(TIMEOUT + 2);
+	expect(""); /* it is the client who takes his time */
+	say(0, n, STEP_BEGINS);
+	expect("");
+	pass(TIMEOUT);
 	expect("");
 	pass(2);
 	expect("accuse:0/1");
@@ -475,7 +467,10 @@ test_it_hangs(void **state)
 	(void)given(0);
 }
 
-/* A worker that has its channel and does not speak holds nobody up. */
+/*
+ * A worker that has its grant and does not speak holds nobody up: so says its
+ * authenticator, which is known to hang when it does not.
+ */
 static void
 test_no_beginning(void **state)
 {
@@ -486,10 +481,96 @@ test_no_beginning(void **state)
 	ask(c);
 	be_patient();
 	expect("a:granted b:granted c:taken");
-	pass(2);
+	say(0, given(0), STEP_WAITS);
 	expect("");
 	ask(c);
 	expect("c:granted");
+	pass(TIMEOUT + 2);
+	expect("accuse:1/2 accuse:0/1");
+}
+
+/* One for a worker and an authenticator, for as long as both live. */
+static void
+test_channels(void **state)
+{
+	uint32_t n;
+
+	(void)state;
+	ask_for(a, 11);
+	expect("a:granted");
+	n = given_for(0, 11, true);
+	assert_int_equal(last.exchange, n);
+	assert_int_equal(last.serial, 1);
+	assert_int_not_equal(last.fd, -1);
+	say(0, n, STEP_OK);
+	expect("a:ok a:over");
+	ask_for(b, 11);
+	expect("b:granted");
+	say(0, given_for(0, 11, false), STEP_OK);
+	assert_int_equal(last.fd, -1);
+	expect("b:ok b:over");
+	ask_for(c, 12); /* another worker's is its own */
+	expect("c:granted");
+	n = given_for(0, 12, true);
+	ask_for(d, 11); /* with another authenticator */
+	expect("d:granted");
+	(void)given_for(1, 11, true);
+	assert_int_equal(last.serial, 2);
+	say(0, n, STEP_OVER);
+	pool_forget(pool, 11);
+	expect("c:over");
+	ask_for(a, 12);
+	expect("a:granted");
+	say(0, given_for(0, 12, false), STEP_OVER);
+	expect("a:over");
+	ask_for(b, 11);
+	expect("b:granted");
+	(void)given_for(0, 11, true);
+	add(0, 7); /* the master's next one in its place */
+	say_mechs(0);
+	expect("b:over");
+	ask_for(c, 11);
+	expect("c:granted");
+	(void)given_for(0, 11, true);
+}
+
+/* Those that it serves, it may accuse, and no other. */
+static void
+test_broken(void **state)
+{
+	struct writer w;
+	uint32_t serial;
+
+	(void)state;
+	ask_for(a, 11);
+	ask_for(b, 12);
+	expect("a:granted b:granted");
+	for (serial = 11; serial <= 13; serial++) {
+		msg_start(&w, MSG_BROKEN, 0);
+		msg_put_broken(&w, &(struct msg_broken){ 1, serial });
+		send_far(0, &w);
+	}
+	expect("worker:1/11");
+}
+
+/* A client that leaves while it waits: nothing is granted to it. */
+static void
+test_withdrawn(void **state)
+{
+	(void)state;
+	ask(a);
+	ask(b);
+	ask(c);
+	ask(d);
+	be_patient();
+	expect("a:granted b:granted want:3 want:4");
+	pool_withdraw(pool, c);
+	pool_withdraw(pool, a); /* it has what it wanted */
+	expect("c:over");
+	say(0, given(0), STEP_OVER);
+	expect("a:over d:granted");
+	pass(TIMEOUT - 1);
+	expect("");
 }
 
 static void
@@ -501,6 +582,9 @@ test_none_comes(void **state)
 	ask(c);
 	be_patient();
 	expect("a:granted b:granted want:3");
+	say(0, given(0), STEP_WAITS);
+	say(1, given(1), STEP_WAITS);
+	expect("");
 	pass(TIMEOUT + 1);
 	expect("c:taken");
 }
@@ -531,9 +615,9 @@ test_rules(void **state)
 	ask(a);
 	expect("a:granted");
 	n = given(0);
-	say_outcome(1, n, OUTCOME_OK); /* it is not number 1's */
+	say(1, n, STEP_OK); /* it is not number 1's */
 	expect("accuse:1/2");
-	say_step(0, n, false); /* it has not begun */
+	say(0, n, STEP_BEGINS); /* it has begun */
 	expect("accuse:0/1 a:over");
 
 	add(0, 5);
@@ -541,14 +625,17 @@ test_rules(void **state)
 	say_mechs(0); /* twice */
 	expect("accuse:0/5");
 	add(0, 6);
-	say_over(0, n, false); /* of the one before */
+	say(0, n, STEP_OVER); /* of the one before */
 	expect("accuse:0/6");
 	add(0, 7);
 	say_mechs(0);
 	expect("");
 	ask(b);
-	say_outcome(0, given(0), OUTCOME_SERVER); /* none of its business */
-	expect("b:granted accuse:0/7 b:over");
+	n = given(0);
+	say(0, n, STEP_WAITS);
+	expect("b:granted");
+	say(0, n, STEP_OK); /* in no step */
+	expect("accuse:0/7 b:over");
 	add(0, 8);
 	msg_start(&w, MSG_POOL, 0);
 	msg_put_pool(&w, &(struct msg_pool){ 1 });
@@ -577,6 +664,9 @@ main(void)
 		TEST(test_it_shrinks),
 		TEST(test_it_hangs),
 		TEST(test_no_beginning),
+		TEST(test_channels),
+		TEST(test_broken),
+		TEST(test_withdrawn),
 		TEST(test_none_comes),
 		TEST(test_new_broker),
 		TEST(test_rules),

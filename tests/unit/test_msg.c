@@ -110,7 +110,7 @@ make(struct writer *w, enum msg_type type)
 		msg_put_auth(w, &(struct msg_auth){ 1 });
 		return 0;
 	case MSG_AUTH_REPLY:
-		msg_put_auth_reply(w, &(struct msg_auth_reply){ 1, 1 });
+		msg_put_auth_reply(w, &(struct msg_auth_reply){ 1, 1, 2, 3 });
 		return 0;
 	case MSG_SUBMIT:
 		msg_put_submit(w, &(struct msg_submit){ 1, SUBMIT_MAIL, t, t });
@@ -128,13 +128,13 @@ make(struct writer *w, enum msg_type type)
 		return 0;
 	case MSG_EXCHANGE:
 		msg_put_exchange(
-		    w, &(struct msg_exchange){ 1, 2000, event.client });
+		    w, &(struct msg_exchange){ 1, 2, 3, 2000, event.client });
 		return 0;
 	case MSG_STEP:
-		msg_put_step(w, &(struct msg_step){ 1, 1 });
+		msg_put_step(w, &(struct msg_step){ 1, STEP_OK });
 		return 0;
-	case MSG_OVER:
-		msg_put_over(w, &(struct msg_over){ 1, 0 });
+	case MSG_BROKEN:
+		msg_put_broken(w, &(struct msg_broken){ 1, 2 });
 		return 0;
 	case MSG_SASL_START:
 		msg_put_sasl_start(w,
@@ -154,6 +154,7 @@ make(struct writer *w, enum msg_type type)
 		msg_put_sasl_reply(w, &(struct msg_sasl_reply){ AUTH_OK, t });
 		return 0;
 	case MSG_BUSY:
+	case MSG_SASL_CANCEL:
 	case MSG_STOP:
 	case MSG_MANY:
 	case MSG_TYPES:
@@ -194,7 +195,7 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_sasl_mechs sasl_mechs;
 		struct msg_exchange exchange;
 		struct msg_step step;
-		struct msg_over over;
+		struct msg_broken broken;
 		struct msg_sasl_start sasl_start;
 		struct msg_sasl_step sasl_step;
 		struct msg_sasl_check sasl_check;
@@ -233,12 +234,13 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_SASL_MECHS, sasl_mechs);
 		TAKE(MSG_EXCHANGE, exchange);
 		TAKE(MSG_STEP, step);
-		TAKE(MSG_OVER, over);
+		TAKE(MSG_BROKEN, broken);
 		TAKE(MSG_SASL_START, sasl_start);
 		TAKE(MSG_SASL_STEP, sasl_step);
 		TAKE(MSG_SASL_CHECK, sasl_check);
 		TAKE(MSG_SASL_REPLY, sasl_reply);
 	case MSG_BUSY:
+	case MSG_SASL_CANCEL:
 	case MSG_STOP:
 	case MSG_MANY:
 	case MSG_TYPES:
@@ -366,10 +368,9 @@ test_sasl_values(void **state)
 		{ MSG_SUBMIT_REPLY, 4, SUBMIT_VERDICTS },
 		{ MSG_SASL_MECHS, 4, 'p' },  /* lower case */
 		{ MSG_SASL_MECHS, 4, '\n' }, /* a line of its own */
-		{ MSG_STEP, 4, 2 },          /* begins */
-		{ MSG_OVER, 4, 2 },          /* broken */
-		{ MSG_SASL_START, 3, 2 },    /* has_initial */
-		{ MSG_SASL_START, 3, 0 },    /* none, yet octets of it */
+		{ MSG_STEP, 4, STEPS },
+		{ MSG_SASL_START, 3, 2 }, /* has_initial */
+		{ MSG_SASL_START, 3, 0 }, /* none, yet octets of it */
 		{ MSG_SASL_REPLY, 0, AUTH_RESULTS },
 		{ MSG_SASL_REPLY, 0, AUTH_FAILED }, /* with a text */
 		{ MSG_ACCUSE, 0, ROLE_MAX },
@@ -451,12 +452,14 @@ test_who_may(void **state)
 		{ MSG_POOL, ROLE_AUTHENTICATOR, ROLE_MASTER, false, false },
 		{ MSG_SASL_MECHS, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ MSG_EXCHANGE, ROLE_BROKER, ROLE_AUTHENTICATOR, true, true },
-		{ MSG_EXCHANGE, ROLE_BROKER, ROLE_AUTHENTICATOR, false, false },
+		{ MSG_EXCHANGE, ROLE_BROKER, ROLE_AUTHENTICATOR, false, true },
+		{ MSG_EXCHANGE, ROLE_WORKER, ROLE_AUTHENTICATOR, false, false },
 		{ MSG_EXCHANGE, ROLE_WORKER, ROLE_AUTHENTICATOR, true, false },
 		{ MSG_STEP, ROLE_AUTHENTICATOR, ROLE_BROKER, false, true },
 		{ MSG_STEP, ROLE_WORKER, ROLE_BROKER, false, false },
-		{ MSG_OVER, ROLE_WORKER, ROLE_BROKER, false, false },
-		{ MSG_OUTCOME, ROLE_AUTHENTICATOR, ROLE_BROKER, false, true },
+		{ MSG_BROKEN, ROLE_AUTHENTICATOR, ROLE_BROKER, false, true },
+		{ MSG_BROKEN, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_OUTCOME, ROLE_AUTHENTICATOR, ROLE_BROKER, false, false },
 		{ MSG_SASL_START, ROLE_WORKER, ROLE_AUTHENTICATOR, false,
 		    true },
 		{ MSG_SASL_START, ROLE_WORKER, ROLE_BROKER, false, false },
@@ -464,6 +467,8 @@ test_who_may(void **state)
 		    false },
 		{ MSG_SASL_CHECK, ROLE_WORKER, ROLE_AUTHENTICATOR, true,
 		    false },
+		{ MSG_SASL_CANCEL, ROLE_WORKER, ROLE_AUTHENTICATOR, false,
+		    true },
 		{ MSG_SASL_REPLY, ROLE_AUTHENTICATOR, ROLE_WORKER, false,
 		    true },
 		{ MSG_SASL_REPLY, ROLE_BROKER, ROLE_WORKER, false, false },
