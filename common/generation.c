@@ -14,6 +14,7 @@
 #include "generation.h"
 #include "handover.h"
 #include "log.h"
+#include "sandbox.h"
 #include "xmalloc.h"
 
 #define CONF_MAX 1048576 /* octets of a role's configuration */
@@ -233,6 +234,19 @@ add_conf(struct generation *g, const struct conf *c, enum role role)
 	buf_free(&text);
 }
 
+static void
+add_filter(struct generation *g, const struct conf *c, enum role role)
+{
+	struct buf filter;
+
+	buf_init(&filter, SANDBOX_FILTER_MAX);
+	sandbox_compile(role, c->sasl_network, &filter);
+	if (handover_add(g->fds[role], HANDOVER_FILTER, 0, buf_view(&filter)) ==
+	    -1)
+		fatal("handing over a system call filter");
+	buf_free(&filter);
+}
+
 struct generation *
 generation_new(const struct conf *c)
 {
@@ -244,6 +258,7 @@ generation_new(const struct conf *c)
 		if (g->fds[role] == -1)
 			fatal("memfd_create");
 		add_conf(g, c, role);
+		add_filter(g, c, role);
 	}
 	add_pairs(g, c);
 	find_passphrase(g, c);

@@ -233,16 +233,20 @@ struct ipc *
 role_confine(const struct role_start *start, const struct sandbox *box,
     unsigned int files, ipc_handler *handler, void *arg)
 {
+	struct handover *h = start->handover;
+	struct sandbox whole = *box;
 	struct msg_ready ready;
 	struct writer w;
 
+	whole.filter = handover_get(h, HANDOVER_FILTER, 0);
 	from_master = handler;
 	from_master_arg = arg;
 	if (!SANITIZER_REPORTS)
 		let_go_of_terminal();
 	drop(start);
 	priv_harden(files, !SANITIZER_REPORTS);
-	ready.missing = sandbox_enter(box);
+	ready.missing = sandbox_enter(&whole);
+	handover_close(&h); /* the mapping is sealed: it cannot be wiped */
 	msg_start(&w, MSG_READY, 0);
 	msg_put_ready(&w, &ready);
 	(void)ipc_send(master, &w, -1);

@@ -53,7 +53,8 @@ void role_accuse(enum role role, uint16_t number, uint32_t serial);
  * Confine this process (priv, sandbox), have handler hear what the master
  * says and send MSG_READY.  The channel to the master is there, and the log
  * goes through it, before a role's main is called; what comes in waits for
- * handler.  When the master is gone, the process ends.
+ * handler.  When the master is gone, the process ends.  What was handed over
+ * is closed.
  */
 struct ipc *role_confine(const struct role_start *start,
     const struct sandbox *box, unsigned int files, ipc_handler *handler,

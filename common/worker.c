@@ -575,7 +575,6 @@ worker_main(const struct role_start *start)
 		.start = start, .conf = start->conf, .base = start->base
 	};
 	struct sandbox box = { .role = ROLE_WORKER };
-	struct handover *h = start->handover;
 
 	if (start->nfds != FIRST_LISTENER - ROLE_FD_FIRST + w.conf->nlisten)
 		fatalx("the descriptors handed over are too few");
@@ -583,7 +582,6 @@ worker_main(const struct role_start *start)
 	stream_global_init();
 	set_up_tls(&w);
 	take_outgoing_password(start);
-	handover_close(&h);
 	tls_key_set_channel(FD_KEEPER);
 	w.acceptor = acceptor_new(w.base, FD_LOADS, start->number,
 	    FIRST_LISTENER, (unsigned int)w.conf->nlisten, on_client, &w);
