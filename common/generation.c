@@ -14,6 +14,7 @@
 #include "generation.h"
 #include "handover.h"
 #include "log.h"
+#include "priv.h"
 #include "sandbox.h"
 #include "xmalloc.h"
 
@@ -247,6 +248,26 @@ add_filter(struct generation *g, const struct conf *c, enum role role)
 	buf_free(&filter);
 }
 
+/* Looked up once: who a name is must not change between two workers. */
+static void
+add_user(struct generation *g, const struct conf *c, enum role role)
+{
+	bool worker = role == ROLE_WORKER;
+	const char *name = worker ? c->username : c->daemon_username;
+	struct priv_user u;
+
+	if (priv_lookup(name, worker ? c->group : NULL, &u) == -1) {
+		log_warnx("the user %s does not exist", name);
+		g->faults++;
+		return;
+	}
+	if (role == ROLE_AUTHENTICATOR)
+		u.has_extra = priv_lookup_group(c->sasl_group, &u.extra) == 0;
+	if (handover_add(g->fds[role], HANDOVER_USER, 0,
+	        (struct text){ (const char *)&u, sizeof(u) }) == -1)
+		fatal("handing over a user");
+}
+
 struct generation *
 generation_new(const struct conf *c)
 {
@@ -259,6 +280,8 @@ generation_new(const struct conf *c)
 			fatal("memfd_create");
 		add_conf(g, c, role);
 		add_filter(g, c, role);
+		if (priv_am_root())
+			add_user(g, c, role);
 	}
 	add_pairs(g, c);
 	find_passphrase(g, c);

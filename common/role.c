@@ -206,21 +206,17 @@ static void
 drop(const struct role_start *start)
 {
 	const struct conf *c = start->conf;
+	struct text t = handover_get(start->handover, HANDOVER_USER, 0);
 	struct priv_user user;
-	bool worker = start->role == ROLE_WORKER;
 	char *root;
 
 	if (!priv_am_root()) {
 		priv_drop(NULL, NULL);
 		return;
 	}
-	if (priv_lookup(worker ? c->username : c->daemon_username,
-	        worker ? c->group : NULL, &user) == -1)
-		fatalx("the user %s does not exist",
-		    worker ? c->username : c->daemon_username);
-	if (start->role == ROLE_AUTHENTICATOR)
-		user.has_extra =
-		    priv_lookup_group(c->sasl_group, &user.extra) == 0;
+	if (t.len != sizeof(user))
+		fatalx("there is no user to become");
+	memcpy(&user, t.p, sizeof(user));
 	root = xasprintf("%s%s", c->spool_directory,
 	    start->role == ROLE_BROKER || start->role == ROLE_AUTHENTICATOR
 	        ? ""
