@@ -43,6 +43,9 @@ _Noreturn void role_run(const struct protocol *p, int argc, char *argv[]);
 /* A base for one process's loop: no locks, nothing from the environment. */
 struct event_base *role_event_base(void);
 
+/* End this process, and leave its memory to the kernel to tidy up. */
+_Noreturn void role_end(void);
+
 /*
  * Tell the master that this process (a worker; from the broker, an
  * authenticator) broke a rule or hangs; it will be replaced.

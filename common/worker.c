@@ -590,5 +590,5 @@ worker_main(const struct role_start *start)
 	set_broker(&w, FD_BROKER, true);
 	acceptor_open(w.acceptor);
 	event_base_dispatch(w.base);
-	exit(0);
+	role_end();
 }
