@@ -491,12 +491,10 @@ authenticator_main(const struct role_start *start)
 	struct authenticator a = { .start = start, .base = start->base };
 	struct sandbox box = { .role = ROLE_AUTHENTICATOR,
 		.network = start->conf->sasl_network };
-	struct handover *h = start->handover;
 	char *folder;
 
 	TAILQ_INIT(&a.channels);
 	open_library(&a);
-	handover_close(&h);
 	folder = folder_of(a.setup.sasldb);
 	box.read_paths[0] = folder;
 	box.read_paths[1] = "/dev/urandom";

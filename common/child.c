@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * child: starts roles.  Runs in the master; between fork and exec only
- * async-signal-safe calls are made.
+ * child: starts roles.  Runs in the master, whose memory the child borrows
+ * until exec gives it its own: nothing is copied that exec would throw away.
  */
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,28 @@ lay_out(const int *fds, int *high, size_t nfds)
 	return 0;
 }
 
+/*
+ * In the child, on the master's memory: only async-signal-safe calls, and no
+ * signal, or a handler of the master's would run in it.
+ */
+static pid_t
+fork_and_exec(char *const *argv, const int *fds, int *high, size_t nfds)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = vfork();
+	if (pid == 0) {
+		if (lay_out(fds, high, nfds) == 0)
+			execv("/proc/self/exe", argv);
+		_exit(127);
+	}
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
 pid_t
 child_spawn(const char *daemon, enum role role, unsigned int number,
     uint32_t serial, const int *fds, size_t nfds)
@@ -47,7 +70,6 @@ child_spawn(const char *daemon, enum role role, unsigned int number,
 	char flag[] = ROLE_ARG, what[16];
 	char *argv[] = { name, flag, what, place, id, parent, count, NULL };
 	int high[FDS_MAX];
-	pid_t pid;
 
 	if (nfds > FDS_MAX || nfds < ROLE_FD_FIRST - ROLE_FD_MASTER) {
 		errno = EINVAL;
@@ -60,12 +82,7 @@ child_spawn(const char *daemon, enum role role, unsigned int number,
 	(void)snprintf(parent, sizeof(parent), "%ld", (long)getpid());
 	(void)snprintf(count, sizeof(count), "%zu",
 	    nfds - (ROLE_FD_FIRST - ROLE_FD_MASTER));
-	pid = fork();
-	if (pid != 0)
-		return pid;
-	if (lay_out(fds, high, nfds) == 0)
-		execv("/proc/self/exe", argv);
-	_exit(127);
+	return fork_and_exec(argv, fds, high, nfds);
 }
 
 unsigned int

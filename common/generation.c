@@ -14,6 +14,8 @@
 #include "generation.h"
 #include "handover.h"
 #include "log.h"
+#include "priv.h"
+#include "sandbox.h"
 #include "xmalloc.h"
 
 #define CONF_MAX 1048576 /* octets of a role's configuration */
@@ -233,6 +235,39 @@ add_conf(struct generation *g, const struct conf *c, enum role role)
 	buf_free(&text);
 }
 
+static void
+add_filter(struct generation *g, const struct conf *c, enum role role)
+{
+	struct buf filter;
+
+	buf_init(&filter, SANDBOX_FILTER_MAX);
+	sandbox_compile(role, c->sasl_network, &filter);
+	if (handover_add(g->fds[role], HANDOVER_FILTER, 0, buf_view(&filter)) ==
+	    -1)
+		fatal("handing over a system call filter");
+	buf_free(&filter);
+}
+
+/* Looked up once: who a name is must not change between two workers. */
+static void
+add_user(struct generation *g, const struct conf *c, enum role role)
+{
+	bool worker = role == ROLE_WORKER;
+	const char *name = worker ? c->username : c->daemon_username;
+	struct priv_user u;
+
+	if (priv_lookup(name, worker ? c->group : NULL, &u) == -1) {
+		log_warnx("the user %s does not exist", name);
+		g->faults++;
+		return;
+	}
+	if (role == ROLE_AUTHENTICATOR)
+		u.has_extra = priv_lookup_group(c->sasl_group, &u.extra) == 0;
+	if (handover_add(g->fds[role], HANDOVER_USER, 0,
+	        (struct text){ (const char *)&u, sizeof(u) }) == -1)
+		fatal("handing over a user");
+}
+
 struct generation *
 generation_new(const struct conf *c)
 {
@@ -244,6 +279,9 @@ generation_new(const struct conf *c)
 		if (g->fds[role] == -1)
 			fatal("memfd_create");
 		add_conf(g, c, role);
+		add_filter(g, c, role);
+		if (priv_am_root())
+			add_user(g, c, role);
 	}
 	add_pairs(g, c);
 	find_passphrase(g, c);

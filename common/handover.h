@@ -21,7 +21,9 @@ enum handover_kind {
 	HANDOVER_PASSPHRASE, /* of encrypted keys; keepers only */
 	HANDOVER_CA,         /* PEM certificates that inner servers chain to */
 	HANDOVER_SASL_CONF,  /* Cyrus SASL's; authenticators only */
-	HANDOVER_PASSWORD    /* of outgoing_user; workers only */
+	HANDOVER_PASSWORD,   /* of outgoing_user; workers only */
+	HANDOVER_FILTER,     /* sandbox_compile() */
+	HANDOVER_USER        /* struct priv_user; none: not started as root */
 };
 
 #define HANDOVER_FILE_MAX (4 * 1024 * 1024) /* octets of one part */

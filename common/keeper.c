@@ -224,12 +224,10 @@ keeper_main(const struct role_start *start)
 	struct sandbox box = { .role = ROLE_KEEPER };
 	struct keeper kp = { .base = start->base,
 		.tls12 = !start->conf->listen_tls13_only };
-	struct handover *h = start->handover;
 
 	TAILQ_INIT(&kp.channels);
 	tls_global_init();
-	load_pairs(&kp, h);
-	handover_close(&h); /* the mapping is sealed: it cannot be wiped */
+	load_pairs(&kp, start->handover);
 	role_confine(start, &box, KEEPER_FILES, master_message, &kp);
 	event_base_dispatch(kp.base);
 	exit(0);

@@ -179,6 +179,14 @@ role_run(const struct protocol *p, int argc, char *argv[])
 }
 
 void
+role_end(void)
+{
+	if (SANITIZER_REPORTS)
+		exit(0); /* leaks are looked for on the way */
+	_exit(0);
+}
+
+void
 role_accuse(enum role role, uint16_t number, uint32_t serial)
 {
 	struct msg_accuse m = { (uint8_t)role, number, serial };
@@ -206,21 +214,17 @@ static void
 drop(const struct role_start *start)
 {
 	const struct conf *c = start->conf;
+	struct text t = handover_get(start->handover, HANDOVER_USER, 0);
 	struct priv_user user;
-	bool worker = start->role == ROLE_WORKER;
 	char *root;
 
 	if (!priv_am_root()) {
 		priv_drop(NULL, NULL);
 		return;
 	}
-	if (priv_lookup(worker ? c->username : c->daemon_username,
-	        worker ? c->group : NULL, &user) == -1)
-		fatalx("the user %s does not exist",
-		    worker ? c->username : c->daemon_username);
-	if (start->role == ROLE_AUTHENTICATOR)
-		user.has_extra =
-		    priv_lookup_group(c->sasl_group, &user.extra) == 0;
+	if (t.len != sizeof(user))
+		fatalx("there is no user to become");
+	memcpy(&user, t.p, sizeof(user));
 	root = xasprintf("%s%s", c->spool_directory,
 	    start->role == ROLE_BROKER || start->role == ROLE_AUTHENTICATOR
 	        ? ""
@@ -233,16 +237,20 @@ struct ipc *
 role_confine(const struct role_start *start, const struct sandbox *box,
     unsigned int files, ipc_handler *handler, void *arg)
 {
+	struct handover *h = start->handover;
+	struct sandbox whole = *box;
 	struct msg_ready ready;
 	struct writer w UNZEROED;
 
+	whole.filter = handover_get(h, HANDOVER_FILTER, 0);
 	from_master = handler;
 	from_master_arg = arg;
 	if (!SANITIZER_REPORTS)
 		let_go_of_terminal();
 	drop(start);
 	priv_harden(files, !SANITIZER_REPORTS);
-	ready.missing = sandbox_enter(box);
+	ready.missing = sandbox_enter(&whole);
+	handover_close(&h); /* the mapping is sealed: it cannot be wiped */
 	msg_start(&w, MSG_READY, 0);
 	msg_put_ready(&w, &ready);
 	(void)ipc_send(master, &w, -1);

@@ -43,6 +43,9 @@ _Noreturn void role_run(const struct protocol *p, int argc, char *argv[]);
 /* A base for one process's loop: no locks, nothing from the environment. */
 struct event_base *role_event_base(void);
 
+/* End this process, and leave its memory to the kernel to tidy up. */
+_Noreturn void role_end(void);
+
 /*
  * Tell the master that this process (a worker; from the broker, an
  * authenticator) broke a rule or hangs; it will be replaced.
@@ -53,7 +56,8 @@ void role_accuse(enum role role, uint16_t number, uint32_t serial);
  * Confine this process (priv, sandbox), have handler hear what the master
  * says and send MSG_READY.  The channel to the master is there, and the log
  * goes through it, before a role's main is called; what comes in waits for
- * handler.  When the master is gone, the process ends.
+ * handler.  When the master is gone, the process ends.  What was handed over
+ * is closed.
  */
 struct ipc *role_confine(const struct role_start *start,
     const struct sandbox *box, unsigned int files, ipc_handler *handler,

@@ -23,5 +23,5 @@ sandbox_enter(const struct sandbox *s)
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) != 1)
 		fatalx("sandbox: no_new_privs is not set");
 	missing = sandbox_landlock(s);
-	return missing | sandbox_seccomp(s); /* refuses Landlock */
+	return missing | sandbox_seccomp(s->filter); /* refuses Landlock */
 }

@@ -15,7 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "msg.h" /* enum role */
+#include "text.h"
 
 /* What could not be had, for the log: bits of the result of sandbox_enter(). */
 enum sandbox_missing {
@@ -39,7 +41,17 @@ struct sandbox {
 	size_t nports;
 	/* authenticator: a plugin opens connections (sasl_network) */
 	bool network;
+	/* sandbox_compile()'s for this role; role_confine() puts it in */
+	struct text filter;
 };
+
+#define SANDBOX_FILTER_MAX 32768 /* octets: BPF_MAXINSNS of 8 */
+
+/*
+ * In the master: append role's system call filter to out, whose ceiling is
+ * SANDBOX_FILTER_MAX, for any process of this role and sasl_network to load.
+ */
+void sandbox_compile(enum role role, bool network, struct buf *out);
 
 /*
  * Confine the calling process for good.  No new privileges must be set.

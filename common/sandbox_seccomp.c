@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sandbox_seccomp: the system calls of each role, each with its
- * reason.  Runs once in each of them.  Three tables, read from the top:
- * what a role needs is allowed; what a library may well try, and can live
- * without, is an error; what nobody but an attacker would do ends the
- * process.  The rest is ENOSYS, at which libraries fall back.
+ * reason.  The master compiles them once, each process of a role loads what
+ * came of it: compiling takes as long as a whole login does.
+ *
+ * Three tables, read from the top: what a role needs is allowed; what a library
+ * may well try, and can live without, is an error; what nobody but an attacker
+ * would do ends the process.  The rest is ENOSYS, at which libraries fall back.
  *
  * Conditions look at numbers only, never through pointers, which another
  * thread could change behind the filter's back.  A call whose conditions no
@@ -20,13 +22,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "sandbox_seccomp.h"
+#include "xmalloc.h"
 
 #define nitems(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -344,6 +351,12 @@ static const struct rule killed[] = {
 	{ ALL, SYS(clock_adjtime), { ANY } },
 };
 
+/*
+ * Stands for the pid of the process that loads the filter; no pid is as high
+ * (PID_MAX_LIMIT of Linux is 2^22).
+ */
+#define SELF 0x7fffffffU
+
 /* libseccomp returns a negative errno. */
 static void
 must(int rc)
@@ -381,34 +394,46 @@ add_rules(scmp_filter_ctx filter, uint32_t action, unsigned int roles,
 static void
 add_abort(scmp_filter_ctx filter)
 {
-	scmp_datum_t self = (scmp_datum_t)getpid();
-
 	must(seccomp_rule_add_exact(
-	    filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, EQ(0, self)));
+	    filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, EQ(0, SELF)));
 	must(seccomp_rule_add_exact(
-	    filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(tgkill), 1, NE(0, self)));
+	    filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(tgkill), 1, NE(0, SELF)));
 }
 
 static unsigned int
-roles_of(const struct sandbox *s)
+roles_of(enum role role, bool network)
 {
-	unsigned int role = 1U << s->role;
-
-	if (s->role != ROLE_AUTHENTICATOR)
-		return role;
-	return role | (s->network ? (unsigned int)NET : (unsigned int)NO_NET);
+	if (role != ROLE_AUTHENTICATOR)
+		return 1U << role;
+	return 1U << role |
+	    (network ? (unsigned int)NET : (unsigned int)NO_NET);
 }
 
-unsigned int
-sandbox_seccomp(const struct sandbox *s)
+/* The compiled filter; libseccomp only writes it to a descriptor. */
+static void export(scmp_filter_ctx filter, struct buf *out)
 {
-	unsigned int roles = roles_of(s);
-	scmp_filter_ctx filter;
+	char part[4096];
+	ssize_t n;
+	int fd = memfd_create("filter", MFD_CLOEXEC);
 
-	if (SANITIZING ||
-	    (prctl(PR_GET_SECCOMP, 0L, 0L, 0L, 0L) == -1 && errno == EINVAL))
-		return SANDBOX_NO_SECCOMP;
-	filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	if (fd == -1)
+		fatal("seccomp: memfd_create");
+	must(seccomp_export_bpf(filter, fd));
+	(void)lseek(fd, 0, SEEK_SET);
+	while ((n = read(fd, part, sizeof(part))) > 0)
+		if (buf_append(out, part, (size_t)n) == -1)
+			fatalx("seccomp: the filter is too long");
+	if (n == -1)
+		fatal("seccomp: the filter");
+	close(fd);
+}
+
+void
+sandbox_compile(enum role role, bool network, struct buf *out)
+{
+	unsigned int roles = roles_of(role, network);
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+
 	if (filter == NULL)
 		fatalx("seccomp: no filter to be had");
 	/* Calls in another architecture's numbers, x32 among them. */
@@ -421,7 +446,39 @@ sandbox_seccomp(const struct sandbox *s)
 	    filter, SCMP_ACT_ERRNO(EACCES), roles, refused, nitems(refused));
 	add_rules(filter, SCMP_ACT_KILL_PROCESS, roles, killed, nitems(killed));
 	add_abort(filter);
-	must(seccomp_load(filter));
+	export(filter, out);
 	seccomp_release(filter);
+}
+
+/* The compiled filter for this very process. */
+static struct sock_filter *
+own(struct text filter, size_t n)
+{
+	struct sock_filter *code = xmalloc(filter.len);
+	size_t i;
+
+	memcpy(code, filter.p, filter.len);
+	for (i = 0; i < n; i++)
+		if (code[i].code == (BPF_JMP | BPF_JEQ | BPF_K) &&
+		    code[i].k == SELF)
+			code[i].k = (uint32_t)getpid();
+	return code;
+}
+
+unsigned int
+sandbox_seccomp(struct text filter)
+{
+	struct sock_fprog program;
+
+	if (SANITIZING ||
+	    (prctl(PR_GET_SECCOMP, 0L, 0L, 0L, 0L) == -1 && errno == EINVAL))
+		return SANDBOX_NO_SECCOMP;
+	if (filter.len == 0)
+		fatalx("seccomp: there is no filter");
+	program.len = (unsigned short)(filter.len / sizeof(*program.filter));
+	program.filter = own(filter, program.len);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0L, 0L) == -1)
+		fatal("seccomp");
+	free(program.filter);
 	return 0;
 }

@@ -8,7 +8,7 @@
 
 #include "sandbox.h"
 
-/* SANDBOX_NO_SECCOMP or 0; fatal() on any other error. */
-unsigned int sandbox_seccomp(const struct sandbox *s);
+/* Load what sandbox_compile() made: SANDBOX_NO_SECCOMP or 0, or fatal(). */
+unsigned int sandbox_seccomp(struct text filter);
 
 #endif

@@ -519,7 +519,7 @@ leave(struct worker *w)
 	if (w->broker != NULL)
 		ipc_flush(w->broker);
 	ipc_flush(w->master);
-	_exit(0);
+	role_end();
 }
 
 static void
@@ -638,7 +638,6 @@ worker_main(const struct role_start *start)
 		.start = start, .conf = start->conf, .base = start->base
 	};
 	struct sandbox box = { .role = ROLE_WORKER };
-	struct handover *h = start->handover;
 
 	if (start->nfds != FIRST_LISTENER - ROLE_FD_FIRST + w.conf->nlisten)
 		fatalx("the descriptors handed over are too few");
@@ -648,7 +647,6 @@ worker_main(const struct role_start *start)
 	set_up_tls(&w);
 	take_outgoing_password(start);
 	w.authenticators = sasl_channels_new(w.base);
-	handover_close(&h);
 	tls_key_set_channel(FD_KEEPER);
 	w.acceptor = acceptor_new(w.base, FD_LOADS, start->number,
 	    FIRST_LISTENER, (unsigned int)w.conf->nlisten, on_client, &w);

@@ -146,6 +146,28 @@ class Clients(Single):
                     c.close()
 
 
+class Burst(Single):
+    def test_spares_are_there_before_the_clients(self):
+        """As many clients as there are spares wait for no process to be made:
+        the master, which makes them, is stopped meanwhile.  The one behind
+        them does wait."""
+        spares = self.workers()
+        os.kill(self.relais.pid, signal.SIGSTOP)
+        try:
+            clients = [self.logged_in() for _ in range(SPARES)]
+            late = self.raw(self.relais.plain)
+            late.sock.settimeout(0.5)
+            with self.assertRaises(TimeoutError):
+                late.sock.recv(1)
+        finally:
+            os.kill(self.relais.pid, signal.SIGCONT)
+        late.sock.settimeout(20 * harness.SLOW)
+        late.greet()
+        self.assertOK(late.login())
+        self.assertEqual({self.worker_of(c) for c in clients}, spares)
+        self.assertNotIn(self.worker_of(late), spares)
+
+
 class Deaths(Single):
     def test_a_killed_worker_takes_one_session(self):
         clients = [self.logged_in() for _ in range(5)]

@@ -131,6 +131,7 @@ child(enum role role, enter *confine, attempt *try, const void *arg, int out)
 		.role = role, .read_paths = { "/etc" }, .network = networked
 	};
 	struct result r;
+	struct buf filter;
 	uint16_t port;
 
 	/* cmocka's handlers would run the rest of the tests here, again. */
@@ -140,6 +141,9 @@ child(enum role role, enter *confine, attempt *try, const void *arg, int out)
 	port = ntohs(at.sin_port);
 	box.ports = &port;
 	box.nports = 1;
+	buf_init(&filter, SANDBOX_FILTER_MAX);
+	sandbox_compile(role, networked, &filter);
+	box.filter = buf_view(&filter);
 	priv_harden(0, false);
 	r.missing = confine(&box);
 	r.value = try(arg);

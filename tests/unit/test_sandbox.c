@@ -360,13 +360,15 @@ no_log(void *arg, int priority, const char *text)
 }
 
 static int
-status_of(const struct sandbox *s)
+status_of(const struct sandbox *s, bool hardened)
 {
 	int status;
 	pid_t pid = must(fork());
 
 	if (pid == 0) {
 		log_set_sink(no_log, NULL);
+		if (hardened)
+			priv_harden(0, false);
 		sandbox_enter(s);
 		_exit(0);
 	}
@@ -382,8 +384,20 @@ test_misuse(void **state)
 	const struct sandbox worker = { .role = ROLE_WORKER };
 
 	(void)state;
-	assert_int_equal(WEXITSTATUS(status_of(&master)), 1);
-	assert_int_equal(WEXITSTATUS(status_of(&worker)), 1); /* no_new_privs */
+	assert_int_equal(WEXITSTATUS(status_of(&master, true)), 1);
+	/* no_new_privs */
+	assert_int_equal(WEXITSTATUS(status_of(&worker, false)), 1);
+}
+
+/* What the master did not hand over is not done without. */
+static void
+test_no_filter(void **state)
+{
+	const struct sandbox worker = { .role = ROLE_WORKER };
+
+	(void)state;
+	need_seccomp();
+	assert_int_equal(WEXITSTATUS(status_of(&worker, true)), 1);
 }
 
 #ifdef __x86_64__
@@ -444,6 +458,7 @@ main(void)
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_no_filter),
 #ifdef __x86_64__
 		cmocka_unit_test(test_i386),
 #endif
