@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a client of the load says, by protocol and mode.  No I/O: commands go
+ * into the session's out, and its state says what is to be done.
+ */
+#ifndef LOAD_DIALOGUE_H
+#define LOAD_DIALOGUE_H
+
+#include <stddef.h>
+
+#include "load.h"
+
+/* The first words over a new connection or a new TLS session. */
+void dialogue_begin(struct session *s);
+
+/* A held session proves that it is alive. */
+void dialogue_probe(struct session *s);
+
+/* Takes octets from the server.  Returns NULL, or what is wrong with them. */
+const char *dialogue_feed(struct session *s, const char *p, size_t n);
+
+#endif
