@@ -256,10 +256,14 @@ class Subject:
                 argv + ["sh", "-c", "exec " + fill(command, self.variables)],
                 self.run, self.log)
         for service in self.spec["services"]:
-            harness.wait_for(
-                lambda s=service: harness.accepts(self.ports[s]), 15,
-                "%s to serve %s; it said:\n%s" % (
-                    self.name, service, read(self.run + "/output")[-2000:]))
+            harness.wait_for(lambda s=service: self._serves(s), 15,
+                             "%s to serve %s" % (self.name, service))
+
+    def _serves(self, service):
+        if any(p.poll() is not None for p in self.group.roots):
+            raise AssertionError("%s has ended; it said:\n%s" % (
+                self.name, read(self.run + "/output")[-2000:]))
+        return harness.accepts(self.ports[service])
 
     def _write_files(self, source):
         for name in os.listdir(source):

@@ -51,15 +51,15 @@ def seen(one):
         words.append("probe p99 %.1f ms" % one["probe_p99_ms"])
     if one["sink"]["log"]:
         words.append("%d lines logged" % one["sink"]["log"])
-    words.append(one["tls"] or "in clear")
-    return ", ".join(words + ["FAULT: " + f for f in one["faults"]])
+    return ", ".join(words + [one["tls"] or "in clear"])
 
 
 def progress(case, one):
-    say("%-18s %-14s %s %s  (%s)" % (
+    value = one["value"]
+    say("%-18s %-14s %s %s" % (
         one["case"], one["subject"],
-        "-" if one["value"] is None else number(case, one["value"]),
-        case.unit, seen(one)))
+        "-" if value is None else number(case, value),
+        "; ".join([case.unit] + one["faults"])))
 
 
 def values(found, name, subject, key="value"):

@@ -23,7 +23,6 @@ struct sink_stats {
 	uint64_t logins, messages;
 	uint64_t bytes; /* of messages taken: the text alone */
 	uint64_t bad;   /* messages taken that are not the text */
-	uint64_t log;   /* lines at the log's socket */
 };
 
 extern struct sink_stats sink_stats;
