@@ -98,10 +98,10 @@ CASES = {
 
 GROWTH = {}
 for _n in 1, 10, 100, 1000, 9000:
-    GROWTH["sessions-%d" % _n] = Growth("%d sessions" % _n, "imaps",
+    GROWTH["sessions-%d" % _n] = Growth("sessions: %d" % _n, "imaps",
                                         "-m idle -n %d" % _n)
 for _n in 1, 2, 4:
-    GROWTH["workers-%d" % _n] = Growth("100 sessions, %d workers" % _n,
+    GROWTH["workers-%d" % _n] = Growth("workers: %d, sessions: 100" % _n,
                                        "imaps", "-m idle -n 100",
                                        only=("relais",), workers=_n)
 

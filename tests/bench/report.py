@@ -107,12 +107,13 @@ def growth(chosen, subjects, found):
         head(subject, ["KiB a session", "us a login beside them",
                        "probe p99, ms"])
         for name, case in chosen.items():
-            memory, login, probe = (
+            held, memory, login, probe = (
                 median(found, name, subject, key)
-                for key in ("value", "beside_us", "probe_p99_ms"))
-            if memory is not None:
-                row([case.title, "%.1f" % memory, "%.0f" % login,
-                     "%.2f" % probe])
+                for key in ("held", "value", "beside_us", "probe_p99_ms"))
+            if held:
+                # that of a few sessions is lost in the rest
+                row([case.title, "%.1f" % memory if held >= 100 else "-",
+                     "%.0f" % login, "%.1f" % probe])
 
 
 def details(chosen, found):

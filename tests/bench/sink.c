@@ -16,6 +16,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -293,10 +294,11 @@ listen_on(const char *port, const struct sink_protocol *protocol)
 static void *
 read_log(void *arg)
 {
+	const struct sched_param first = { .sched_priority = 1 };
 	const int *fd = arg;
 	char line[8192];
 
-	setpriority(PRIO_PROCESS, (id_t)gettid(), -20);
+	sched_setscheduler(0, SCHED_FIFO, &first);
 	while (recv(*fd, line, sizeof(line), 0) != -1)
 		log_lines++;
 	err(2, "log");

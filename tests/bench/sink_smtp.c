@@ -34,17 +34,24 @@ message_end(struct sink_conn *c)
 	sink_say(c, "250 2.0.0 taken\r\n");
 }
 
-/* Header fields that were added go by, until the text begins. */
+/* A field of the header, a line that continues one, or the empty one. */
+static bool
+in_header(const struct sink_conn *c, const char *line)
+{
+	return c->got == 0 &&
+	    (line[0] == '\0' || line[0] == ' ' || line[0] == '\t' ||
+	        strchr(line, ':') != NULL);
+}
+
+/* What was put before the text goes by. */
 static void
 message_line(struct sink_conn *c, const char *line)
 {
-	if (strcmp(line, ".") == 0) {
-		message_end(c); /* RFC 5321 4.5.2 */
-	} else if (c->got > 0) {
-		c->spoilt = true;
-		c->in_bulk = true;
-	} else if (strncmp(line, pattern_at(0), PATTERN_LINE - 2) == 0) {
-		c->got = PATTERN_LINE;
+	if (strcmp(line, ".") == 0) { /* RFC 5321 4.5.2 */
+		message_end(c);
+	} else if (!in_header(c, line)) {
+		sink_piece(c, line, strlen(line));
+		sink_piece(c, "\r\n", 2);
 		c->in_bulk = true;
 	}
 }
