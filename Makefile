@@ -92,6 +92,13 @@ $(BENCH):
 	@mkdir -p $(@D)
 	$(CC) $(LINK_MODE) $(LDFLAGS) -o $@ $^ -lssl -lcrypto $(LIBS)
 
+$(call bench_obj,*): | $B/.packages-bench
+$B/.packages-bench:
+	@mkdir -p $B
+	@$(PKG_CONFIG) --exists --print-errors openssl || \
+	    { echo "OpenSSL's headers are missing: run 'make deps' first." >&2; exit 1; }
+	@touch $@
+
 bench-programs: $(BENCH)
 
 clean:

@@ -12,6 +12,7 @@ class Case:
 
     unit, scale, divisor = "us", 1e6, "ok"      # per session
     digits = 0
+    reference = "haproxy"       # whom the others are compared with
 
     def __init__(self, title, service, load, key="ec", only=None,
                  relais="", workers=2):
@@ -58,6 +59,11 @@ class Slowest(Case):
         return out["p99_ms"] if out["logins"] else None
 
 
+class Single(Case):
+    """Each client has a process of its own, as it has in Perdition."""
+    reference = "perdition"
+
+
 class Growth(Held):
     """The same amount of work beside ever more held sessions."""
     beside = "-m login -n 500 -c 8"
@@ -78,9 +84,9 @@ CASES = {
     "pop3-login": Case("POP3 login", "pop3s", LOGIN),
     "smtp-login": Case("SMTP login", "smtps", LOGIN),
     "smtp-resume": Case("SMTP login, resumed", "smtps", RESUME),
-    "imap-login-single": Case("IMAP login, a process each", "imaps",
-                              "-m login -n 20000 -c 4 -d 2",
-                              only=("relais", "perdition"), relais=SINGLE),
+    "imap-login-single": Single("IMAP login, a process each", "imaps",
+                                "-m login -n 20000 -c 4 -d 2",
+                                only=("relais", "perdition"), relais=SINGLE),
     "imap-fetch": Bulk("IMAP fetch", "imaps", "-m fetch" + BULK),
     "pop3-fetch": Bulk("POP3 fetch", "pop3s", "-m fetch" + BULK),
     "imap-fetch-8k": Each("IMAP fetch, 8 KiB messages", "imaps",

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""What the bench prints: Markdown tables of medians, and ratios to HAProxy."""
+"""What the bench prints: Markdown tables of medians, ratios, and the spread."""
 
 import os
 import re
 import statistics
-
-REFERENCE = "haproxy"
 
 
 def say(line=""):
@@ -92,10 +90,11 @@ def cell(case, value, reference):
 
 
 def table(chosen, subjects, found):
-    """A row for each case: medians, in brackets the ratio to HAProxy."""
+    """A row for each case: medians, in brackets the ratio to HAProxy (or
+    Perdition)."""
     head("case", subjects)
     for name, case in chosen.items():
-        reference = median(found, name, REFERENCE)
+        reference = median(found, name, case.reference)
         row(["%s, %s" % (case.title, case.unit)] +
             [cell(case, median(found, name, s), reference)
              for s in subjects])

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import unittest
 
 import harness
 from case import TestCase, main
@@ -15,6 +16,11 @@ from harness import accepts, end, folder, free_port, start, wait_for
 
 PROGRAMS = os.path.join(harness.BUILD, "bench")
 BENCH = os.path.join(harness.TOP, "tests/bench/bench.py")
+
+
+def setUpModule():
+    if not os.path.exists(os.path.join(PROGRAMS, "mailload")):
+        raise unittest.SkipTest("run 'make bench-programs' first")
 
 
 class Falsifier:
