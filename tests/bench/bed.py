@@ -18,7 +18,7 @@ from certs import Certificates  # noqa: E402
 
 PROGRAMS = os.path.join(harness.BUILD, "bench")
 USER, PASSWORD = "bench", "secret"
-SERVICES = ("imaps", "imap", "pop3s", "pop3", "smtps", "smtp")
+SERVICES = ("imaps", "pop3s", "smtps")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 # Seconds that one load may take before the case has failed.
@@ -168,8 +168,7 @@ def describe(name):
     files     a folder of configuration files beside it
     setup     commands before the start
     start     commands that stay in the foreground: the subject
-    services  what it offers: imaps, pop3s, smtps (TLS) and imap, pop3, smtp
-              (STARTTLS)
+    services  what it offers: imaps, pop3s, smtps
     plain     it does no TLS
     limits    smaller loads, by case, where it cannot bear the usual one
     variables further ones
@@ -278,10 +277,9 @@ class Subject:
 
     def command(self, service, load):
         """mailload's, for one of its services."""
-        how = ("plain" if self.spec.get("plain") else
-               "tls" if service.endswith("s") else "starttls")
-        return [os.path.join(PROGRAMS, "mailload"),
-                "-p", service[:4], "-t", how, "-u", USER, "-w", PASSWORD,
+        return [os.path.join(PROGRAMS, "mailload"), "-p", service[:4],
+                *(["-P"] if self.spec.get("plain") else []),
+                "-u", USER, "-w", PASSWORD,
                 "-a", "127.0.0.1:%d" % self.ports[service], *load.split()]
 
     def load(self, service, load):

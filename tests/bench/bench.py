@@ -60,7 +60,7 @@ def faults(case, out):
     """What makes the figure worthless."""
     if out["failed"]:
         yield "%d sessions failed: %s" % (out["failed"], out["error"])
-    if out["lost"]:
+    if out["lost"] and isinstance(case, cases.Held):
         yield "%d held sessions were lost" % out["lost"]
     if out["bad"] or out["sink"]["bad"]:
         yield "octets changed on the way"

@@ -23,12 +23,10 @@ enum load_mode {
 };
 
 enum load_proto { LOAD_IMAP, LOAD_POP3, LOAD_SMTP };
-enum load_how { LOAD_TLS, LOAD_STARTTLS, LOAD_PLAIN };
 
 struct load_options {
 	enum load_mode mode;
 	enum load_proto proto;
-	enum load_how how;
 	struct sockaddr_in to;
 	int sessions;    /* in all; held or silent in idle and storm */
 	int at_once;     /* sessions under way */
@@ -39,6 +37,7 @@ struct load_options {
 	double duration; /* seconds; no session begins after that */
 	double timeout;  /* seconds that a session may take */
 	bool tls12;      /* else 1.3 */
+	bool plain;      /* no TLS at all */
 	bool storm_tls;  /* silent ones are silent behind the handshake */
 	const char *user, *password;
 };
@@ -52,7 +51,6 @@ enum load_state {
 	LOAD_HANDSHAKE,
 	LOAD_GREETING,
 	LOAD_EHLO,
-	LOAD_STLS,
 	LOAD_USER,
 	LOAD_AUTH,
 	LOAD_SELECT,

@@ -54,28 +54,13 @@ log_in(struct session *s)
 	}
 }
 
-/* In clear where TLS is to come, else over TLS. */
 static void
 greeted(struct session *s)
 {
-	static const char *const starttls[] = { "s STARTTLS\r\n", "STLS\r\n",
-		"STARTTLS\r\n" };
-	const struct load_options *o = &s->load->o;
-
-	if (o->proto == LOAD_SMTP && s->state != LOAD_EHLO)
+	if (s->load->o.proto == LOAD_SMTP && s->state == LOAD_GREETING)
 		say(s, LOAD_EHLO, "EHLO bench.example.com\r\n");
-	else if (o->how == LOAD_STARTTLS && s->ssl == NULL)
-		say(s, LOAD_STLS, "%s", starttls[o->proto]);
 	else
 		log_in(s);
-}
-
-void
-dialogue_begin(struct session *s)
-{
-	s->state = LOAD_GREETING;
-	if (s->load->o.how == LOAD_STARTTLS && s->ssl != NULL)
-		greeted(s);
 }
 
 static void
@@ -164,9 +149,6 @@ go_on(struct session *s)
 	case LOAD_GREETING:
 	case LOAD_EHLO:
 		greeted(s);
-		return NULL;
-	case LOAD_STLS:
-		s->state = LOAD_HANDSHAKE;
 		return NULL;
 	case LOAD_USER:
 		say(s, LOAD_AUTH, "PASS %s\r\n", s->load->o.password);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a client of the load says, by protocol and mode.  No I/O: commands go
- * into the session's out, and its state says what is to be done.
+ * into the session's out, and its state says what is to be done.  It begins
+ * in LOAD_GREETING.
  */
 #ifndef LOAD_DIALOGUE_H
 #define LOAD_DIALOGUE_H
@@ -9,9 +10,6 @@
 #include <stddef.h>
 
 #include "load.h"
-
-/* The first words over a new connection or a new TLS session. */
-void dialogue_begin(struct session *s);
 
 /* A held session proves that it is alive. */
 void dialogue_probe(struct session *s);

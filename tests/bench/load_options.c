@@ -12,7 +12,7 @@ static const char usage[] =
     "usage: mailload -m MODE -p PROTO -a ADDRESS:PORT [options]\n"
     "  -m  login | resume | fetch | send | idle | storm\n"
     "  -p  imap | pop3 | smtp\n"
-    "  -t  tls (on connect) | starttls | plain          (tls)\n"
+    "  -P  no TLS\n"
     "  -V  1.3 | 1.2: version of TLS                    (1.3)\n"
     "  -n  sessions; idle: held; storm: silent          (100)\n"
     "  -c  sessions at a time                           (16)\n"
@@ -67,7 +67,6 @@ option(struct load_options *o, int letter, char *arg)
 	static const char *const modes[] = { "login", "resume", "fetch", "send",
 		"idle", "storm", NULL };
 	static const char *const protos[] = { "imap", "pop3", "smtp", NULL };
-	static const char *const hows[] = { "tls", "starttls", "plain", NULL };
 	static const char *const versions[] = { "1.3", "1.2", NULL };
 	static const char *const storms[] = { "tcp", "tls", NULL };
 
@@ -78,8 +77,8 @@ option(struct load_options *o, int letter, char *arg)
 	case 'p':
 		o->proto = (enum load_proto)pick(arg, protos);
 		break;
-	case 't':
-		o->how = (enum load_how)pick(arg, hows);
+	case 'P':
+		o->plain = true;
 		break;
 	case 'V':
 		o->tls12 = pick(arg, versions) == 1;
@@ -141,7 +140,7 @@ load_options(struct load_options *o, int argc, char **argv)
 		.user = "bench",
 		.password = "secret" };
 	while ((letter = getopt(
-	            argc, argv, "m:p:t:V:z:a:n:c:k:s:d:o:q:S:u:w:")) != -1)
+	            argc, argv, "m:p:PV:z:a:n:c:k:s:d:o:q:S:u:w:")) != -1)
 		option(o, letter, optarg);
 	if (o->to.sin_port == 0 || optind != argc ||
 	    (o->mode == LOAD_FETCH && o->proto == LOAD_SMTP) ||

@@ -196,21 +196,20 @@ flush(struct session *s)
 	return sent == -1 ? -1 : 0;
 }
 
-static const char *
+static void
 connected(struct session *s)
 {
 	struct sockaddr_in peer;
 	socklen_t len = sizeof(peer);
 
 	if (getpeername(s->fd, (struct sockaddr *)&peer, &len) == -1)
-		return NULL; /* not yet, or EPOLLERR tells */
+		return; /* not yet, or EPOLLERR tells */
 	if (s->silent && !s->load->o.storm_tls)
 		stay(s, LOAD_SILENT);
-	else if (s->load->o.how == LOAD_TLS)
-		start_tls(s);
+	else if (s->load->o.plain)
+		s->state = LOAD_GREETING;
 	else
-		dialogue_begin(s);
-	return NULL;
+		start_tls(s);
 }
 
 static const char *
@@ -219,8 +218,6 @@ shake(struct session *s)
 	struct tally *t = &s->load->tally;
 	int done;
 
-	if (s->ssl == NULL)
-		start_tls(s);
 	done = SSL_do_handshake(s->ssl);
 	if (done != 1)
 		return later(s, done) == 0 ? NULL : "handshake";
@@ -232,7 +229,7 @@ shake(struct session *s)
 	if (s->silent)
 		stay(s, LOAD_SILENT);
 	else
-		dialogue_begin(s);
+		s->state = LOAD_GREETING;
 	return NULL;
 }
 
@@ -242,14 +239,16 @@ step(struct session *s, bool *more)
 {
 	static char buf[64 * 1024];
 	enum load_state before = s->state;
-	const char *wrong;
+	const char *wrong = NULL;
 	int got;
 
-	if (s->state == LOAD_CONNECT || s->state == LOAD_HANDSHAKE) {
-		wrong = s->state == LOAD_CONNECT ? connected(s) : shake(s);
-		*more = s->state != before;
+	if (s->state == LOAD_CONNECT)
+		connected(s);
+	else if (s->state == LOAD_HANDSHAKE)
+		wrong = shake(s);
+	*more = s->state != before;
+	if (before == LOAD_CONNECT || before == LOAD_HANDSHAKE)
 		return wrong;
-	}
 	if (flush(s) == -1)
 		return "write";
 	got = get(s, buf, sizeof(buf));

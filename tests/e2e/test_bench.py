@@ -73,7 +73,7 @@ class PatternTest(TestCase):
     def load(self, mode, proto, port=None):
         done = subprocess.run(
             [os.path.join(PROGRAMS, "mailload"), "-m", mode, "-p", proto,
-             "-t", "plain", "-n", "1", "-k", "1", "-s", "4", "-o", "5", "-a",
+             "-P", "-n", "1", "-k", "1", "-s", "4", "-o", "5", "-a",
              "127.0.0.1:%d" % (port or self.ports[proto[0]])],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=20)
         return done.returncode, json.loads(done.stdout)
