@@ -285,14 +285,14 @@ class Subject:
     def load(self, service, load):
         done = subprocess.run(
             self.command(service, load), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, timeout=LIMIT)
+            stdout=subprocess.PIPE, env=harness.ENVIRONMENT, timeout=LIMIT)
         return json.loads(done.stdout)
 
     def hold(self, service, load, then):
         """Idle sessions; what then() brings while they are held; the end."""
         with subprocess.Popen(self.command(service, load),
-                              stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE) as p:
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              env=harness.ENVIRONMENT) as p:
             try:
                 json.loads(p.stdout.readline())
                 found = then()

@@ -75,7 +75,8 @@ class PatternTest(TestCase):
             [os.path.join(PROGRAMS, "mailload"), "-m", mode, "-p", proto,
              "-P", "-n", "1", "-k", "1", "-s", "4", "-o", "5", "-a",
              "127.0.0.1:%d" % (port or self.ports[proto[0]])],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=20)
+            env=harness.ENVIRONMENT, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, timeout=20)
         return done.returncode, json.loads(done.stdout)
 
     def stats(self):
