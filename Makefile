@@ -3,6 +3,7 @@
 #   make            build (build/imapsd...)       make check    install what is missing, build, test
 #   make demo       see it work in a minute     make install  DESTDIR and PREFIX are honoured
 #   make deps       install what building and testing needs (Debian, Ubuntu)
+#   make bench      what it costs beside others (tests/bench/bench.py says more)
 #   SANITIZE=1      address and undefined behaviour sanitizers, built apart
 
 PREFIX ?= /usr/local
@@ -80,12 +81,32 @@ $B/unit/%: tests/unit/%.c $(foreach d,$(DAEMONS),$(call parts,$d)) $B/libcommon.
 
 unit: $(UNIT_TESTS)
 
+# What the benchmark needs.  Its client is OpenSSL's, so that another than
+# GnuTLS tries what GnuTLS does.
+BENCH = $(addprefix $B/bench/,mailload mailsink floor)
+bench_obj = $(patsubst %.c,$B/obj/%.o,$(wildcard tests/bench/$1.c))
+$B/bench/mailload: $(call bench_obj,load*) $(call bench_obj,pattern)
+$B/bench/mailsink: $(call bench_obj,sink*) $(call bench_obj,pattern)
+$B/bench/floor: $(call bench_obj,floor)
+$(BENCH):
+	@mkdir -p $(@D)
+	$(CC) $(LINK_MODE) $(LDFLAGS) -o $@ $^ -lssl -lcrypto $(LIBS)
+
+$(call bench_obj,*): | $B/.packages-bench
+$B/.packages-bench:
+	@mkdir -p $B
+	@$(PKG_CONFIG) --exists --print-errors openssl || \
+	    { echo "OpenSSL's headers are missing: run 'make deps' first." >&2; exit 1; }
+	@touch $@
+
+bench-programs: $(BENCH)
+
 clean:
 	rm -rf build build-san
 
--include $(wildcard $B/obj/*/*.d $B/unit/*.d)
+-include $(wildcard $B/obj/*/*.d $B/obj/*/*/*.d $B/unit/*.d)
 
-.PHONY: all unit clean
+.PHONY: all unit bench-programs clean
 
 # Test, show, install.
 
@@ -94,13 +115,18 @@ deps:
 
 check:
 	@tests/deps
-	@$(MAKE) --no-print-directory -j"$$(nproc)" all unit
+	@$(MAKE) --no-print-directory -j"$$(nproc)" all unit bench-programs
 	@RELAIS_BUILD=$B tests/run.py
 
 demo:
 	@tests/deps
 	@$(MAKE) --no-print-directory -j"$$(nproc)" all
 	@RELAIS_BUILD=$B ONCE=$(ONCE) tests/demo.py
+
+bench: all bench-programs
+	@RELAIS_BUILD=$B ROUNDS='$(ROUNDS)' CASES='$(CASES)' \
+	    SUBJECTS='$(SUBJECTS)' OUT='$(OUT)' GROWTH='$(GROWTH)' \
+	    tests/bench/bench.py
 
 # Of each daemon: its program, its page, its sample.
 install: all
@@ -112,4 +138,4 @@ install: all
 	install -m 644 $(DAEMONS:%=conf/%.conf) README.md LICENSE \
 	    $(DESTDIR)$(DOCDIR)
 
-.PHONY: deps check demo install
+.PHONY: deps check demo bench install
