@@ -317,6 +317,12 @@ log_flush(void)
 	return !TAILQ_EMPTY(&queue);
 }
 
+int
+log_room_fd(void)
+{
+	return TAILQ_EMPTY(&queue) ? -1 : target_fd;
+}
+
 const char *
 log_ident(void)
 {

@@ -62,5 +62,7 @@ const char *log_ident(void);
 
 /* Try to get rid of the queue; returns true while there is something left. */
 bool log_flush(void);
+/* The descriptor whose room the queue waits for; -1: it is something else. */
+int log_room_fd(void);
 
 #endif

@@ -163,12 +163,33 @@ on_hup(int fd, short what, void *arg)
 }
 
 static void
-on_flush(int fd, short what, void *arg)
+on_room(int fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	(void)arg;
 	(void)log_flush();
+	supervise_wait_for_room(arg);
+}
+
+void
+supervise_wait_for_room(struct supervisor *s)
+{
+	int fd = log_room_fd();
+
+	if (fd == -1 || event_pending(&s->room, EV_WRITE, NULL))
+		return;
+	event_assign(&s->room, s->base, fd, EV_WRITE, on_room, s);
+	event_add(&s->room, NULL);
+}
+
+/* There may be another syslog daemon, and another socket, by now. */
+static void
+on_flush(int fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+
+	event_del(&s->room);
+	on_room(fd, what, s);
 }
 
 /* Users' passwords may have changed, or who owns which address. */
@@ -207,6 +228,7 @@ watch(struct supervisor *s)
 	evtimer_assign(&s->ticket, s->base, on_ticket, s);
 	evtimer_assign(&s->deadline, s->base, on_deadline, s);
 	event_assign(&s->flush, s->base, -1, EV_PERSIST, on_flush, s);
+	event_assign(&s->room, s->base, -1, EV_WRITE, on_room, s);
 	event_assign(&s->copy, s->base, -1, EV_PERSIST, on_copy, s);
 	event_add(&s->chld, NULL);
 	event_add(&s->term, NULL);

@@ -50,7 +50,7 @@ struct supervisor {
 	bool starting, checking, stopping, failed, has_previous;
 	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];
 	uint32_t told_missing;
-	struct event chld, term, intr, hup, ticket, flush, deadline, copy;
+	struct event chld, term, intr, hup, ticket, flush, room, deadline, copy;
 };
 
 void place_init(
@@ -63,6 +63,8 @@ void place_end(struct place *p); /* SIGKILL; SIGCHLD does the rest */
 /* status is waitpid(2)'s; it is replaced as its end deserves. */
 void place_died(struct place *p, int status);
 
+/* The log's lines may have to wait for room: go on when there is some. */
+void supervise_wait_for_room(struct supervisor *s);
 /* A new key for tickets: hourly, and after a worker's bad end. */
 void supervise_change_ticket_key(struct supervisor *s);
 /* With a process per client: as many that wait as there are to be. */

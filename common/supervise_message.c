@@ -83,6 +83,7 @@ do_record(struct place *p, struct reader *r)
 	protocol->record_ident(&m, log_ident(), ident);
 	if (log_wants(level))
 		log_write_as(ident, level, p->pid, line);
+	supervise_wait_for_room(p->s);
 	return 0;
 }
 
@@ -169,11 +170,13 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		if (msg_get_log(r, &log) == -1)
 			return -1;
 		write_log(p, &log);
+		supervise_wait_for_room(p->s);
 		return 0;
 	case MSG_EVENT:
 		if (msg_get_event(r, &event) == -1)
 			return -1;
 		write_event(p, &event);
+		supervise_wait_for_room(p->s);
 		return 0;
 	case MSG_RECORD:
 		return do_record(p, r);

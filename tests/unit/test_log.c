@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -435,6 +436,7 @@ test_syslog_full(void **state)
 static void
 test_syslog_order(void **state)
 {
+	struct pollfd room = { .events = POLLOUT };
 	unsigned int i, next = 0;
 
 	(void)state;
@@ -444,12 +446,16 @@ test_syslog_order(void **state)
 		say_number(i);
 	assert_null(take_numbers(&next));
 	assert_in_range(next, 1, 99);
+	/* Room is to be waited for, and there is some. */
+	room.fd = log_room_fd();
+	assert_int_equal(poll(&room, 1, 0), 1);
 	say_number(100);
 	assert_null(datagram());
 	while (log_flush())
 		assert_null(take_numbers(&next));
 	assert_null(take_numbers(&next));
 	assert_int_equal(next, 101);
+	assert_int_equal(log_room_fd(), -1);
 }
 
 static void
@@ -480,6 +486,7 @@ test_syslog_absent(void **state)
 	open_log("local5");
 	log_write(LOG_INFO, 1, "early");
 	assert_true(log_flush());
+	assert_int_equal(log_room_fd(), -1); /* nobody to wait for */
 	start_syslogd();
 	assert_false(log_flush());
 	assert_matches(datagram(), "early$");
