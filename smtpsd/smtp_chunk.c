@@ -45,6 +45,7 @@ inspect(struct smtp_chunk *c, struct text t)
 	c->cr = false;
 	do {
 		t = text_skip(t, n);
+		t = text_skip(t, n > 0 ? smtp_watch_sweep(t) : 0);
 		n = smtp_watch_clean(t, &line);
 	} while (n > 0);
 	if (t.len == 0)

@@ -52,6 +52,13 @@ run(struct smtp_data *d, struct text in, size_t *dots)
 	bool line;
 
 	while (at < in.len && may_run(d->state, in.p + at, in.len - at)) {
+		n = at > 0 ? smtp_watch_sweep(text_skip(in, at)) : 0;
+		if (n > 0) {
+			at += n;
+			d->state = in.p[at - 1] == '\n' ? SMTP_DATA_LINE
+			                                : SMTP_DATA_TEXT;
+			continue;
+		}
 		n = smtp_watch_clean(
 		    (struct text){ in.p + at, in.len - at }, &line);
 		if (n == 0)

@@ -15,6 +15,7 @@
  * full of them would cost a look at all the others.
  */
 #define LOOK_AHEAD 1024
+#define STEP 64 /* octets that smtp_watch_sweep() judges together */
 
 void
 smtp_watch_init(struct smtp_watch *w, uint64_t limit, bool stuffed)
@@ -219,4 +220,32 @@ smtp_watch_clean(struct text t, bool *line)
 		return (size_t)(nul - t.p);
 	*line = cr != NULL && lf == cr + 1;
 	return *line ? n + 2 : n;
+}
+
+/*
+ * No NUL, LF behind CR and nowhere else, and no dot behind LF?  The octet
+ * before p counts, too.  Without a branch, for the compiler to make vectors
+ * of it.
+ */
+static bool
+is_plain(const char *p)
+{
+	unsigned char bad = 0;
+	size_t i;
+
+	for (i = 0; i < STEP; i++)
+		bad |= (unsigned char)((p[i] == '\0') |
+		    ((p[i] == '\n') ^ (p[i - 1] == '\r')) |
+		    ((p[i] == '.') & (p[i - 1] == '\n')));
+	return bad == 0;
+}
+
+size_t
+smtp_watch_sweep(struct text t)
+{
+	size_t n = 0;
+
+	while (t.len - n >= STEP && is_plain(t.p + n))
+		n += STEP;
+	return n > 0 && t.p[n - 1] == '\r' ? n - 1 : n;
 }

@@ -94,4 +94,12 @@ struct text smtp_watch_message_id(const struct smtp_watch *w);
  */
 size_t smtp_watch_clean(struct text t, bool *line);
 
+/*
+ * The same for many lines at a time, in big steps: how many octets at the
+ * front of t have nothing to be judged in them, nor a dot that begins a line.
+ * They may end anywhere but behind a CR.  The octet before t.p is there, and
+ * was judged as clean.
+ */
+size_t smtp_watch_sweep(struct text t);
+
 #endif

@@ -27,7 +27,7 @@ send_chunk(struct smtp_chunk *c, struct text t, bool last, size_t step)
 	enum smtp_chunk_result result;
 	struct text piece, out;
 	size_t at = 0, passed = 0, taken;
-	char octets[128];
+	char octets[512];
 
 	assert_true(t.len + 4 <= sizeof(octets));
 	memcpy(octets, t.p, t.len);
@@ -116,6 +116,27 @@ test_all_strings(void **state)
 	}
 }
 
+/* Many lines, and in the place of some octets what must not be passed over. */
+static void
+test_many_lines(void **state)
+{
+	static const char line[] = "twenty-two octets ..\r\n";
+	static const char alphabet[] = { 'a', '.', '\r', '\n', '\0' };
+	char s[16 * (sizeof(line) - 1)];
+	size_t i, k, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(alphabet); i++) {
+		for (n = 0; n < sizeof(s); n++) {
+			for (k = 0; k < sizeof(s); k++)
+				s[k] = line[k % (sizeof(line) - 1)];
+			s[n] = alphabet[i];
+			check((struct text){ s, sizeof(s) }, 0, 400, false);
+			check((struct text){ s, sizeof(s) }, 100, 70, false);
+		}
+	}
+}
+
 /* A fault stays, and what follows is swallowed by its count. */
 static void
 test_swallow(void **state)
@@ -192,6 +213,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_strings),
+		cmocka_unit_test(test_many_lines),
 		cmocka_unit_test(test_swallow),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_header),

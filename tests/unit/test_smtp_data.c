@@ -382,6 +382,31 @@ test_long_lines(void **state)
 	}
 }
 
+/* Many lines, and in the place of some octets what must not be passed over. */
+static void
+test_many_lines(void **state)
+{
+	static const char line[] = "twenty-two octets ..\r\n";
+	static const char *const odd[] = { "", "\r", "\n", ".", "\r\n", "\n.",
+		"\r.", "\n\r", "\r\n.\r", "\r\n.\r\n", "\r\n..", "\r\r\n" };
+	static struct octets in;
+	size_t i, n, k;
+
+	(void)state;
+	for (i = 0; i < NITEMS(odd); i++) {
+		for (n = 0; n < 220; n++) {
+			in.len = 0;
+			for (k = 0; k < 14; k++)
+				add(&in, line, strlen(line));
+			memcpy(in.p + n, odd[i], strlen(odd[i]));
+			add(&in, ".\r\nQUIT\r\n", 9);
+			check_both(view(&in), false);
+			in.p[n] = '\0';
+			check_both(view(&in), false);
+		}
+	}
+}
+
 /* What is passed is the caller's own octets, in one piece. */
 static void
 test_zero_copy(void **state)
@@ -621,6 +646,7 @@ main(void)
 		cmocka_unit_test(test_smuggling),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_many_lines),
 		cmocka_unit_test(test_zero_copy),
 		cmocka_unit_test(test_withheld),
 		cmocka_unit_test(test_size),
