@@ -110,8 +110,11 @@ smtp_log_client(struct session *s)
 	struct smtp_session *p = s->data;
 	struct smtp_log_event e = { .type = SMTP_LOG_CLIENT };
 	static uint32_t sequence; /* of this process */
+	static pid_t pid;
 
-	smtp_log_id(time(NULL), getpid(), sequence++, p->mail.id);
+	if (pid == 0)
+		pid = getpid();
+	smtp_log_id(time(NULL), pid, sequence++, p->mail.id);
 	e.id = text_of(p->mail.id);
 	e.login.mechanism = text_of(p->mechanism);
 	e.login.user = text_of(s->user);
