@@ -5,6 +5,7 @@
  */
 #include "clock.h"
 #include "session_impl.h"
+#include "tls.h"
 
 void
 session_mail(struct session *s)
@@ -138,10 +139,14 @@ session_offer_message(struct session *s)
 void
 session_read_message(struct session *s)
 {
+	enum stream_result r;
 	struct text t;
 	size_t taken;
 
-	switch (stream_read(&s->client, &t)) {
+	tls_set_wiping(false); /* as in relay.c */
+	r = stream_read(&s->client, &t);
+	tls_set_wiping(true);
+	switch (r) {
 	case STREAM_OK:
 		break;
 	case STREAM_WAIT:

@@ -32,7 +32,7 @@
 #define PLAIN_SIZE (RX_SIZE + TLS_DECRYPT_EXTRA)
 #define TX_SIZE (RX_PLAIN_SIZE * 2 + 65536)
 /* Longer clear text is sent from where it stands rather than gathered. */
-#define GATHER_MAX 4096
+#define GATHER_MAX 16384
 /* What a peer that does not read may have waiting: a turn's worth and more. */
 #define OUT_MAX (4 * RX_SIZE)
 

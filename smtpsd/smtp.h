@@ -69,7 +69,8 @@ struct smtp_mail {
 	bool utf8, binary; /* SMTPUTF8, BODY=BINARYMIME */
 	char **recipients; /* taken, then those that are asked about */
 	size_t nrecipients, taken;
-	bool bdat; /* the message comes in chunks */
+	bool bdat;   /* the message comes in chunks */
+	bool traced; /* DATA: the Received field has been written */
 	union {
 		struct smtp_data data;
 		struct smtp_chunk chunk;

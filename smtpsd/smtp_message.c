@@ -109,7 +109,6 @@ void
 smtp_data_answer(struct session *s)
 {
 	struct smtp_session *p = s->data;
-	char received[SMTP_RECEIVED_SIZE];
 
 	if (p->reply.code / 100 != 3) {
 		smtp_mail_pass_reply(s);
@@ -122,7 +121,6 @@ smtp_data_answer(struct session *s)
 	    s->conf->normalize_newlines ? SMTP_BARE_NORMALIZE
 	                                : SMTP_BARE_REFUSE,
 	    smtp_message_limit(s));
-	stream_write(&s->server, received, format_received(s, received));
 	session_message(s, true);
 }
 
@@ -249,6 +247,17 @@ feed(struct session *s, struct text *octets)
 	return end;
 }
 
+/* With the first octets of the message, for both to go in one segment. */
+static void
+write_received(struct session *s)
+{
+	struct smtp_session *p = s->data;
+	char received[SMTP_RECEIVED_SIZE];
+
+	stream_write(&s->server, received, format_received(s, received));
+	p->mail.traced = true;
+}
+
 size_t
 smtp_message(struct session *s, struct text octets)
 {
@@ -256,6 +265,8 @@ smtp_message(struct session *s, struct text octets)
 	size_t all = octets.len;
 	bool end;
 
+	if (!p->mail.bdat && !p->mail.traced)
+		write_received(s);
 	do
 		end = feed(s, &octets);
 	while (!end && octets.len > 0);
