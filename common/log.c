@@ -272,24 +272,37 @@ enqueue(const char *text, size_t len)
 	queued++;
 }
 
+/* "Nov 24 04:01:03", made once a second: it costs as much as the rest. */
+static const char *
+stamp_now(void)
+{
+	static char stamp[32];
+	static time_t made;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now == made)
+		return stamp;
+	made = now;
+	if (localtime_r(&now, &tm) == NULL ||
+	    strftime(stamp, sizeof(stamp), "%b %e %H:%M:%S", &tm) == 0)
+		stamp[0] = '\0';
+	return stamp;
+}
+
 /* "<134>Nov 24 04:01:03 imapsd[17]: text": the traditional form (RFC 3164). */
 static size_t
 format_line(char *dst, size_t size, const char *ident, int priority, pid_t pid,
     const char *text)
 {
-	char stamp[32], pri[16] = "";
-	struct tm tm;
-	time_t now = time(NULL);
+	char pri[16] = "";
 	int n;
 
-	if (localtime_r(&now, &tm) == NULL ||
-	    strftime(stamp, sizeof(stamp), "%b %e %H:%M:%S", &tm) == 0)
-		stamp[0] = '\0';
 	if (target_kind == TO_SYSLOG)
 		(void)snprintf(
 		    pri, sizeof(pri), "<%d>", target_facility | priority);
-	n = snprintf(
-	    dst, size, "%s%s %s[%ld]: %s", pri, stamp, ident, (long)pid, text);
+	n = snprintf(dst, size, "%s%s %s[%ld]: %s", pri, stamp_now(), ident,
+	    (long)pid, text);
 	return n < 0 ? 0 : (size_t)n >= size ? size - 1 : (size_t)n;
 }
 

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -46,6 +47,19 @@ connect(int fd, const struct sockaddr *to, socklen_t len)
 	(void)len;
 	(void)strlcpy(sun.sun_path, syslog_path, sizeof(sun.sun_path));
 	return (int)syscall(SYS_connect, fd, &sun, sizeof(sun));
+}
+
+static time_t pretended; /* what time(2) tells; 0: the truth */
+
+time_t
+time(time_t *t)
+{
+	struct timespec now;
+
+	if (t != NULL)
+		fail_msg("not what log asks for");
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return pretended != 0 ? pretended : now.tv_sec;
 }
 
 /* What a sink was given last. */
@@ -221,6 +235,26 @@ test_file(void **state)
 	unlink(moved);
 	unlink(file_path);
 	free(moved);
+}
+
+/* A line has the stamp of its own second. */
+static void
+test_stamp(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("TZ", "UTC", 1), 0);
+	open_log(file_path);
+	pretended = 951782399;
+	log_write(LOG_INFO, 17, "one");
+	log_write(LOG_INFO, 17, "two");
+	pretended++;
+	log_write(LOG_INFO, 17, "three");
+	pretended = 0;
+	assert_matches(contents(file_path),
+	    "^Feb 28 23:59:59 testd\\[17]: one\n"
+	    "Feb 28 23:59:59 testd\\[17]: two\n"
+	    "Feb 29 00:00:00 testd\\[17]: three\n$");
+	unlink(file_path);
 }
 
 /* Run what in a child whose stream fd is a file; its exit status. */
@@ -501,6 +535,7 @@ main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test_teardown(test_targets, stop_after),
 		cmocka_unit_test_teardown(test_file, stop_after),
+		cmocka_unit_test_teardown(test_stamp, stop_after),
 		cmocka_unit_test(test_streams_and_ends),
 		SYSLOG(test_syslog_form),
 		SYSLOG(test_syslog_full),
