@@ -39,6 +39,12 @@ class Single(StandInCase):
         wait_for(lambda: len(self.workers()) == SPARES, 10,
                  "the spares and no more")
 
+    def spares(self):
+        """Those that have served nobody: who leaves is a worker, too."""
+        used = re.findall(r"\[(\d+)\]: Connect:",
+                          "\n".join(self.relais.log()))
+        return self.workers() - {int(pid) for pid in used}
+
     def worker_of(self, client):
         """The process that serves a client: it logged the connection."""
         m = self.relais.wait_log(
@@ -151,7 +157,8 @@ class Burst(Single):
         """As many clients as there are spares wait for no process to be made:
         the master, which makes them, is stopped meanwhile.  The one behind
         them does wait."""
-        spares = self.workers()
+        wait_for(lambda: len(self.spares()) == SPARES, 10, "the spares")
+        spares = self.spares()
         os.kill(self.relais.pid, signal.SIGSTOP)
         try:
             clients = [self.logged_in() for _ in range(SPARES)]
