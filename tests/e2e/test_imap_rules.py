@@ -24,7 +24,7 @@ from inner import StandIn
  RELEASE, HELD, CONNECT, CONNECT_REPLY, OUTCOME, LEARN, CAPABILITY,
  CAPABILITY_SET, SIGN, SIGN_REPLY, AUTH, AUTH_REPLY, SUBMIT, SUBMIT_REPLY,
  POOL, SASL_MECHS, EXCHANGE, STEP, BROKEN, SASL_START, SASL_STEP, SASL_CHECK,
- SASL_CANCEL, SASL_REPLY, RECORD) = range(1, 36)
+ SASL_CANCEL, SASL_REPLY, RECORD, MANY) = range(1, 37)
 MAX = 13312                     # octets of a message
 
 # A worker's descriptors (common/role.h, common/worker.c); that to the master
@@ -101,8 +101,12 @@ TO_BROKER = ANYWHERE + (
      MALFORMED),
     ("no such server", message(CAPABILITY, u16(9), u8(1), text(b"IDLE\n")),
      0, MALFORMED),
-    ("no such session", message(CONNECT, u32(0xfffffff0), bytes(8)), 0,
-     MALFORMED),
+    ("no such session", message(OUTCOME, u32(0xfffffff0), u16(0xffff), u8(0)),
+     0, MALFORMED),
+    ("one of many", message(MANY, text(message(RELEASE, u32(1))),
+                            text(message(RELEASE, b"\0"))), 0, MALFORMED),
+    ("many in many", message(MANY, text(message(MANY, text(b"")))), 0,
+     FORBIDDEN),
     ("a descriptor", message(RELEASE, u32(1)), 1, FORBIDDEN),
     ("no descriptor", message(ADMIT, u32(0xfffffff0)), 0, FORBIDDEN),
     ("two descriptors", message(ADMIT, u32(0xfffffff0)), 2, MALFORMED),
@@ -351,9 +355,23 @@ class ToMaster(FromWorker):
 
 class ToBroker(FromWorker):
     channel, cases = BROKER, TO_BROKER
+    workers = 6                 # there are many cases
 
     def test_hung_up(self):
         self.hang_up()
+
+    def test_not_admitted(self):
+        """No inner server for a client that the broker did not admit."""
+        self.one_on_each()
+        before = self.relais.processes()
+        count = self.inner.connections
+        say(self.relais.pids("worker")[0], BROKER,
+            message(CONNECT, u32(0xfffffff0), bytes(8)))
+        with Client(self.relais.plain) as c:    # by the same broker, later
+            c.greet()
+            self.assertOK(c.login())
+        self.assertEqual(self.inner.connections, count + 1)
+        self.assertEqual(self.relais.processes(), before)
 
     def test_wrong(self):
         self.all_wrong()
