@@ -25,6 +25,7 @@
 struct listener {
 	struct acceptor *acceptor;
 	unsigned int number;
+	struct addr local;
 	struct event ready;
 };
 
@@ -92,6 +93,17 @@ is_ahead(const struct acceptor *a)
 	return load_of(a, a->number) > least + least / 8 + LEAD_MIN;
 }
 
+/* Whose connection is it?  A listener with one address need not be asked. */
+static int
+ends_of(const struct listener *l, int client, const struct sockaddr *from,
+    socklen_t len, struct addr *peer, struct addr *local)
+{
+	if (addr_from_sockaddr(from, len, peer) == -1)
+		return -1; /* it has gone already, or is not of the Internet */
+	*local = l->local;
+	return addr_is_any(local) ? addr_local(client, local) : 0;
+}
+
 /*
  * One in a turn of the loop, which comes again for more: those that are
  * served are not starved, and nobody asks in vain whether there is another.
@@ -102,7 +114,8 @@ on_ready(int fd, short what, void *arg)
 	struct listener *l = arg;
 	struct acceptor *a = l->acceptor;
 	struct sockaddr_storage ss;
-	struct addr peer;
+	struct sockaddr *from = (struct sockaddr *)&ss;
+	struct addr peer, local;
 	socklen_t len = sizeof(ss);
 	int client;
 
@@ -114,15 +127,13 @@ on_ready(int fd, short what, void *arg)
 		return;
 	}
 	a->gave_way = false;
-	client = accept4(
-	    fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	client = accept4(fd, from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (client == -1)
 		return; /* a sibling was quicker, or it left */
-	if (addr_from_sockaddr((struct sockaddr *)&ss, len, &peer) == -1)
-		close(
-		    client); /* by a listener of another family: none of ours */
+	if (ends_of(l, client, from, len, &peer, &local) == -1)
+		close(client);
 	else
-		a->client(a->arg, client, l->number, &peer);
+		a->client(a->arg, client, l->number, &peer, &local);
 }
 
 /* The others had their chance: one is taken, come what may. */
@@ -194,6 +205,8 @@ acceptor_new(struct event_base *base, int loads, unsigned int number,
 		l = &a->listeners[i];
 		l->acceptor = a;
 		l->number = i;
+		if (addr_local(first_listener + (int)i, &l->local) == -1)
+			fatal("a listener");
 		event_assign(&l->ready, base, first_listener + (int)i,
 		    EV_READ | EV_PERSIST, on_ready, l);
 	}

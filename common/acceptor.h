@@ -13,11 +13,11 @@
 struct acceptor;
 
 /*
- * fd is a client's, at peer, and the callee's from now on; listener counts
- * from 0.  It may call acceptor_close().
+ * fd is a client's, between peer and local, and the callee's from now on;
+ * listener counts from 0.  It may call acceptor_close().
  */
-typedef void acceptor_client(
-    void *arg, int fd, unsigned int listener, const struct addr *peer);
+typedef void acceptor_client(void *arg, int fd, unsigned int listener,
+    const struct addr *peer, const struct addr *local);
 
 /*
  * Listeners are the nlisteners descriptors from first_listener on.  loads is

@@ -15,10 +15,8 @@ relay_move(struct stream *from, struct stream *to)
 
 	tls_set_wiping(false);
 	r = stream_read(from, &t);
-	if (r == STREAM_OK) {
+	if (r == STREAM_OK)
 		stream_write(to, t.p, t.len);
-		(void)stream_flush(to);
-	}
 	tls_set_wiping(true);
 	switch (r) {
 	case STREAM_OK:

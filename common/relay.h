@@ -17,8 +17,8 @@ enum relay_result {
 };
 
 /*
- * Move what from has to to, one read's worth, and send it.  An error of to
- * shows in to's own next read or flush.
+ * Move what from has to to, one read's worth; stream_flush(to) is the
+ * caller's.  An error of to shows in to's own next read or flush.
  */
 enum relay_result relay_move(struct stream *from, struct stream *to);
 

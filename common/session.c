@@ -144,7 +144,7 @@ session_new_bare(struct worker *w)
 
 struct session *
 session_new(struct worker *w, int fd, const struct conf_listen *l,
-    const struct addr *peer, uint32_t number)
+    const struct addr *peer, const struct addr *local, uint32_t number)
 {
 	struct session *s = session_new_bare(w);
 
@@ -155,12 +155,7 @@ session_new(struct worker *w, int fd, const struct conf_listen *l,
 	if (l->mode == LISTEN_SSL)
 		s->client_secure = SECURE_SSL;
 	s->client_addr = *peer;
-	if (addr_local(fd, &s->local_addr) == -1) {
-		/* It has gone already. */
-		session_drop(s, NULL);
-		(void)session_leave(s);
-		return NULL;
-	}
+	s->local_addr = *local;
 	if (worker_admit(w, s)) {
 		session_enter(s, SESSION_ADMIT);
 		return s;
@@ -256,7 +251,6 @@ session_close(struct session *s, const char *reason)
 static void
 finish_closing(struct session *s)
 {
-	stream_shutdown(&s->client);
 	if (s->client_eof || !stream_is_open(&s->client)) {
 		s->dead = true;
 		return;
@@ -406,6 +400,8 @@ session_leave(struct session *s)
 		offer_input(s);
 		if (s->server_done)
 			session_server_close(s);
+		if (s->state == SESSION_CLOSING)
+			stream_shutdown(&s->client);
 		/* A failure may end a login, and input counts again. */
 		flush(s);
 	} while (

@@ -355,9 +355,10 @@ void session_close(struct session *s, const char *reason);
 
 /* For the worker: */
 
-/* fd is a client's, at peer.  NULL: it ended at once. */
+/* fd is a client's, between peer and local.  NULL: it ended at once. */
 struct session *session_new(struct worker *w, int fd,
-    const struct conf_listen *l, const struct addr *peer, uint32_t number);
+    const struct conf_listen *l, const struct addr *peer,
+    const struct addr *local, uint32_t number);
 void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */

@@ -338,9 +338,13 @@ session_server_ready(int fd, short what, void *arg)
 
 	(void)fd;
 	if ((what & EV_READ) != 0) {
-		if (s->state == SESSION_RELAY)
+		if (s->state == SESSION_RELAY) {
 			relay_server(s);
-		else if (s->state == SESSION_SERVER_HANDSHAKE)
+			/* Last words and the end go to the client at once. */
+			if ((what & EV_CLOSED) != 0 &&
+			    s->state == SESSION_RELAY)
+				relay_server(s);
+		} else if (s->state == SESSION_SERVER_HANDSHAKE)
 			server_handshake(s);
 		else if (hears_lines(s))
 			server_fill(s);

@@ -100,8 +100,8 @@ stream_open(struct stream *s, struct event_base *base, int fd,
 	s->output = STREAM_TALKS;
 	s->failed = s->reading = s->writing = false;
 	s->received = s->sent = 0;
-	if (event_assign(&s->read_ev, base, fd, EV_READ | EV_PERSIST, ready,
-	        arg) == -1 ||
+	if (event_assign(&s->read_ev, base, fd,
+	        EV_READ | EV_CLOSED | EV_PERSIST, ready, arg) == -1 ||
 	    event_assign(&s->write_ev, base, fd, EV_WRITE | EV_PERSIST, ready,
 	        arg) == -1)
 		fatalx("stream: cannot watch a connection");

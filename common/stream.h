@@ -68,8 +68,8 @@ bool stream_is_open(const struct stream *s);
 void stream_tune(int fd);
 
 /*
- * Take over fd.  ready(arg) is called when there is something to read or room
- * to write.  Reading is armed.
+ * Take over fd.  ready(arg) is called when there is something to read (with
+ * EV_CLOSED: and the end behind it) or room to write.  Reading is armed.
  */
 void stream_open(struct stream *s, struct event_base *base, int fd,
     stream_ready *ready, void *arg);

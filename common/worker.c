@@ -284,7 +284,8 @@ stop_accepting(struct worker *w)
 }
 
 static void
-on_client(void *arg, int fd, unsigned int listener, const struct addr *peer)
+on_client(void *arg, int fd, unsigned int listener, const struct addr *peer,
+    const struct addr *local)
 {
 	struct worker *w = arg;
 	unsigned int place = w->free_places[--w->nfree];
@@ -298,7 +299,7 @@ on_client(void *arg, int fd, unsigned int listener, const struct addr *peer)
 	if (w->nfree == 0)
 		stop_accepting(w);
 	/* A session that ends at once gives its place back by itself. */
-	s = session_new(w, fd, &w->conf->listen[listener], peer, number);
+	s = session_new(w, fd, &w->conf->listen[listener], peer, local, number);
 	if (s != NULL)
 		w->sessions[place] = s;
 }

@@ -416,7 +416,7 @@ begin(unsigned int situation)
 {
 	struct conf_listen l = { .mode = LISTEN_PLAIN,
 		.clear_login = (situation & NO_CLEAR_LOGIN) == 0 };
-	struct addr peer;
+	struct addr peer, local;
 	int fds[2];
 
 	set_situation(situation);
@@ -431,7 +431,8 @@ begin(unsigned int situation)
 	far_tcp(fds);
 	client.fd = fds[1];
 	assert_int_equal(addr_peer(fds[0], &peer), 0);
-	fake.session = session_new(&fake, fds[0], &l, &peer, 7);
+	assert_int_equal(addr_local(fds[0], &local), 0);
+	fake.session = session_new(&fake, fds[0], &l, &peer, &local, 7);
 }
 
 static int

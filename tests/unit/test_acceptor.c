@@ -45,7 +45,8 @@ taken_by(unsigned int worker)
 
 /* The client hears who took it, and that is all. */
 static void
-take(void *arg, int fd, unsigned int listener, const struct addr *peer)
+take(void *arg, int fd, unsigned int listener, const struct addr *peer,
+    const struct addr *local)
 {
 	char text[ADDR_STRLEN];
 	unsigned int worker = (unsigned int)(uintptr_t)arg;
@@ -53,6 +54,8 @@ take(void *arg, int fd, unsigned int listener, const struct addr *peer)
 
 	assert_true(listener < NLISTENERS);
 	assert_string_equal(addr_print_host(peer, text), "127.0.0.1");
+	assert_int_equal(addr_port(local), ntohs(addresses[listener].sin_port));
+	assert_string_equal(addr_print_host(local, text), "127.0.0.1");
 	assert_int_equal(write(fd, &name, 1), 1);
 	close(fd);
 	taken[worker][listener]++;
@@ -75,7 +78,8 @@ listen_at(unsigned int i)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	*a = (struct sockaddr_in){ .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		.sin_addr.s_addr =
+		    htonl(i == 0 ? INADDR_ANY : INADDR_LOOPBACK) };
 	assert_int_not_equal(fd, -1);
 	assert_int_equal(bind(fd, (struct sockaddr *)a, len), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)a, &len), 0);

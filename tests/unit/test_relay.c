@@ -106,8 +106,12 @@ wait_for(int fd)
 static enum relay_result
 move(void)
 {
+	enum relay_result r;
+
 	wait_for(path.from.fd);
-	return relay_move(&path.from, &path.to);
+	r = relay_move(&path.from, &path.to);
+	(void)stream_flush(&path.to);
+	return r;
 }
 
 static void
