@@ -537,7 +537,8 @@ class CapturedToBroker(Fake):
         number = 0xfffffff0
 
         def ask(channel, sock):
-            socket.send_fds(channel, [u16(ADMIT) + bytes(4) + u32(number)],
+            socket.send_fds(channel, [u16(ADMIT) + bytes(4) + u32(number) +
+                                      u8(1)],
                             [sock.fileno()])
             channel.send(u16(AUTH) + bytes(4) + u32(number))
 

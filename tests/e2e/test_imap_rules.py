@@ -466,7 +466,7 @@ class Greed(Rules):
             with take(culprit, BROKER) as channel:
                 for n in range(100):
                     try:
-                        channel.sendmsg([message(ADMIT, u32(9000000 + n))],
+                        channel.sendmsg([message(ADMIT, u32(9000000 + n), u8(1))],
                                         rights)
                     except BlockingIOError:
                         time.sleep(0.01)
