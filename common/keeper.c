@@ -99,6 +99,20 @@ load_pairs(struct keeper *kp, const struct handover *h)
 		exit(1);
 }
 
+/* Said once, by the first keeper, and in --check_config. */
+static void
+advise(const struct keeper *kp)
+{
+	size_t i;
+
+	for (i = 0; i < kp->nkeys; i++)
+		if (!keeper_key_is_rsa(kp->keys[i]))
+			return;
+	log_at(LOG_NOTICE,
+	    "all certificates are for RSA: a login costs a multiple of "
+	    "what one with ECDSA P-256 does (ssl_pair takes both)");
+}
+
 static void
 channel_free(struct channel *ch)
 {
@@ -228,6 +242,8 @@ keeper_main(const struct role_start *start)
 	TAILQ_INIT(&kp.channels);
 	tls_global_init();
 	load_pairs(&kp, start->handover);
+	if (start->number == 0)
+		advise(&kp);
 	role_confine(start, &box, KEEPER_FILES, master_message, &kp);
 	event_base_dispatch(kp.base);
 	exit(0);

@@ -183,6 +183,12 @@ keeper_key_free(struct keeper_key **k)
 	*k = NULL;
 }
 
+bool
+keeper_key_is_rsa(const struct keeper_key *k)
+{
+	return k->pk == GNUTLS_PK_RSA;
+}
+
 const char *
 keeper_key_dates(const struct keeper_key *k, time_t now)
 {

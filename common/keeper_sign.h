@@ -24,6 +24,8 @@ struct keeper_key *keeper_key_new(struct text cert, struct text key,
     struct text passphrase, const char **why);
 void keeper_key_free(struct keeper_key **k);
 
+bool keeper_key_is_rsa(const struct keeper_key *k);
+
 /* A clause about the certificate's dates, or NULL when now is in between. */
 const char *keeper_key_dates(const struct keeper_key *k, time_t now);
 

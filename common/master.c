@@ -46,7 +46,7 @@ static void
 to_terminal(void *arg, int priority, const char *text)
 {
 	(void)arg;
-	if (priority <= LOG_WARNING)
+	if (priority <= LOG_NOTICE)
 		fprintf(stderr, "%s\n", text);
 }
 

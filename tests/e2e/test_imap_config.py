@@ -47,6 +47,15 @@ class Check(Config):
     def test_good(self):
         status, text = self.check(self.good())
         self.assertEqual(status, 0, text)
+        self.assertNotIn("RSA", text)
+
+    def test_rsa_alone(self):
+        """It is good, but there is something better."""
+        pair = gateway_pair("rsa")
+        status, text = self.check(self.good()[:2] + [
+            "ssl_cert_file " + pair.cert, "ssl_key_file " + pair.key])
+        self.assertEqual(status, 0, text)
+        self.assertIn("ECDSA P-256", text)
 
     def test_the_sample(self):
         """conf/imapsd.conf passes once its certificate is there."""
