@@ -353,18 +353,20 @@ is_holding(const struct ipc *ch)
 	return ch->held != NULL && ch->held->len > 0;
 }
 
-/* Add w to what is held.  False: there is no room. */
+/* Add w to what is held.  False: there is no room, and nothing is changed. */
 static bool
 hold(struct ipc *ch, const struct writer *w)
 {
+	size_t used = is_holding(ch) ? ch->held->len : MSG_HEADER;
+
 	if (w->failed)
 		fatalx("ipc: a message of ours is too long");
-	if (ch->held->len == 0) {
+	if (MSG_MAX - used < w->len + sizeof(uint32_t)) /* put_text() */
+		return false;
+	if (!is_holding(ch)) {
 		msg_start(ch->held, MSG_MANY, 0);
 		ch->held_matters = false;
 	}
-	if (!msg_has_room(ch->held, w->len))
-		return false;
 	put_text(ch->held, (struct text){ w->data, w->len });
 	if (!is_droppable(w))
 		ch->held_matters = true;

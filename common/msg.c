@@ -148,12 +148,6 @@ msg_start(struct writer *w, enum msg_type type, uint32_t id)
 }
 
 bool
-msg_has_room(const struct writer *w, size_t len)
-{
-	return sizeof(w->data) - w->len >= len + sizeof(uint32_t);
-}
-
-bool
 msg_is_many(struct text message)
 {
 	struct reader r = { message.p, message.len };

@@ -97,7 +97,6 @@ struct writer {
 };
 
 void msg_start(struct writer *w, enum msg_type type, uint32_t id);
-bool msg_has_room(const struct writer *w, size_t len); /* for such a text */
 bool msg_is_many(struct text message);
 void msg_set_id(struct writer *w, uint32_t id); /* another one */
 void put_u8(struct writer *w, uint8_t v);

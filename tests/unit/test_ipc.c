@@ -427,6 +427,7 @@ test_later(void **state)
 	unsigned int taken, i;
 	uint32_t last;
 	struct end e;
+	struct writer w;
 	bool with_fd;
 
 	(void)state;
@@ -460,6 +461,21 @@ test_later(void **state)
 		assert_int_not_equal(taken, 0);
 		assert_int_equal(last, i + taken - 1);
 	}
+
+	/* So long that it goes alone, in its order. */
+	msg_start(&w, MSG_LOG, 0);
+	msg_put_log(&w, &(struct msg_log){ LOG_INFO, TEXT_LIT("x") });
+	w.len = MSG_MAX;
+	answer_later(e.ch, 6);
+	ipc_send_later(e.ch, &w);
+	assert_int_equal(take_frame(&e, &last, &with_fd), 1);
+	assert_int_equal(last, 6);
+	assert_int_equal(
+	    recv(e.peer, w.data, sizeof(w.data), MSG_DONTWAIT), MSG_MAX);
+	answer_later(e.ch, 7);
+	ipc_flush(e.ch);
+	assert_int_equal(take_frame(&e, &last, &with_fd), 1);
+	assert_int_equal(last, 7);
 	close_channel(&e);
 
 	/* Held messages go with the channel. */
