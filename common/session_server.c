@@ -321,6 +321,10 @@ relay_server(struct session *s)
 	case RELAY_IDLE:
 		break;
 	case RELAY_EOF:
+		/* Its own time, not ours, is a slow client's for the rest. */
+		stream_shutdown(&s->client);
+		if (stream_pending(&s->client))
+			break; /* the end is told again, when all has gone */
 		session_server_close(s);
 		session_close(s, NULL);
 		break;

@@ -18,6 +18,7 @@
  *	C flood   sends a line without end
  *	C chatter sends too many empty lines
  *	C pour    sends until nothing goes any further
+ *	S last    sends what the session must keep for the client, and its end
  *	C drain   must get all that was poured
  */
 #ifndef SESSION_SCRIPT_H
@@ -28,7 +29,8 @@
 #define SETTLE_TURNS 30 /* of the loop: more than one step sets off */
 #define READ_TRIES 400  /* each of 5 ms at most */
 #define SCRIPT_DELAY_MS 2000
-#define CHATTER 101 /* lines: one more than a dialogue may have */
+#define LAST_WORDS 32768 /* octets */
+#define CHATTER 101      /* lines: one more than a dialogue may have */
 
 enum situation {
 	IMPLICIT_TLS = 1,
@@ -57,7 +59,7 @@ static struct far client, server;
 static const struct script *script; /* the one that runs */
 static const char *step;            /* of it */
 static char script_got[1 << 16], script_text[1 << 16];
-static size_t poured;
+static size_t poured, drained; /* octets */
 
 #define script_fail(what) fail_msg("%s: %s: %s", script->name, step, what)
 
@@ -154,6 +156,7 @@ far_pours(struct far *f)
 {
 	size_t n, stalls = 0;
 
+	drained = 0;
 	for (poured = 0; stalls < 3; poured += n) {
 		n = far_write(f, script_text, sizeof(script_text));
 		if (n < sizeof(script_text)) /* the same octets each time */
@@ -192,26 +195,75 @@ far_says_bye(struct far *f)
 	far_push(f);
 }
 
+/* The next ones of what was poured, at most so many.  Returns how many. */
+static size_t
+far_sips(struct far *f, size_t most)
+{
+	const size_t left = sizeof(script_text) - drained % sizeof(script_text);
+	ssize_t n;
+
+	settle_for(f);
+	n = far_read(f, script_got, left < most ? left : most);
+	if (n <= 0)
+		return 0;
+	if (memcmp(script_got, script_text + drained % sizeof(script_text),
+	        (size_t)n) != 0)
+		script_fail("other octets");
+	drained += (size_t)n;
+	return (size_t)n;
+}
+
 static void
 far_drains(struct far *f)
 {
-	const size_t size = sizeof(script_text);
-	size_t at = 0;
-	ssize_t n = -1;
 	int i;
 
-	for (i = 0; i < READ_TRIES && at < poured && n != 0; i++) {
-		settle_for(f);
-		n = far_read(f, script_got, size - at % size);
-		if (n <= 0)
-			continue;
-		if (memcmp(script_got, script_text + at % size, (size_t)n) != 0)
-			script_fail("other octets");
-		at += (size_t)n;
-		i = 0;
-	}
-	if (at != poured)
+	for (i = 0; i < READ_TRIES && drained < poured; i++)
+		if (far_sips(f, sizeof(script_text)) > 0)
+			i = 0;
+	if (drained != poured)
 		script_fail("not all of it");
+}
+
+static void
+far_pours_some(struct far *f, size_t n)
+{
+	const size_t left = sizeof(script_text) - poured % sizeof(script_text);
+
+	if (n > left)
+		n = left;
+	if (far_write(f, script_text + poured % sizeof(script_text), n) != n)
+		script_fail("it cannot be sent");
+	poured += n;
+}
+
+/*
+ * The kernel is full of what is for the client, and the session keeps nothing
+ * of it yet; then come the last words, which it has to keep, with the end.
+ */
+static void
+far_says_last(void)
+{
+	struct stream *st = &fake.session->client;
+	const int small = 4096;
+	int i;
+
+	if (setsockopt(st->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) ==
+	    -1)
+		script_fail("SO_SNDBUF");
+	poured = drained = 0;
+	while (!stream_pending(st)) {
+		far_pours_some(&server, LAST_WORDS);
+		settle();
+	}
+	for (i = 0; i < READ_TRIES && stream_pending(st); i++)
+		(void)far_sips(&client, 512);
+	far_pours_some(&server, LAST_WORDS);
+	if (shutdown(server.fd, SHUT_WR) == -1)
+		script_fail("shutdown");
+	settle();
+	if (!stream_pending(st))
+		script_fail("nothing waits");
 }
 
 static void
@@ -272,6 +324,8 @@ far_does(struct far *f, const char *what, unsigned int tls_flags)
 		far_says_bye(f);
 	else if (strcmp(what, " drain") == 0)
 		far_drains(f);
+	else if (strcmp(what, " last") == 0)
+		far_says_last();
 	else if (strcmp(what, " close") == 0)
 		far_close(f);
 	else if (strcmp(what, " reset") == 0) {

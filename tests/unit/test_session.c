@@ -252,6 +252,11 @@ static const struct script slow_client[] = {
 	    STEPS(
 	        RELAY_STEPS, "S pour", "S fin", "C drain", "C eof", "C close"),
 	    RELAY_TRACE "Close(many) forget" },
+	/* All the time that silence may last, not that of a goodbye. */
+	{ "last words, slowly", 0,
+	    STEPS(RELAY_STEPS, "S last", "wait 20", "C drain", "C eof",
+	        "C close"),
+	    RELAY_TRACE "Close(many) forget" },
 	{ "last words, TLS", IMPLICIT_TLS,
 	    STEPS("admit", "C tls", HELLO, "C>login joe\n", "connect 0",
 	        "S>greet\r\n", JOE, "S>ok\r\n", "C<ok\n", "S pour", "S fin",
