@@ -137,15 +137,11 @@ bench: all bench-programs
 # install-DAEMON.
 install: install-common $(DAEMONS:%=install-%)
 
-# A unit names programs as if PREFIX were /usr.
-install_units = $(if $1,install -d $(DESTDIR)$(UNITDIR))$(foreach u,$1,$(newline) \
-	sed 's,/usr/sbin/,$(SBINDIR)/,g; s,/usr/share/relais/,$(DATADIR)/,g' $u \
-	    >$(DESTDIR)$(UNITDIR)/$(notdir $u) && \
-	    chmod 644 $(DESTDIR)$(UNITDIR)/$(notdir $u))
-define newline
-
-
-endef
+# Files that name a program get the path that it has: $(call install_as,TO,FILES)
+install_as = $(if $2,install -d $(DESTDIR)$1; for f in $2; do \
+	    to=$(DESTDIR)$1/$$(basename $$f); \
+	    sed 's|/usr/local/sbin/|/usr/sbin/|g; s|/usr/sbin/|$(SBINDIR)/|g' \
+	        $$f >$$to && chmod 644 $$to || exit 1; done)
 units_of = $(foreach u,$(UNITS),$(if $(filter $1,$(notdir $u)),$u))
 daemon_units = $(addsuffix .%,$(DAEMONS)) $(addsuffix @%,$(DAEMONS)) \
 	$(addsuffix -%,$(DAEMONS))
@@ -161,9 +157,9 @@ install-common:
 	    $(DESTDIR)$(LIBDIR)/sysusers.d
 	install -m 644 conf/tmpfiles.d/relais.conf \
 	    $(DESTDIR)$(LIBDIR)/tmpfiles.d
-	install -m 644 README.md LICENSE $(wildcard conf/inetd/*) \
-	    $(DESTDIR)$(DOCDIR)
-	$(call install_units,$(filter-out \
+	install -m 644 README.md LICENSE $(DESTDIR)$(DOCDIR)
+	$(call install_as,$(DOCDIR),$(wildcard conf/inetd/*))
+	$(call install_as,$(UNITDIR),$(filter-out \
 	    $(call units_of,$(daemon_units)),$(UNITS)))
 
 # Its program, its page, its sample, its units.
@@ -173,7 +169,7 @@ $(DAEMONS:%=install-%): install-%: $B/%
 	install -m 755 $B/$* $(DESTDIR)$(SBINDIR)
 	install -m 644 $*/$*.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 conf/$*.conf $(DESTDIR)$(DOCDIR)
-	$(call install_units,$(call units_of,$*.% $*@% $*-%))
+	$(call install_as,$(UNITDIR),$(call units_of,$*.% $*@% $*-%))
 
 # Built in a copy, so that nothing of the checkout is in a package and nothing
 # of the packaging in the checkout.  DEB_VERSION names another version than

@@ -274,7 +274,9 @@ class Parts(TestCase):
                               "ExecReload=/bin/kill -HUP $MAINPID\n",
             "imapsd.socket": "[Socket]\nListenStream=993\n",
             "imapsd@.service": "[Service]\nExecStart=/usr/sbin/imapsd\n",
-            "pop3sd.service": "[Service]\nExecStart=/usr/sbin/pop3sd\n",
+            "imapsd-more.socket": "[Socket]\nListenStream=143\n",
+            "pop3sd.service": "[Service]\n"
+                              "ExecStart=/usr/local/sbin/pop3sd -x\n",
             "relais.target": "[Unit]\nDescription=Relais\n"}
         for name, text in units.items():
             with open(os.path.join(where, name), "w") as f:
@@ -282,7 +284,7 @@ class Parts(TestCase):
         paths = "UNITS=" + " ".join(os.path.join(where, u) for u in units)
         for part, has in (
                 ("imapsd", ["imapsd.service", "imapsd.socket",
-                            "imapsd@.service"]),
+                            "imapsd@.service", "imapsd-more.socket"]),
                 ("pop3sd", ["pop3sd.service"]), ("smtpsd", []),
                 ("common", ["relais.target"])):
             with self.subTest(part):
@@ -297,8 +299,9 @@ class Parts(TestCase):
                 for unit in has:
                     path = top + "/opt/mail/lib/systemd/system/" + unit
                     with open(path) as f:
-                        self.assertEqual(f.read(), units[unit].replace(
-                            "/usr/sbin/", "/opt/mail/sbin/"))
+                        self.assertEqual(f.read(), re.sub(
+                            "/usr/(local/)?sbin/", "/opt/mail/sbin/",
+                            units[unit]))
 
     @unittest.skipUnless(UNITS, "there are no units")
     def test_units_are_good(self):
