@@ -26,7 +26,7 @@ MARK = "# made by make-certificate of Relais\n"     # a purge knows it by that
 
 def script(*argv, **env):
     """Status and all that it printed, with the daemons of this build."""
-    whole = {k: v for k, v in os.environ.items()
+    whole = {k: v for k, v in harness.ENVIRONMENT.items()
              if k not in ("RENEWED_LINEAGE", "CERT_FULLCHAIN_PATH",
                           "CERT_KEY_PATH")}
     whole["PATH"] = BUILD + ":" + whole["PATH"]

@@ -219,6 +219,7 @@ class Install(TestCase):
             re.findall(r"^(?:daemon_)?username (\S+)", text, re.M),
             [one[0] for one in made])
 
+    @unittest.skipUnless(harness.ROOT, "needs root")
     def test_spool(self):
         """systemd-tmpfiles makes the one that a daemon makes, which then
         finds nothing wrong with it."""
