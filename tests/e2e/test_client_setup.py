@@ -460,7 +460,7 @@ www 3600 IN A 192.0.2.80
         path = os.path.join(self.folder, "bin")
         os.mkdir(path)
         for name in ("sh awk sed grep tr mktemp rm cat cp mv mkdir dirname "
-                     "sort sha1sum sha256sum certtool").split():
+                     "sort readlink sha1sum sha256sum certtool").split():
             os.symlink(need(name), os.path.join(path, name))
         wanted = self.make()        # the host's name is in the certificate
         shutil.rmtree(self.output)
