@@ -59,6 +59,10 @@ COUNTED = (
         "unknown[192.0.2.66]", "x")), "192.0.2.5"),
     # 192.0.2.66 is the name that the owner of 192.0.2.5 gave it in DNS
     ("gw smtpsd[7]: " + SASL % ("192.0.2.66[192.0.2.5]", "x"), "192.0.2.5"),
+    ("gw smtpsd[7]: message repeated 3 times: [ " + SASL % (
+        "unknown[192.0.2.5]", "x") + "]", "192.0.2.5"),
+    ("gw imapsd[7]: message repeated 3 times: [ " + AUTH % (
+        "192.0.2.5:4711", "ann", REFUSED) + "]", "192.0.2.5"),
     ("gw smtpsd[7]: disconnect from unknown[192.0.2.5] ehlo=1 auth=0/2 "
      "unknown=0/18 commands=1/21", "192.0.2.5"),
     ("gw smtpsd[7]: disconnect from unknown[192.0.2.5] ehlo=1 noop=100 "
@@ -124,12 +128,12 @@ def write(path, text):
 class Filter(TestCase):
     """Lines as they are in a file, or come from a syslog daemon."""
 
-    def hosts(self, lines):
+    def hosts(self, lines, rules=FILTER):
         """Those that fail2ban-regex sees in the lines."""
         path = write(os.path.join(folder(self), "log"),
                      "".join(line + "\n" for line in lines))
         done = subprocess.run([need("fail2ban-regex"), "-o", "ip", path,
-                               FILTER], stdout=subprocess.PIPE, check=True,
+                               rules], stdout=subprocess.PIPE, check=True,
                               stdin=subprocess.DEVNULL, timeout=60)
         return done.stdout.decode().split()
 
@@ -139,6 +143,19 @@ class Filter(TestCase):
             with self.subTest(stamp):
                 self.assertEqual(self.hosts(stamp + l for l in lines),
                                  list(hosts))
+
+    def test_other_identity(self):
+        """As the filter's comment says."""
+        conf = os.path.join(folder(self), "filter.d")
+        os.mkdir(conf)
+        shutil.copy(FILTER, conf)
+        write(conf + "/relais.local",
+              "[Definition]\n_daemon = perdition\\.imap4s\n")
+        lines = [STAMP + "gw %s[7]: " % name + AUTH % (
+            address + ":1", "ann", REFUSED) for name, address in (
+                ("perdition.imap4s", "192.0.2.5"), ("imapsd", VICTIM))]
+        self.assertEqual(self.hosts(lines, conf + "/relais.conf"),
+                         ["192.0.2.5"])
 
     def test_not_counted(self):
         self.assertEqual(self.hosts(STAMP + l for l in NOT_COUNTED), [])
