@@ -15,7 +15,10 @@ import xml.etree.ElementTree as ElementTree
 import harness
 from case import TestCase, main
 from certs import certificates
+from client import Client, Pop3Client
 from harness import folder
+from inner import Pop3Script, Script, StandIn
+from submission import SmtpClient, SmtpScript, sasl_lines
 
 PROGRAM = os.path.join(harness.TOP, "conf", "client-setup")
 OUTLOOK = "{http://schemas.microsoft.com/exchange/autodiscover/%s}"
@@ -532,6 +535,73 @@ class People(Case):
                             for t, a in page.elements if t == "th"))
         ids = {a["id"] for _, a in page.elements if "id" in a}
         self.assertEqual(ids, {"en", "fr"})
+
+
+class Used(Case):
+    """A mail program that follows the files gets in."""
+
+    def gateway(self, daemon, script, *lines):
+        ssl, starttls = harness.free_port(), harness.free_port()
+        inner = StandIn(self, script)
+        return harness.Relais(self, "\n".join((
+            "listen *:%d ssl" % ssl, "listen *:%d starttls" % starttls,
+            "outgoing_server 127.0.0.1:%d" % inner.port,
+            "ssl_cert_file " + self.pair.cert,
+            "ssl_key_file " + self.pair.key, *lines)) + "\n",
+            workers=1, ports=(ssl, starttls), daemon=daemon)
+
+    def log_in(self, kind, port, socket, user):
+        """What the server said to the login."""
+        client = {"imap": Client, "pop3": Pop3Client,
+                  "smtp": SmtpClient}[kind]
+        with client(port, socket == "SSL", name=HOST) as c:
+            c.greet()
+            if kind == "smtp":
+                c.ehlo()
+            if socket == "STARTTLS":
+                self.starttls(c, kind)
+            reply = c.login(user, "secret")
+            return reply if kind == "pop3" else reply[0]
+
+    @staticmethod
+    def starttls(c, kind):
+        if kind == "smtp":
+            c.cmd("STARTTLS")
+        else:
+            c.cmd("STARTTLS" if kind == "imap" else "STLS")
+        c.start_tls(name=HOST)
+        if kind == "smtp":
+            c.ehlo()
+
+    def test_logins(self):
+        users = {"alice": "secret"}
+        argv = [PROGRAM, "--domain", DOMAIN, "--output", self.output, "--host", HOST]
+        for kind, daemon, script, lines in (
+                ("imap", harness.IMAPSD, Script(users=users),
+                 ("strip_domain all",)),
+                ("pop3", harness.POP3SD,
+                 Pop3Script(users={"alice@x.example": "secret"}),
+                 ("add_domain all", "explicit_domain x.example")),
+                ("smtp", harness.SMTPSD, SmtpScript(), sasl_lines(self))):
+            relais = self.gateway(daemon, script, *lines)
+            argv += ["--" + kind, relais.conf]
+        status, out, said = run(argv)
+        self.assertEqual((status, out + said), (0, ""))
+        with open(os.path.join(self.output, MOZILLA[0])) as f:
+            root = ElementTree.parse(f).getroot()
+        servers = root[0].findall("incomingServer") + \
+            root[0].findall("outgoingServer")
+        self.assertEqual(len(servers), 6)
+        for e in servers:
+            user = e.find("username").text.replace(
+                "%EMAILADDRESS%", "alice@" + DOMAIN).replace(
+                "%EMAILLOCALPART%", "alice")
+            kind, socket = e.attrib["type"], e.find("socketType").text
+            with self.subTest(kind + " " + socket):
+                said = self.log_in(kind, int(e.find("port").text), socket,
+                                   user)
+                self.assertRegex(str(said), {
+                    "imap": "OK", "pop3": r"^\+OK", "smtp": "235"}[kind])
 
 
 class Call(Case):

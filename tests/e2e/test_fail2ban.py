@@ -330,7 +330,8 @@ class Jail(TestCase):
                 c.send(bye)
                 c.rest()
             # no TLS, and half a ClientHello
-            for octets in b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01":
+            for octets in (b"GET / HTTP/1.0\r\n\r\n",
+                           b"\x16\x03\x01\x02\x00\x01"):
                 with kind(relais.ssl, source=source % 4) as c:
                     c.send(octets)
                     c.sock.shutdown(socket.SHUT_WR)
