@@ -10,14 +10,13 @@ import unittest
 
 import harness
 from case import TestCase, main, needs_root
-from client import Client, Pop3Client, plain_message
+from client import Client, Pop3Client
 from harness import folder, wait_for
 from inner import Pop3Script, Script, StandIn
 from submission import SmtpClient, sasl_lines
 
 SAMPLES = os.path.join(harness.TOP, "conf", "syslog")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", "")
-DAEMONS = (harness.IMAPSD, harness.POP3SD, harness.SMTPSD)
 
 
 def program(name):
@@ -270,8 +269,8 @@ class Samples(TestCase):
         """A daemon that writes itself goes on in the new file."""
         logrotate, f = program("logrotate"), folder(self)
         inner = StandIn(self, Script())
-        relais = harness.Gateway(self, inner.port, "pid_file %s/imapsd.pid" % f,
-                                 workers=1)
+        relais = harness.Gateway(self, inner.port,
+                                 "pid_file %s/imapsd.pid" % f, workers=1)
         text = sample("logrotate.d/relais",
                       ("/var/log/relais.log", f + "/none.log"),
                       ("/var/log/relais/*.log", relais.log_file),
