@@ -575,7 +575,8 @@ class Used(Case):
 
     def test_logins(self):
         users = {"alice": "secret"}
-        argv = [PROGRAM, "--domain", DOMAIN, "--output", self.output, "--host", HOST]
+        argv = [PROGRAM, "--output", self.output, "--domain", DOMAIN,
+                "--host", HOST]
         for kind, daemon, script, lines in (
                 ("imap", harness.IMAPSD, Script(users=users),
                  ("strip_domain all",)),
