@@ -142,6 +142,9 @@ install_as = $(if $2,install -d $(DESTDIR)$1; for f in $2; do \
 	    to=$(DESTDIR)$1/$$(basename $$f); \
 	    sed 's|/usr/local/sbin/|/usr/sbin/|g; s|/usr/sbin/|$(SBINDIR)/|g' \
 	        $$f >$$to && chmod 644 $$to || exit 1; done)
+# What another program may be given, each below the folder that it is in here.
+SAMPLES = $(patsubst conf/%,%,$(wildcard conf/syslog/*/* conf/fail2ban/*/*))
+
 units_of = $(foreach u,$(UNITS),$(if $(filter $1,$(notdir $u)),$u))
 daemon_units = $(addsuffix .%,$(DAEMONS)) $(addsuffix @%,$(DAEMONS)) \
 	$(addsuffix -%,$(DAEMONS))
@@ -152,13 +155,16 @@ install-common:
 	    $(DESTDIR)$(LIBDIR)/tmpfiles.d
 	install -m 644 conf/relais.conf.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 755 conf/make-certificate conf/deploy-certificate \
-	    $(DESTDIR)$(DATADIR)
+	    conf/client-setup $(DESTDIR)$(DATADIR)
+	install -m 644 conf/client-setup.files $(DESTDIR)$(DATADIR)
 	install -m 644 conf/sysusers.d/relais.conf \
 	    $(DESTDIR)$(LIBDIR)/sysusers.d
 	install -m 644 conf/tmpfiles.d/relais.conf \
 	    $(DESTDIR)$(LIBDIR)/tmpfiles.d
 	install -m 644 README.md LICENSE $(DESTDIR)$(DOCDIR)
-	$(call install_as,$(DOCDIR),$(wildcard conf/inetd/*))
+	for f in $(SAMPLES); do \
+	    install -D -m 644 conf/$$f $(DESTDIR)$(DOCDIR)/$$f || exit 1; done
+	$(call install_as,$(DOCDIR)/inetd,$(wildcard conf/inetd/*))
 	$(call install_as,$(UNITDIR),$(filter-out \
 	    $(call units_of,$(daemon_units)),$(UNITS)))
 

@@ -2,7 +2,6 @@
 """What make install brings: programs, pages, samples, units, users, spool and
 scripts, of every daemon, and each of them good where it lies."""
 
-import glob
 import os
 import re
 import shutil
@@ -23,17 +22,22 @@ PAGES = (["share/man/man8/%s.8" % daemon for daemon in DAEMONS] +
 SAMPLES = ["share/doc/relais/%s.conf" % daemon for daemon in DAEMONS]
 OTHERS = ["share/doc/relais/README.md", "share/doc/relais/LICENSE",
           "lib/sysusers.d/relais.conf", "lib/tmpfiles.d/relais.conf"]
-SCRIPTS = ["share/relais/make-certificate", "share/relais/deploy-certificate"]
+SCRIPTS = ["share/relais/" + name for name in (
+    "make-certificate", "deploy-certificate", "client-setup")]
+OTHERS.append("share/relais/client-setup.files")
 
 
 def names_in(where):
-    """The names of the files in this folder of conf/, if there is one."""
-    return sorted(map(os.path.basename, glob.glob(
-        os.path.join(harness.TOP, "conf", where, "*"))))
+    """The files below this folder of conf/, if there is one."""
+    top = os.path.join(harness.TOP, "conf", where)
+    return sorted(os.path.relpath(os.path.join(folder, name), top)
+                  for folder, _, names in os.walk(top) for name in names)
 
 
 UNITS = ["lib/systemd/system/" + name for name in names_in("systemd")]
-OTHERS += UNITS + ["share/doc/relais/" + name for name in names_in("inetd")]
+OTHERS += UNITS + ["share/doc/relais/%s/%s" % (where, name)
+                   for where in ("syslog", "fail2ban", "inetd")
+                   for name in names_in(where)]
 
 FOREIGN = {("syslog", "3"), ("saslauthd", "8"),
            ("saslpasswd2", "8")}     # pages that ours refer to
@@ -336,7 +340,12 @@ class Scripts(TestCase):
                             found.append(path)
         self.assertIn(os.path.join(harness.TOP, "conf/make-certificate"),
                       found)
-        status, text = run("shellcheck", *found)
+        # one that another reads is found from the top
+        done = subprocess.run(["shellcheck", "-x", *found], cwd=harness.TOP,
+                              stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        status, text = done.returncode, done.stdout.decode()
         self.assertEqual((status, text), (0, ""))
 
     def test_version(self):
