@@ -184,6 +184,8 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_accuse(p, r);
 	case MSG_POOL:
 		return do_pool(p->s, r);
+	case MSG_ALIVE:
+		return place_alive(p, r);
 	case MSG_BUSY:
 		p->busy = true;
 		supervise_want_spares(p->s);
