@@ -99,12 +99,11 @@ file_of(const struct protocol *p, const struct conf_command *cmd)
 }
 
 /* What it calls itself where others can check it (RFC 5321 4.1.1.1). */
-static int
+static void
 find_hostname(struct conf *c)
 {
 	if (c->sasl && c->hostname == NULL)
 		c->hostname = hostname_full();
-	return c->sasl && c->hostname == NULL ? -1 : 0;
 }
 
 /* Fill in what depends on the machine. */
@@ -258,8 +257,8 @@ serve(struct conf *c, const struct protocol *p, struct launch *l)
 	int *listeners, status = 1;
 
 	fit_to_machine(c);
-	if (find_hostname(c) == -1 ||
-	    find_listeners(c, &l->inherited, &listeners) == -1)
+	find_hostname(c);
+	if (find_listeners(c, &l->inherited, &listeners) == -1)
 		return 1;
 	if (!c->no_daemon)
 		into_background();
@@ -313,8 +312,7 @@ check(struct conf *c, const struct protocol *p, unsigned int errors)
 
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
-	if (find_hostname(c) == -1)
-		errors++;
+	find_hostname(c);
 	fit_to_machine(c);
 	if (pairs_are_there(c)) {
 		s = supervise_new(c, p, NULL);

@@ -156,6 +156,7 @@ make(struct writer *w, enum msg_type type)
 	case MSG_BUSY:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
+	case MSG_ALIVE:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -242,6 +243,7 @@ take(enum msg_type type, const char *p, size_t n)
 	case MSG_BUSY:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
+	case MSG_ALIVE:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -430,6 +432,9 @@ test_who_may(void **state)
 		{ MSG_ADMIT, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ MSG_STOP, ROLE_MASTER, ROLE_WORKER, false, true },
 		{ MSG_STOP, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_ALIVE, ROLE_MASTER, ROLE_KEEPER, false, true },
+		{ MSG_ALIVE, ROLE_KEEPER, ROLE_MASTER, false, true },
+		{ MSG_ALIVE, ROLE_MASTER, ROLE_WORKER, true, false },
 		{ MSG_PEER, ROLE_WORKER, ROLE_MASTER, true, false },
 		{ MSG_ACCUSE, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_ACCUSE, ROLE_KEEPER, ROLE_MASTER, false, true },
