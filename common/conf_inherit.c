@@ -179,7 +179,7 @@ fit_to_one(struct conf *c)
 	c->one_client = true;
 	c->workers = c->keepers = 1;
 	c->worker_connections = c->connection_limit = 1;
-	c->authenticators = c->authenticators_max = 1;
+	c->authenticators = 1;
 	free(c->pid_file);
 	c->pid_file = NULL;
 }
