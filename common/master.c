@@ -146,8 +146,11 @@ fit_to_machine(struct conf *c)
 
 /* The log, as configured; until we serve, stderr hears of it too. */
 static int
-open_log(const struct conf *c, const char *name, bool mute)
+open_log(const struct conf *c, const char *name, const struct launch *l)
 {
+	/* A service manager has syslog and stderr in one journal. */
+	bool once = l->inherited.mute || strcmp(c->log_facility, "+") == 0 ||
+	    (l->notify.len != 0 && strchr("/-", c->log_facility[0]) == NULL);
 	const char *why;
 
 	log_set_level(c->debug ? LOG_DEBUG : c->quiet ? LOG_ERR : LOG_INFO);
@@ -156,8 +159,7 @@ open_log(const struct conf *c, const char *name, bool mute)
 		log_at(LOG_ERR, "log_facility %s: %s", c->log_facility, why);
 		return -1;
 	}
-	log_set_sink(
-	    mute || strcmp(c->log_facility, "+") == 0 ? NULL : to_both, NULL);
+	log_set_sink(once ? NULL : to_both, NULL);
 	return 0;
 }
 
@@ -378,8 +380,7 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 		report(l, true, "inetd_mode: descriptor 0 is no TCP socket");
 		errors++;
 	}
-	if (errors > 0 ||
-	    open_log(c, p->defaults->name, l->inherited.mute) == -1)
+	if (errors > 0 || open_log(c, p->defaults->name, l) == -1)
 		return 1;
 	return serve(c, p, l);
 }
