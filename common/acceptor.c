@@ -53,15 +53,14 @@ watch(struct acceptor *a, bool on)
 
 	for (i = 0; i < a->nlisteners; i++) {
 		ev = &a->listeners[i].ready;
-		if (a->listeners[i].client != -1) {
-			if (on)
-				event_active(ev, EV_TIMEOUT, 1);
-			continue;
-		}
-		if (event_get_fd(ev) == -1)
-			continue; /* that client has been given */
-		if ((on ? event_add(ev, NULL) : event_del(ev)) == -1)
+		if (event_get_fd(ev) != -1 &&
+		    (on ? event_add(ev, NULL) : event_del(ev)) == -1)
 			fatalx("cannot watch a listener");
+		/* a client: it is there, or it has been given */
+		if (event_get_fd(ev) == -1 && !on)
+			event_del(ev);
+		else if (a->listeners[i].client != -1)
+			event_active(ev, EV_TIMEOUT, 1);
 	}
 }
 

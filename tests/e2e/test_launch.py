@@ -4,7 +4,6 @@ inetd and xinetd, with a client or a listener on descriptor 0.  The real
 programs are used where they are installed."""
 
 import collections
-import functools
 import os
 import re
 import shutil
@@ -601,32 +600,6 @@ class Standard(Launched):
             "-f", self.conf(*self.listens()), "--no_daemon", "--inetd_mode")
         self.assertEqual(status, 1, text)
         self.assertIn("inetd_mode: descriptor 0 is no TCP socket", text)
-
-
-@needs_root
-@needs("unshare")
-class LateNetwork(Launched):
-    """An address that comes after the daemon."""
-
-    def test_address(self):
-        port, address = free_port(), "198.51.100.7"
-        process = self.launch(
-            "unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"',
-            "sh", IMAPSD, "-f", self.conf("listen %s:%d ssl" % (address, port),
-                                          "imap_capability IMAP4rev1"),
-            "--no_daemon")
-        wait_for(lambda: "Starting imapsd" in self.log() or
-                 process.poll() is not None, 10, "the start")
-        self.assertIn("%s:%d is no address of this host (yet)" % (
-            address, port), self.log())
-        inside = ["nsenter", "--target", str(process.pid), "--net"]
-        subprocess.run([*inside, "ip", "address", "add", address + "/32",
-                        "dev", "lo"], check=True)
-        said = subprocess.run(
-            [*inside, "openssl", "s_client", "-quiet", "-connect",
-             "%s:%d" % (address, port)], input=b"a logout\r\n",
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
-        self.assertIn(b"* OK", said.stdout)
 
 
 if __name__ == "__main__":
