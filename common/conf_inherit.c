@@ -81,15 +81,13 @@ mode_by_name(struct conf *c, const char *name, const struct conf_listen *known,
 	conf_error(c, conf_where(c, "listen"),
 	    "a socket of the service manager is named \"%s\", and the "
 	    "configuration says %s of port %u",
-	    name, conf_listen_mode_name(known->mode),
-	    addr_port(&known->addr));
+	    name, conf_listen_mode_name(known->mode), addr_port(&known->addr));
 	return -1;
 }
 
 /* Of a socket that nobody named, and that is no listener of c's. */
 static int
-mode_by_port(
-    struct conf *c, const struct addr *a, enum conf_listen_mode *mode)
+mode_by_port(struct conf *c, const struct addr *a, enum conf_listen_mode *mode)
 {
 	const struct conf_defaults *d = c->private->defaults;
 	char shown[ADDR_STRLEN];
@@ -111,8 +109,8 @@ mode_by_port(
 }
 
 static int
-settle_one(struct conf *c, const struct inherited_socket *s,
-    struct conf_listen *out)
+settle_one(
+    struct conf *c, const struct inherited_socket *s, struct conf_listen *out)
 {
 	const struct conf_listen *known = find_listener(c, &s->local);
 	int result = 0;
@@ -205,7 +203,8 @@ conf_settle_inherited(struct conf *c)
 		warn_of_others(c, in);
 	else
 		fit_to_one(c);
-	if (in->mute && (c->log_facility[0] == '-' || c->log_facility[0] == '+'))
+	if (in->mute &&
+	    (c->log_facility[0] == '-' || c->log_facility[0] == '+'))
 		conf_error(c, conf_where(c, "log_facility"),
 		    "log_facility %s: that is the client; take a facility of "
 		    "syslog or a path",

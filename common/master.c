@@ -239,8 +239,7 @@ find_listeners(struct conf *c, const struct inherited *in, int **listeners)
 
 /* The roles are there.  A client is its worker's alone from now on. */
 static void
-run_to_the_end(
-    struct supervisor *s, const struct conf *c, struct launch *l)
+run_to_the_end(struct supervisor *s, const struct conf *c, struct launch *l)
 {
 	if (c->one_client)
 		close(l->inherited.sockets[0].fd);
@@ -270,8 +269,8 @@ serve(struct conf *c, const struct protocol *p, struct launch *l)
 	if (open_pid_file(c) == -1)
 		return 1;
 	if (!priv_am_root())
-		log_at(chatty, "not started as root: no chroot, no change of "
-		               "user");
+		log_at(chatty,
+		    "not started as root: no chroot, no change of user");
 	else if (spool_prepare(c->spool_directory) == -1)
 		goto done;
 	if (priv_trim_master() == -1)

@@ -18,8 +18,9 @@ log_missing(struct supervisor *s, uint32_t missing)
 
 	s->told_missing |= missing;
 	if ((news & SANDBOX_NO_LANDLOCK) != 0)
-		log_warnx("this kernel, or a container's filter, has no Landlock: "
-		          "done without");
+		log_warnx(
+		    "this kernel, or a container's filter, has no Landlock: "
+		    "done without");
 	if ((news & SANDBOX_NO_LANDLOCK_NET) != 0)
 		log_info("this kernel's Landlock has no network rules: done "
 		         "without");

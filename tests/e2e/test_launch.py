@@ -91,6 +91,47 @@ class Units(TestCase):
                 self.assertIn("\nFileDescriptorName=%s\n" % name, text)
 
 
+class Lines(TestCase):
+    """The samples for inetd and xinetd: services and programs are real."""
+
+    PROGRAMS = ["%s/%s" % (INSTALLED, os.path.basename(d)) for d in (
+        IMAPSD, POP3SD, SMTPSD)] + ["/usr/sbin/tcpd"]
+
+    @staticmethod
+    def sample(name):
+        with open(os.path.join(harness.TOP, "conf", "inetd", name)) as f:
+            return [line.split("#")[0].split() for line in f
+                    if line.split("#")[0].strip()]
+
+    def test_inetd(self):
+        seen = set()
+        for words in self.sample("inetd.conf"):
+            service, kind, protocol, wait, user, program, *argv = words
+            self.assertGreater(socket.getservbyname(service, "tcp"), 0)
+            self.assertEqual((kind, user), ("stream", "root"))
+            self.assertIn(protocol, ("tcp", "tcp6"))
+            self.assertRegex(wait, r"^(wait|nowait\.\d+)$")
+            self.assertIn(program, self.PROGRAMS)
+            if program.endswith("tcpd"):
+                self.assertIn(argv[0], self.PROGRAMS)
+            else:
+                self.assertEqual(argv, [os.path.basename(program)])
+            seen.add((wait.split(".")[0], program.endswith("tcpd")))
+        self.assertEqual(seen, {("wait", False), ("nowait", False),
+                                ("nowait", True)})
+
+    def test_xinetd(self):
+        services, programs = [], []
+        for words in self.sample("xinetd.conf"):
+            if words[0] == "service":
+                services.append(words[1])
+            elif words[0] in ("server", "server_args"):
+                programs.append(words[2])
+        for service in services:
+            self.assertGreater(socket.getservbyname(service, "tcp"), 0)
+        self.assertEqual(set(programs), set(self.PROGRAMS))
+
+
 class Launched(TestCase):
     """A daemon that somebody else starts, in front of a stand-in."""
 

@@ -95,8 +95,8 @@ test_modes(void **state)
 		give(&in, INHERIT_CLIENT, cases[i].host, cases[i].port,
 		    cases[i].name);
 		c = settled(&s, cases[i].text, &in);
-		fixture_check(cases[i].name, &s, cases[i].error != NULL,
-		    cases[i].error);
+		fixture_check(
+		    cases[i].name, &s, cases[i].error != NULL, cases[i].error);
 		assert_int_equal(c->nlisten, 1);
 		if (cases[i].error == NULL) {
 			assert_int_equal(c->listen[0].mode, cases[i].mode);
@@ -214,8 +214,8 @@ test_log(void **state)
 	(void)state;
 	give(&in, INHERIT_CLIENT, "127.0.0.1", 993, "");
 	for (i = 0; i < NITEMS(targets); i++) {
-		(void)snprintf(text, sizeof(text), BASE "log_facility %s\n",
-		    targets[i]);
+		(void)snprintf(
+		    text, sizeof(text), BASE "log_facility %s\n", targets[i]);
 		c = settled(&s, text, &in);
 		fixture_check(targets[i], &s, 1, "that is the client");
 		conf_free(&c);

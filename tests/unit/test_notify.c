@@ -55,8 +55,7 @@ listen_at(const char *path)
 	(void)strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
 	if (path[0] == '@')
 		sun.sun_path[0] = '\0';
-	assert_int_equal(
-	    bind(fd, (struct sockaddr *)&sun, (socklen_t)len), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, (socklen_t)len), 0);
 	assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0);
 	return fd;
 }
