@@ -29,7 +29,7 @@
 #define LIMIT_MS 5000 /* for what takes 2 ms on an idle machine */
 
 static struct event_base *base;
-static struct acceptor *acceptors[NWORKERS];
+static struct acceptor *acceptors[NWORKERS], *born_with;
 static volatile uint32_t *loads;
 static struct sockaddr_in addresses[NLISTENERS];
 
@@ -462,8 +462,8 @@ test_born_with(void **state)
 	assert_int_equal(dup2(client, place), place);
 	close(client);
 	addresses[0].sin_port = addresses[1].sin_port; /* it is number 0 */
-	a = acceptor_new(base, new_loads(NWORKERS * sizeof(*loads)), 0, place,
-	    1, take, NULL);
+	a = born_with = acceptor_new(base, new_loads(NWORKERS * sizeof(*loads)),
+	    0, place, 1, take, NULL);
 	turn();
 	assert_int_equal(taken_by(0), 0);
 	acceptor_open(a);
