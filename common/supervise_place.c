@@ -314,8 +314,7 @@ place_died(struct place *p, int status)
 		if (p->role == ROLE_WORKER)
 			supervise_change_ticket_key(s);
 	}
-	if (p->role != ROLE_WORKER || !s->conf->one_client)
-		respawn(p);
+	respawn(p);
 }
 
 struct place *

@@ -284,19 +284,6 @@ class Activated(Launched):
         wait_for(lambda: not harness.children(process.pid), 10,
                  "the end of all daemons")
 
-    def test_variables_are_not_handed_on(self):
-        process = self.activate("--fdname=tls:starttls",
-                                "--setenv=NOTIFY_SOCKET=/nowhere/notify")
-        self.dialogue(self.tls_port, True)
-        roles = harness.children(process.pid)
-        self.assertTrue(roles)
-        for pid in roles:
-            try:
-                said = harness.proc_read(pid, "environ")
-            except PermissionError:
-                self.skipTest("needs root")
-            self.assertNotRegex(said, "LISTEN_|NOTIFY_|WATCHDOG_")
-
 
 class Notified(Launched):
     """What the service manager hears."""

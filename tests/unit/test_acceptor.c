@@ -29,7 +29,8 @@
 #define LIMIT_MS 5000 /* for what takes 2 ms on an idle machine */
 
 static struct event_base *base;
-static struct acceptor *acceptors[NWORKERS], *born_with;
+static struct acceptor *acceptors[NWORKERS];
+static struct acceptor *volatile born_with;
 static volatile uint32_t *loads;
 static struct sockaddr_in addresses[NLISTENERS];
 
@@ -456,25 +457,24 @@ test_born_with(void **state)
 {
 	const int place = FIRST_LISTENER + NLISTENERS;
 	int fd = arrive(1), client = accept(FIRST_LISTENER + 1, NULL, NULL);
-	struct acceptor *a;
 
 	(void)state;
 	assert_int_equal(dup2(client, place), place);
 	close(client);
 	addresses[0].sin_port = addresses[1].sin_port; /* it is number 0 */
-	a = born_with = acceptor_new(base, new_loads(NWORKERS * sizeof(*loads)),
-	    0, place, 1, take, NULL);
+	born_with = acceptor_new(base, new_loads(NWORKERS * sizeof(*loads)), 0,
+	    place, 1, take, NULL);
 	turn();
 	assert_int_equal(taken_by(0), 0);
-	acceptor_open(a);
-	acceptor_close(a);
+	acceptor_open(born_with);
+	acceptor_close(born_with);
 	turn();
 	assert_int_equal(taken_by(0), 0);
-	acceptor_open(a);
+	acceptor_open(born_with);
 	turn();
 	assert_int_equal(taken[0][0], 1);
-	acceptor_close(a);
-	acceptor_open(a);
+	acceptor_close(born_with);
+	acceptor_open(born_with);
 	turn();
 	assert_int_equal(taken[0][0], 1);
 	assert_int_equal(taken_once(fd), 0);
