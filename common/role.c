@@ -128,7 +128,7 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	if (type == MSG_ALIVE) { /* its loop goes round: it is */
 		if (get_end(r) == -1)
 			return -1;
-		msg_start(&w, MSG_ALIVE, 0);
+		msg_start(&w, MSG_ALIVE_REPLY, 0);
 		(void)ipc_send(ch, &w, -1);
 		return 0;
 	}

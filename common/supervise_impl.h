@@ -81,7 +81,7 @@ void supervise_want_spares(struct supervisor *s);
 /* So many authenticators: start what is missing, end what is too much. */
 void supervise_want_authenticators(struct supervisor *s, unsigned int wanted);
 
-/* A role's answer to MSG_ALIVE; -1: it was not asked. */
+/* MSG_ALIVE_REPLY; -1: it was not asked. */
 int place_alive(struct place *p, struct reader *r);
 
 /* What a role says (ipc_handler); arg is its place. */

@@ -186,7 +186,7 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_accuse(p, r);
 	case MSG_POOL:
 		return do_pool(p->s, r);
-	case MSG_ALIVE:
+	case MSG_ALIVE_REPLY:
 		return place_alive(p, r);
 	case MSG_BUSY:
 		p->busy = true;
