@@ -426,8 +426,8 @@ class SuperServer(Launched):
         with open(path, "w") as f:
             for port in self.tls_port, self.clear_port:
                 f.write(self.entry(Service(port, wait, words)))
+        self.addCleanup(self.end_daemons)   # once their starter has ended
         process = self.launch(*self.program(path))
-        self.addCleanup(self.end_sessions)
         wait_for(lambda: self.probes(), 10, "the super-server")
         return process
 
@@ -437,12 +437,11 @@ class SuperServer(Launched):
             return all(":%04X 00000000:0000 0A" % p in f.read() for p in (
                 self.tls_port,))
 
-    def end_sessions(self):
-        """What inetd started is in sessions of its own."""
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and self.folder in harness.proc_read(
-                    int(entry), "cmdline"):
-                os.kill(int(entry), signal.SIGKILL)
+    def end_daemons(self):
+        """What inetd started is in sessions of its own; the roles end with
+        their master."""
+        for pid in self.daemons():
+            os.kill(pid, signal.SIGKILL)
 
     def daemons(self):
         return [pid for pid in map(int, filter(str.isdigit,
