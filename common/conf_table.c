@@ -47,9 +47,8 @@ static const struct conf_directive directives[] = {
 	  .meaning = "the port where bind_address names none" },
 	{ "protocol", 'P', RAW, .arg = "PROTOCOL",
 	  .meaning = "decides on TLS where ssl_mode does not" },
-	{ "inetd_mode", 'i', RAW_FLAG, REFUSED, .but = "no",
-	  .meaning = "serve one client on descriptor 0",
-	  .advice = "not available yet; use listen" },
+	{ "inetd_mode", 'i', FLAG(inetd_mode), .initial = "no",
+	  .meaning = "do not start unless descriptor 0 is a socket" },
 
 	/* inner servers */
 	{ "outgoing_server", 's', RAW, .arg = "HOST[:PORT],...",
