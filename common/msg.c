@@ -86,6 +86,7 @@ static const struct {
 	[MSG_SASL_REPLY] = { "sasl-reply", FROM(ROLE_AUTHENTICATOR),
 	    FROM(ROLE_WORKER), NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
+	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ROLES, NO_FD },
 };
 
 const char *

@@ -42,6 +42,7 @@ struct worker {
 	unsigned int *free_places;
 	unsigned int nfree;
 	bool stopping;
+	bool draining;     /* MSG_DRAIN: the clients it has, and no more */
 	time_t wary_until; /* CLOCK_MONOTONIC seconds */
 
 	enum worker_list list_state;
@@ -234,8 +235,17 @@ worker_record(struct worker *w, const struct msg_record *m)
 static void
 leave_if_done(struct worker *w)
 {
-	if (w->used == 0 && (w->stopping || w->conf->worker_connections == 1))
+	if (w->used == 0 &&
+	    (w->stopping || w->draining || w->conf->worker_connections == 1))
 		event_base_loopbreak(w->base);
+}
+
+/* For whoever looks at the processes. */
+static void
+show_sessions(const struct worker *w)
+{
+	setproctitle("old worker %u, %u session%s", w->start->number + 1,
+	    w->used, w->used == 1 ? "" : "s");
 }
 
 void
@@ -254,8 +264,10 @@ worker_forget(struct worker *w, struct session *s)
 	w->free_places[w->nfree++] = place;
 	w->used--;
 	acceptor_set_load(w->acceptor, w->used);
-	if (!w->stopping && w->places > 1)
+	if (!w->stopping && !w->draining && w->places > 1)
 		acceptor_open(w->acceptor);
+	if (w->draining)
+		show_sessions(w);
 	leave_if_done(w);
 }
 
@@ -546,6 +558,21 @@ stop(struct worker *w)
 	leave_if_done(w);
 }
 
+/* Its listeners are others' now, or nobody's. */
+static void
+drain(struct worker *w)
+{
+	if (w->draining)
+		return;
+	w->draining = true;
+	acceptor_leave(w->acceptor);
+	if (w->used > 0)
+		log_info("takes no more clients: %u session%s to go", w->used,
+		    w->used == 1 ? "" : "s");
+	show_sessions(w);
+	leave_if_done(w);
+}
+
 static int
 do_peer(struct worker *w, struct reader *r, int fd)
 {
@@ -585,6 +612,9 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return 0;
 	case MSG_STOP:
 		stop(w);
+		return 0;
+	case MSG_DRAIN:
+		drain(w);
 		return 0;
 	default:
 		return -1; /* msg_allowed() has let nothing else in */

@@ -156,6 +156,7 @@ make(struct writer *w, enum msg_type type)
 	case MSG_BUSY:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
+	case MSG_DRAIN:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -242,6 +243,7 @@ take(enum msg_type type, const char *p, size_t n)
 	case MSG_BUSY:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
+	case MSG_DRAIN:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
