@@ -25,7 +25,8 @@ enum {
 	PART_LISTENER,
 	PART_CREW,
 	PART_CREW_CONF,
-	PART_ROLE
+	PART_ROLE,
+	PART_END /* how many there were of each list */
 };
 
 #define PATH_LENGTH_MAX 4096
@@ -152,7 +153,11 @@ add_lists(int fd, const struct reload_state *st)
 		if (add(fd, PART_ROLE, i, &w) == -1)
 			return -1;
 	}
-	return 0;
+	begin(&w);
+	put_u64(&w, st->nlisteners);
+	put_u64(&w, st->ncrews);
+	put_u64(&w, st->nroles);
+	return add(fd, PART_END, 0, &w);
 }
 
 int
@@ -364,6 +369,22 @@ read_list(const struct handover *h, struct reload_state *st,
 	return more == -1 ? -1 : 0;
 }
 
+/* Nothing is missing. */
+static int
+read_end(const struct handover *h, const struct reload_state *st)
+{
+	bool is_there;
+	struct reader r = part(h, PART_END, 0, &is_there);
+	uint64_t nlisteners, ncrews, nroles;
+
+	if (!is_there || get_u64(&r, &nlisteners) == -1 ||
+	    get_u64(&r, &ncrews) == -1 || get_u64(&r, &nroles) == -1 ||
+	    nlisteners != st->nlisteners || ncrews != st->ncrews ||
+	    nroles != st->nroles)
+		return -1;
+	return get_end(&r);
+}
+
 static bool
 is_our_format(const struct handover *h)
 {
@@ -395,7 +416,7 @@ reload_state_read(int fd, const char **why)
 	if (read_head(h, st) == -1 || read_keys(h, st) == -1 ||
 	    read_list(h, st, read_listener) == -1 ||
 	    read_list(h, st, read_crew) == -1 ||
-	    read_list(h, st, read_role) == -1)
+	    read_list(h, st, read_role) == -1 || read_end(h, st) == -1)
 		reload_state_free(&st);
 	handover_close(&h);
 	return st;
