@@ -184,18 +184,36 @@ crews_adopt(struct supervisor *s, const struct reload_state *st)
 	set_title(s);
 }
 
-/* No worker is left: the others have nobody to serve. */
+/* Nobody needs role any more. */
 static void
-dismiss(struct crew *c)
+dismiss(struct crew *c, enum role role)
 {
+	struct place *p;
 	size_t i;
 
 	for (i = 0; i < c->nplaces; i++) {
-		if (c->places[i].role == ROLE_AUTHENTICATOR)
-			place_end(&c->places[i]); /* its step may have no end */
+		p = &c->places[i];
+		if (p->role != role)
+			continue;
+		p->accused = true; /* it may go as it likes */
+		if (role == ROLE_AUTHENTICATOR)
+			place_end(p); /* its step may have no end */
 		else
-			place_send(&c->places[i], MSG_STOP);
+			place_send(p, MSG_STOP);
 	}
+}
+
+void
+crew_settled(struct crew *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->nplaces; i++)
+		if (c->places[i].role == ROLE_WORKER && c->places[i].pid != 0 &&
+		    !c->places[i].settled)
+			return;
+	dismiss(c, ROLE_KEEPER);
+	dismiss(c, ROLE_AUTHENTICATOR);
 }
 
 void
@@ -205,10 +223,11 @@ crews_go_on(struct supervisor *s)
 
 	for (c = TAILQ_FIRST(&s->crews); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
+		crew_settled(c);
 		if (count(c, true) > 0)
 			continue;
 		if (count(c, false) > 0) {
-			dismiss(c);
+			dismiss(c, ROLE_BROKER);
 			continue;
 		}
 		if (!s->stopping)

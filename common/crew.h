@@ -2,8 +2,9 @@
 /*
  * crew: the processes of an old generation, which a reload has left behind:
  * workers with the clients that they had, and those whom they need.  Runs in
- * the master.  Its workers take no more clients; with the last of them the
- * others go.  None of them is ever replaced.
+ * the master.  Its workers take no more clients.  Keepers and authenticators
+ * go when all their clients have logged in, the broker, whose book has them,
+ * with the last worker.  None of them is ever replaced.
  */
 #ifndef CREW_H
 #define CREW_H
@@ -41,6 +42,8 @@ void crews_go_on(struct supervisor *s);
 struct place *crew_place_of(const struct supervisor *s, pid_t pid);
 struct place *crew_place(
     const struct crew *c, enum role role, unsigned int number);
+/* A worker has said so: keepers and authenticators go when all have. */
+void crew_settled(struct crew *c);
 void crew_died(struct place *p, int status);
 /* Its program is another one, whose messages we may not understand. */
 bool crew_is_foreign(const struct crew *c);

@@ -71,7 +71,8 @@ enum msg_type {
 	MSG_RECORD,
 	/* several others, as texts, that travel together: see ipc.h */
 	MSG_MANY,
-	MSG_DRAIN, /* master to role: a new generation serves */
+	MSG_DRAIN,   /* master to role: a new generation serves */
+	MSG_SETTLED, /* an old worker: nobody here has still to log in */
 	MSG_TYPES
 };
 

@@ -30,6 +30,7 @@ struct place {
 	pid_t pid; /* 0: none */
 	struct ipc *ch;
 	bool ready, busy;
+	bool settled; /* of an old worker: MSG_SETTLED */
 	bool accused; /* its death is our doing */
 	time_t started;
 	unsigned int failures;

@@ -220,6 +220,12 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_accuse(p, r);
 	case MSG_POOL:
 		return do_pool(p->s, r);
+	case MSG_SETTLED:
+		if (p->crew == NULL || get_end(r) == -1)
+			return -1;
+		p->settled = true;
+		crew_settled(p->crew);
+		return 0;
 	case MSG_BUSY:
 		p->busy = true;
 		supervise_want_spares(p->s);

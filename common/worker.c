@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/event_struct.h>
+
 #include "acceptor.h"
 #include "clock.h"
 #include "log.h"
@@ -23,6 +25,7 @@
  * After a refusal all wait for so long: a flood is not worth a handshake.
  */
 #define WARY_SECONDS 10
+#define SETTLING_SECONDS 1 /* how often an old worker's sessions are seen */
 enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS, FIRST_LISTENER };
 
 struct worker {
@@ -43,6 +46,8 @@ struct worker {
 	unsigned int nfree;
 	bool stopping;
 	bool draining;     /* MSG_DRAIN: the clients it has, and no more */
+	bool settled;      /* the same, and all have logged in: MSG_SETTLED */
+	struct event settling;
 	time_t wary_until; /* CLOCK_MONOTONIC seconds */
 
 	enum worker_list list_state;
@@ -558,13 +563,49 @@ stop(struct worker *w)
 	leave_if_done(w);
 }
 
-/* Its listeners are others' now, or nobody's. */
+static void
+tell_settled(struct worker *w)
+{
+	struct writer msg UNZEROED;
+
+	msg_start(&msg, MSG_SETTLED, 0);
+	(void)ipc_send(w->master, &msg, -1);
+}
+
+/* Who has logged in needs no signature and no authenticator any more. */
+static void
+on_settling(int fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	unsigned int i;
+
+	(void)fd;
+	(void)what;
+	for (i = 0; i < w->places; i++)
+		if (w->sessions[i] != NULL && !w->sessions[i]->logged_in)
+			return;
+	w->settled = true;
+	event_del(&w->settling);
+	tell_settled(w);
+}
+
+/*
+ * Its listeners are others' now, or nobody's.  The master may say so again,
+ * with one more generation, and wants to hear again, too.
+ */
 static void
 drain(struct worker *w)
 {
-	if (w->draining)
+	const struct timeval every = { .tv_sec = SETTLING_SECONDS };
+
+	if (w->draining) {
+		if (w->settled)
+			tell_settled(w);
 		return;
+	}
 	w->draining = true;
+	event_assign(&w->settling, w->base, -1, EV_PERSIST, on_settling, w);
+	event_add(&w->settling, &every);
 	acceptor_leave(w->acceptor);
 	if (w->used > 0)
 		log_info("takes no more clients: %u session%s to go", w->used,

@@ -129,16 +129,40 @@ class Sessions(StandInCase):
             for pid in children(self.relais.pid):
                 self.assertNotIn("RELAIS_RELOAD", proc_read(pid, "environ"))
 
+    def old(self, role):
+        return [pid for pid in self.relais.pids("old")
+                if "old " + role in proc_read(pid, "cmdline")]
+
+    def test_who_is_needed_no_more(self):
+        """With all clients logged in, an old keeper has nothing to do."""
+        inside, before_tls = self.tls(), self.connect(self.relais.starttls)
+        self.assertOK(inside.login())
+        reload(self.relais)
+        time.sleep(2.5)
+        self.assertTrue(self.old("keeper"))
+        before_tls.starttls()
+        self.assertOK(before_tls.login())
+        wait_for(lambda: not self.old("keeper"), 5, "keepers to go")
+        self.assertEqual(len(self.old("broker")), 1)
+        for _ in range(2):
+            reload(self.relais)
+        for c in inside, before_tls:
+            self.assertOK(c.cmd("NOOP"))
+            c.close()
+        all_old_gone(self.relais)
+        self.assertNotRegex("\n".join(self.relais.log()), "old keeper")
+
     def test_in_quick_succession(self):
         inside = self.tls()
         self.assertOK(inside.login())
         for _ in range(3):
             os.kill(self.relais.pid, signal.SIGHUP)
             time.sleep(0.02)
-        wait_for(lambda: generation(self.relais) == 3, 20,
+        # those that come during a check are one, and done after it
+        wait_for(lambda: generation(self.relais) >= 3, 20,
                  "one reload more after the one under way")
         time.sleep(1)
-        self.assertEqual(generation(self.relais), 3)
+        self.assertLessEqual(generation(self.relais), 4)
         self.assertOK(inside.cmd("NOOP"))
         self.assertOK(self.tls().login())
 
@@ -714,6 +738,13 @@ class Smtp(submission.Submission):
         for c in idle, greeted, self.user():
             c.begin()
             c.send(b"x\r\n.\r\n")
+            self.assertReply(c.reply(), 250)
+        wait_for(lambda: not [p for p in self.relais.pids("old")
+                              if "authenticator" in proc_read(p, "cmdline")],
+                 5, "authenticators to go")
+        for c in idle, greeted:         # those who are left go on writing
+            c.begin()
+            c.send(b"y\r\n.\r\n")
             self.assertReply(c.reply(), 250)
         for c in writing, idle, greeted:
             self.assertReply(c.cmd("QUIT"), 221)
