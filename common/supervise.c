@@ -19,6 +19,7 @@
 #include "priv.h"
 #include "reload_state.h"
 #include "supervise_impl.h"
+#include "tls.h"
 #include "xmalloc.h"
 
 #define START_SECONDS 20 /* for keepers and broker to be ready */
@@ -468,6 +469,35 @@ end_all(struct supervisor *s)
 		event_base_loop(s->base, EVLOOP_ONCE);
 }
 
+/*
+ * What workers would do with the authorities of inner servers.  Only a check,
+ * which is a process of its own and short-lived, looks into them itself.
+ */
+static int
+check_authorities(const struct conf *c, const struct generation *g)
+{
+	struct handover *h;
+	struct tls_client *client;
+	const char *why;
+
+	if (c->outgoing_tls == OUTGOING_PLAIN)
+		return 0;
+	h = handover_open(generation_handover(g, ROLE_WORKER));
+	if (h == NULL)
+		fatal("what workers are handed");
+	tls_global_init();
+	client = tls_client_new(c, h, &why);
+	if (client == NULL)
+		log_warnx("TLS towards inner servers (ssl_ca_file, "
+		          "ssl_ca_path, ssl_ca_chain_file): %s",
+		    why);
+	handover_close(&h);
+	if (client == NULL)
+		return -1;
+	tls_client_free(&client);
+	return 0;
+}
+
 int
 supervise_check(const struct conf *c, const struct protocol *p, bool strict)
 {
@@ -483,7 +513,7 @@ supervise_check(const struct conf *c, const struct protocol *p, bool strict)
 	place_spawn(&s->keepers[0]);
 	result = await_ready(s);
 	end_all(s);
-	return result;
+	return check_authorities(c, g) == -1 ? -1 : result;
 }
 
 /* Keepers, broker, authenticators. */

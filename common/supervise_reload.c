@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "child.h"
-#include "clock.h"
 #include "crew.h"
 #include "generation.h"
 #include "log.h"
@@ -435,6 +435,24 @@ watch(struct supervisor *s, pid_t pid, int fd)
 	event_add(&r->late, &limit);
 }
 
+/* The broker reads so many books, and descriptors are not for nothing. */
+static bool
+has_too_many_crews(const struct supervisor *s)
+{
+	const struct crew *c;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH (c, &s->crews, entry)
+		n++;
+	if (n < BROKER_BOOKS_MAX)
+		return false;
+	log_at(LOG_ERR,
+	    "reload: refused, nothing has changed: %u old generations have "
+	    "sessions still (see drain_timeout)",
+	    n);
+	return true;
+}
+
 void
 supervise_reload(struct supervisor *s)
 {
@@ -449,6 +467,8 @@ supervise_reload(struct supervisor *s)
 		return;
 	}
 	s->reload_again = false;
+	if (has_too_many_crews(s))
+		return;
 	log_info(
 	    "reload: checking %s and its configuration", s->launch->program);
 	st = state_of(s);

@@ -385,33 +385,14 @@ class Refused(StandInCase):
         reload(self.relais)
         self.assertOK(self.tls().login())
 
-    def test_new_workers_that_do_not_start(self):
-        """What no check sees: the old generation goes on taking clients."""
+    def test_authorities(self):
+        """Of inner servers: workers would not start."""
         bad = self.path + "/ca"
         with open(bad, "w") as f:
             f.write("no certificate\n")
-        new = free_port()
-        inside = self.tls()
-        self.assertOK(inside.login())
         rewrite(self.relais, more=("ssl_mode tls_outgoing",
-                                   "ssl_ca_file " + bad,
-                                   "listen 127.0.0.1:%d plain" % new))
-        mark = self.relais.mark()
-        os.kill(self.relais.pid, signal.SIGHUP)
-        self.relais.wait_log("reload: there is no new generation: those of "
-                             "before go on", mark, 30)
-        self.assertOK(inside.cmd("NOOP"))
-        for _ in range(4):
-            self.assertOK(self.tls().login())
-        self.assertFalse(accepts(new))
-        rewrite(self.relais, ("ssl_ca_file " + bad, "no_lookup"),
-                ("ssl_mode tls_outgoing", "timeout 100"))
-        mark = self.relais.mark()
-        os.kill(self.relais.pid, signal.SIGHUP)
-        self.relais.wait_log("reloaded: generation 3 serves", mark, 15)
-        self.assertOK(inside.cmd("NOOP"))
-        self.assertOK(self.tls().login())
-        self.assertTrue(accepts(new))
+                                   "ssl_ca_file " + bad))
+        self.check("ssl_ca_file")
 
 
 class Upgrade(StandInCase):
@@ -484,6 +465,69 @@ class Upgrade(StandInCase):
         """One from before there were reloads says that all is well."""
         self.replace(lambda _: b"#!/bin/sh\nexit 0\n")
         self.refused("a program that cannot take over")
+
+    def fail_after_the_check(self, then):
+        """A program that checks, and with that spoils something."""
+        real = self.path + ".real"
+        shutil.copy(IMAPSD, real)
+        script = ('#!/bin/sh\ncase "$*" in\n*--check_config*) %s "$@"; s=$?\n'
+                  '%s\nexit $s\nesac\nexec %s "$@"\n' % (real, then, real))
+        self.replace(lambda _: script.encode())
+        inside = self.tls()
+        self.assertOK(inside.login())
+        mark = self.relais.mark()
+        os.kill(self.relais.pid, signal.SIGHUP)
+        self.relais.wait_log("reload: there is no new generation: those of "
+                             "before go on", mark, 30)
+        return inside
+
+    def go_on_and_recover(self, inside, wanted):
+        """The old generation takes clients; and the next reload does."""
+        relais, mark = self.relais, self.relais.mark()
+        for _ in range(4):
+            c = self.tls()
+            self.assertOK(c.login())
+            c.close()
+        self.assertOK(inside.cmd("NOOP"))
+        wanted()
+        os.kill(relais.pid, signal.SIGHUP)
+        relais.wait_log("reloaded: generation 3 serves", mark, 15)
+        self.assertOK(inside.cmd("NOOP"))
+        for _ in range(2):
+            self.assertOK(self.tls().login())
+        inside.close()
+        all_old_gone(relais)
+
+    def test_new_workers_that_do_not_start(self):
+        """What no check sees: the old generation goes on taking clients, and
+        nobody is left to wait at a new address."""
+        ca, new = self.path + ".ca", free_port()
+        shutil.copy(certificates().ca.cert, ca)
+        rewrite(self.relais, more=(
+            "ssl_mode tls_outgoing", "ssl_ca_file " + ca,
+            "listen 127.0.0.1:%d plain" % new))
+        inside = self.fail_after_the_check("echo no certificate > " + ca)
+        self.assertFalse(accepts(new))
+        self.go_on_and_recover(inside, lambda: rewrite(
+            self.relais, ("ssl_mode tls_outgoing\n", "timeout 100\n")))
+        self.assertTrue(accepts(new))
+
+    def test_configuration_that_is_spoilt_after_the_check(self):
+        conf = self.relais.conf
+        inside = self.fail_after_the_check("echo nonsense >> " + conf)
+        self.relais.wait_log(re.escape(conf) + ":[0-9]+: .*nonsense")
+        self.go_on_and_recover(inside, lambda: rewrite(self.relais))
+
+    def test_nobody_is_left_to_serve(self):
+        """No half-dead service: without any worker it ends, and badly."""
+        inside = self.fail_after_the_check("echo nonsense >> "
+                                           + self.relais.conf)
+        for pid in self.relais.pids("worker"):
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual(inside.rest(), "")
+        self.assertEqual(self.relais.process.wait(10 * harness.SLOW), 1)
+        self.relais.wait_log("nobody is left to serve")
+        self.relais.process = None
 
     def test_program_that_crashes(self):
         self.replace(lambda _: b"#!/bin/sh\nkill -SEGV $$\n")
