@@ -31,6 +31,7 @@
 
 #define CONF_FOLDER "/etc/relais"
 #define OUTPUT_MAX 4194304 /* octets of --help and --print_config */
+#define NETWORK_SECONDS 60 /* that a start waits for a name server */
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
 
@@ -57,12 +58,13 @@ to_terminal(void *arg, int priority, const char *text)
 		fprintf(stderr, "%s\n", text);
 }
 
-/* There is nobody at a terminal any more. */
+/* There is nobody at a terminal; the check has told all warnings before. */
 static void
 report_to_log(void *arg, bool is_error, const char *text)
 {
 	(void)arg;
-	log_at(is_error ? LOG_ERR : LOG_WARNING, "reload: %s", text);
+	if (is_error)
+		log_at(LOG_ERR, "reload: %s", text);
 }
 
 /* At start, what goes to the log is also told to the one who waits. */
@@ -103,10 +105,10 @@ file_of(const struct protocol *p, const struct conf_command *cmd)
 
 /* What it calls itself where others can check it (RFC 5321 4.1.1.1). */
 static int
-find_hostname(struct conf *c)
+find_hostname(struct conf *c, unsigned int patience)
 {
 	if (c->sasl && c->hostname == NULL)
-		c->hostname = hostname_full();
+		c->hostname = hostname_full(patience);
 	return c->sasl && c->hostname == NULL ? -1 : 0;
 }
 
@@ -264,7 +266,8 @@ serve(struct conf *c, const struct protocol *p)
 	int *listeners, status = 1;
 
 	fit_to_machine(c);
-	if (find_hostname(c) == -1 || listen_open(c, &listeners, NULL) == -1)
+	if (find_hostname(c, NETWORK_SECONDS) == -1 ||
+	    listen_open(c, &listeners, NULL) == -1)
 		return 1;
 	if (!c->no_daemon)
 		into_background();
@@ -305,7 +308,7 @@ take_over(struct conf *c, const struct protocol *p, bool is_good)
 
 	fit_to_machine(c);
 	if (is_good &&
-	    (find_hostname(c) == -1 ||
+	    (find_hostname(c, 0) == -1 ||
 	        listen_open(c, &listeners, before) == -1 ||
 	        (priv_am_root() && spool_prepare(c->spool_directory) == -1)))
 		is_good = false;
@@ -346,7 +349,7 @@ check(struct conf *c, const struct protocol *p, unsigned int errors)
 {
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
-	if (find_hostname(c) == -1)
+	if (find_hostname(c, 0) == -1)
 		errors++;
 	fit_to_machine(c);
 	if (pairs_are_there(c) && supervise_check(c, p, before != NULL) == -1)
