@@ -45,6 +45,7 @@ struct supervisor {
 	const int *listeners;
 	struct generation *generation;
 	int counters, loads; /* memfds */
+	int users;           /* the same, for all generations */
 	struct place *keepers, *workers, broker, *authenticators;
 	unsigned int nkeepers, nworkers; /* nworkers: places */
 	unsigned int nauthenticators;    /* places, too */

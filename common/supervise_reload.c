@@ -178,6 +178,7 @@ state_of(const struct supervisor *s)
 		st->pid_path = xstrdup(pid_file_path(l->pid_file));
 		st->pid_fd = pid_file_fd(l->pid_file);
 	}
+	st->users = s->users;
 	st->passphrase = passphrase_of(s);
 	memcpy(st->ticket_key, s->ticket_key, TICKET_KEY_LEN);
 	memcpy(st->previous_key, s->previous_key, TICKET_KEY_LEN);

@@ -767,7 +767,30 @@ class Smtp(submission.Submission):
         super().setUp()
         self.relais = harness.Gateway(
             self, self.inner.port, *submission.sasl_lines(self),
-            daemon=harness.SMTPSD)
+            "user_message_limit 9", daemon=harness.SMTPSD)
+
+    def test_what_users_have_sent(self):
+        """It counts across a reload, in old sessions and in new ones, and
+        across a broker's death."""
+        def send(c):
+            reply = c.cmd("MAIL FROM:<a@example.org>")
+            c.cmd("RSET")
+            return reply[0]
+
+        before = self.user()
+        self.assertEqual([send(before) for _ in range(4)], [250] * 4)
+        reload(self.relais)
+        after = self.user()
+        self.assertEqual([send(after) for _ in range(3)], [250] * 3)
+        self.assertEqual(send(before), 250)
+        broker, = self.relais.pids("broker")
+        os.kill(broker, signal.SIGKILL)
+        wait_for(lambda: self.relais.pids("broker") not in ([], [broker]))
+        self.assertEqual(send(after), 250)
+        for c in before, after, self.user():
+            self.assertEqual(send(c), 450)
+        for c in before, after:
+            c.close()
 
     def test_sessions_stay(self):
         writing, idle, greeted = self.user(), self.user(), self.tls()
