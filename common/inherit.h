@@ -13,7 +13,8 @@
 
 #include "addr.h"
 
-#define INHERIT_MAX 64 /* sockets */
+#define INHERIT_MAX 64      /* sockets */
+#define INHERIT_NAME_MAX 64 /* octets of a name, with its NUL */
 
 enum inherit_kind {
 	INHERIT_NONE,
@@ -27,7 +28,8 @@ struct inherited {
 	size_t n;
 	struct inherited_socket {
 		int fd;
-		char name[64]; /* FileDescriptorName=; "": none was given */
+		/* FileDescriptorName=; "": none was given */
+		char name[INHERIT_NAME_MAX];
 		struct addr local;
 	} sockets[INHERIT_MAX];
 };

@@ -16,6 +16,7 @@
 #include "inherit.h"
 #include "listen.h"
 #include "log.h"
+#include "reload_state.h"
 #include "stream.h"
 #include "xmalloc.h"
 
@@ -53,8 +54,9 @@ bind_to(int fd, const struct conf_listen *l)
 	return bind_early(fd, l);
 }
 
+/* listens: not only bound, for a try. */
 static int
-open_one(const struct conf_listen *l)
+open_one(const struct conf_listen *l, bool listens)
 {
 	const int on = 1;
 	int fd, save;
@@ -69,7 +71,7 @@ open_one(const struct conf_listen *l)
 		goto fail;
 	stream_tune(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-	    bind_to(fd, l) == -1 || listen(fd, BACKLOG) == -1)
+	    bind_to(fd, l) == -1 || (listens && listen(fd, BACKLOG) == -1))
 		goto fail;
 	return fd;
 fail:
@@ -87,8 +89,42 @@ is_dispensable(const struct conf_listen *l, int error)
 	    (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
 }
 
+/* -1: it is not among them. */
+static int
+find(const struct reload_state *before, const struct addr *a)
+{
+	size_t i;
+
+	for (i = 0; before != NULL && i < before->nlisteners; i++)
+		if (addr_eq(&before->listeners[i].addr, a))
+			return before->listeners[i].fd;
+	return -1;
+}
+
 int
-listen_open(struct conf *c, int **fds)
+listen_try(const struct conf *c, const struct reload_state *before)
+{
+	char name[ADDR_STRLEN];
+	int fd, result = 0;
+	size_t i;
+
+	for (i = 0; i < c->nlisten; i++) {
+		if (find(before, &c->listen[i].addr) != -1)
+			continue;
+		fd = open_one(&c->listen[i], false);
+		if (fd != -1) {
+			close(fd);
+		} else if (!is_dispensable(&c->listen[i], errno)) {
+			log_warn("cannot listen on %s",
+			    addr_print(&c->listen[i].addr, name));
+			result = -1;
+		}
+	}
+	return result;
+}
+
+int
+listen_open(struct conf *c, int **fds, const struct reload_state *before)
 {
 	char name[ADDR_STRLEN];
 	size_t i, n = 0;
@@ -96,7 +132,9 @@ listen_open(struct conf *c, int **fds)
 
 	*fds = xcalloc(c->nlisten, sizeof(**fds));
 	for (i = 0; i < c->nlisten; i++) {
-		fd = open_one(&c->listen[i]);
+		fd = find(before, &c->listen[i].addr);
+		if (fd == -1)
+			fd = open_one(&c->listen[i], true);
 		if (fd == -1 && is_dispensable(&c->listen[i], errno))
 			continue;
 		if (fd == -1) {

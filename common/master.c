@@ -17,15 +17,14 @@
 
 #include "check.h"
 #include "hostname.h"
-#include "inherit.h"
+#include "launch.h"
 #include "listen.h"
 #include "log.h"
 #include "master.h"
-#include "notify.h"
+#include "pid_file.h"
 #include "priv.h"
 #include "session.h"
 #include "spool.h"
-#include "supervise.h"
 #include "xmalloc.h"
 
 #define CONF_FOLDER "/etc/relais"
@@ -33,25 +32,27 @@
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
 
-static struct pidfh *pid_file;
+static struct pid_file *pid_file;
 static int parent = -1; /* the process that waits for us to be ready */
 
-/* Who started us, and what came along. */
-struct launch {
-	struct inherited inherited;
-	struct notify notify;
-};
-
-/* To the one who typed the command, or, where that is a client, to the log. */
+/*
+ * What is wrong with the configuration: to the one who typed the command, or
+ * to the log where that is a client.  At a reload nobody is at a terminal, and
+ * the check has told all warnings before.
+ */
 static void
 report(void *arg, bool is_error, const char *text)
 {
 	const struct launch *l = arg;
 
-	if (l->inherited.mute)
+	if (launch_is_successor(l)) {
+		if (is_error)
+			log_at(LOG_ERR, "reload: %s", text);
+	} else if (l->inherited.mute) {
 		log_at(is_error ? LOG_ERR : LOG_WARNING, "%s", text);
-	else
+	} else {
 		fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
+	}
 }
 
 static void
@@ -149,18 +150,31 @@ static int
 open_log(const struct conf *c, const char *name, const struct launch *l)
 {
 	/* A service manager has syslog and stderr in one journal. */
-	bool once = l->inherited.mute || strcmp(c->log_facility, "+") == 0 ||
+	bool once = l->inherited.mute || l->before != NULL ||
+	    strcmp(c->log_facility, "+") == 0 ||
 	    (l->notify.len != 0 && strchr("/-", c->log_facility[0]) == NULL);
 	const char *why;
 
-	log_set_level(c->debug ? LOG_DEBUG : c->quiet ? LOG_ERR : LOG_INFO);
 	if (log_open(c->log_facility,
 	        c->log_ident != NULL ? c->log_ident : name, &why) == -1) {
 		log_at(LOG_ERR, "log_facility %s: %s", c->log_facility, why);
 		return -1;
 	}
+	log_set_level(c->debug ? LOG_DEBUG : c->quiet ? LOG_ERR : LOG_INFO);
 	log_set_sink(once ? NULL : to_both, NULL);
 	return 0;
+}
+
+/* Where the image before had it, until the configuration is known. */
+static void
+log_as_before(const struct reload_state *before)
+{
+	const char *why;
+
+	log_set_level((int)before->log_level);
+	log_set_sink(NULL, NULL);
+	if (log_open(before->log_target, before->log_ident, &why) == -1)
+		log_warnx("log_facility %s: %s", before->log_target, why);
 }
 
 /* The parent goes when the child serves, with the child's own verdict. */
@@ -190,17 +204,30 @@ into_background(void)
 static int
 open_pid_file(const struct conf *c)
 {
-	pid_t other;
-
 	if (c->pid_file == NULL || c->pid_file[0] == '\0')
 		return 0;
-	pid_file = pidfile_open(c->pid_file, 0644, &other);
-	if (pid_file == NULL && errno == EEXIST)
-		log_warnx("pid_file %s: process %ld runs already", c->pid_file,
-		    (long)other);
-	else if (pid_file == NULL)
-		log_warn("pid_file %s", c->pid_file);
+	pid_file = pid_file_open(c->pid_file);
 	return pid_file == NULL ? -1 : 0;
+}
+
+/* The image before had one: its lock is ours already. */
+static void
+take_pid_file(
+    const struct conf *c, const struct reload_state *before, bool is_good)
+{
+	struct pid_file *old = NULL;
+
+	if (before->pid_path != NULL)
+		old = pid_file_adopt(before->pid_path, before->pid_fd);
+	if (!is_good ||
+	    (old != NULL && c->pid_file != NULL &&
+	        strcmp(c->pid_file, before->pid_path) == 0)) {
+		pid_file = old;
+		return;
+	}
+	pid_file_remove(&old);
+	if (open_pid_file(c) == 0 && pid_file != NULL)
+		pid_file_write(pid_file);
 }
 
 /* It serves: let go of the terminal and of whoever waits. */
@@ -227,26 +254,39 @@ let_go(void)
 	close(parent);
 }
 
+static void
+become_master(const char *name)
+{
+	setproctitle("master");
+	(void)prctl(PR_SET_NAME, name);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+trim(void)
+{
+	if (priv_trim_master() == -1)
+		log_warn("giving up capabilities");
+	(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
 /* Our own listeners, or what we were given. */
 static int
-find_listeners(struct conf *c, const struct inherited *in, int **listeners)
+find_listeners(struct conf *c, const struct launch *l, int **listeners)
 {
-	if (in->kind == INHERIT_NONE)
-		return listen_open(c, listeners);
-	*listeners = listen_inherited(in);
+	if (l->inherited.kind == INHERIT_NONE)
+		return listen_open(c, listeners, l->before);
+	*listeners = listen_inherited(&l->inherited);
 	return 0;
 }
 
-/* The roles are there.  A client is its worker's alone from now on. */
-static void
-run_to_the_end(struct supervisor *s, const struct conf *c, struct launch *l)
+static int
+supervise_to_the_end(struct supervisor *s, const struct launch *l, int chatty)
 {
-	if (c->one_client)
-		close(l->inherited.sockets[0].fd);
-	supervise_watch(s, &l->notify);
-	notify_ready(&l->notify, "serving");
-	let_go();
-	supervise_run(s);
+	int status = supervise_run(s, &l->again) == 0 ? 0 : 1;
+
+	log_at(chatty, "stopped");
+	return status;
 }
 
 static int
@@ -259,13 +299,12 @@ serve(struct conf *c, const struct protocol *p, struct launch *l)
 
 	fit_to_machine(c);
 	find_hostname(c);
-	if (find_listeners(c, &l->inherited, &listeners) == -1)
+	if (find_listeners(c, l, &listeners) == -1)
 		return 1;
 	if (!c->no_daemon)
 		into_background();
-	setproctitle("master");
-	(void)prctl(PR_SET_NAME, name);
-	(void)signal(SIGPIPE, SIG_IGN);
+	l->again.background = !c->no_daemon;
+	become_master(name);
 	if (open_pid_file(c) == -1)
 		return 1;
 	if (!priv_am_root())
@@ -273,22 +312,59 @@ serve(struct conf *c, const struct protocol *p, struct launch *l)
 		    "not started as root: no chroot, no change of user");
 	else if (spool_prepare(c->spool_directory) == -1)
 		goto done;
-	if (priv_trim_master() == -1)
-		log_warn("giving up capabilities");
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	trim();
 	s = supervise_new(c, p, listeners);
 	if (s == NULL || supervise_start(s) == -1)
 		goto done;
 	if (pid_file != NULL)
-		(void)pidfile_write(pid_file);
+		pid_file_write(pid_file);
+	l->again.pid_file = pid_file;
 	log_at(chatty, "Starting %s version=" VERSION " workers=%u keepers=%u",
 	    name, c->workers, c->keepers);
-	run_to_the_end(s, c, l);
-	log_at(chatty, "stopped");
-	status = 0;
+	if (c->one_client) /* it is its worker's alone from now on */
+		close(l->inherited.sockets[0].fd);
+	supervise_watch(s, &l->notify);
+	notify_ready(&l->notify, "serving");
+	let_go();
+	status = supervise_to_the_end(s, l, chatty);
 done:
-	if (pid_file != NULL)
-		(void)pidfile_remove(pid_file);
+	pid_file_remove(&pid_file);
+	return status;
+}
+
+/*
+ * We were executed by a reload, in the place of a master that has looked at
+ * all this before; what it did not see must not end those who are served.
+ */
+static int
+take_over(
+    struct conf *c, const struct protocol *p, struct launch *l, bool is_good)
+{
+	struct supervisor *s;
+	int *listeners = NULL, status;
+
+	fit_to_machine(c);
+	find_hostname(c);
+	if (is_good &&
+	    (find_listeners(c, l, &listeners) == -1 ||
+	        (priv_am_root() && spool_prepare(c->spool_directory) == -1)))
+		is_good = false;
+	become_master(p->defaults->name);
+	take_pid_file(c, l->before, is_good);
+	trim();
+	if (l->before->background && chdir("/") == -1)
+		log_warn("chdir");
+	l->again.background = l->before->background;
+	l->again.pid_file = pid_file;
+	s = supervise_resume(c, p, is_good ? listeners : NULL, l->before);
+	supervise_watch(s, &l->notify);
+	if (supervise_start(s) == -1)
+		log_at(LOG_ERR,
+		    "reload: there is no new generation: those of "
+		    "before go on");
+	notify_ready(&l->notify, "serving");
+	status = supervise_to_the_end(s, l, LOG_INFO);
+	pid_file_remove(&pid_file);
 	return status;
 }
 
@@ -305,26 +381,44 @@ pairs_are_there(const struct conf *c)
 	return true;
 }
 
+/* What a reload would need besides. */
+static unsigned int
+check_again(const struct conf *c, const struct launch *l)
+{
+	unsigned int errors = 0;
+
+	if (l->inherited.kind == INHERIT_NONE &&
+	    listen_try(c, l->before) == -1)
+		errors++;
+	if (!c->enabled) {
+		fprintf(stderr, "enabled no: stop the daemon, then\n");
+		errors++;
+	}
+	return errors;
+}
+
 /* Everything a start would need; each fault was printed. */
 static int
-check(struct conf *c, const struct protocol *p, unsigned int errors)
+check(struct conf *c, const struct protocol *p, const struct launch *l,
+    unsigned int errors)
 {
-	struct supervisor *s;
+	bool again = l->before != NULL;
 
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
 	find_hostname(c);
 	fit_to_machine(c);
-	if (pairs_are_there(c)) {
-		s = supervise_new(c, p, NULL);
-		if (s == NULL || supervise_check(s) == -1)
-			errors++;
-	}
+	if (pairs_are_there(c) && supervise_check(c, p, again) == -1)
+		errors++;
+	if (again)
+		errors += check_again(c, l);
 	if (errors > 0) {
 		fprintf(stderr, "%s: %u fault%s\n", p->defaults->name, errors,
 		    errors == 1 ? "" : "s");
 		return 1;
 	}
+	if (again)
+		return RELOAD_YES;
 	printf("%s: the configuration is good\n", p->defaults->name);
 	return 0;
 }
@@ -341,11 +435,48 @@ say_disabled(const char *name, const struct launch *l)
 	return 0;
 }
 
+/* What came by a descriptor is there once: the image before has kept it. */
+static unsigned int
+find_passphrase(struct conf *c, const struct reload_state *before)
+{
+	if (before == NULL || c->ssl_passphrase_fd < 0)
+		return 0;
+	if (before->passphrase == -1) {
+		log_warnx("ssl_passphrase_fd: none was given when the daemon "
+		          "was started: it has to be started again");
+		return 1;
+	}
+	c->ssl_passphrase_fd = fcntl(before->passphrase, F_DUPFD_CLOEXEC, 3);
+	if (c->ssl_passphrase_fd == -1 ||
+	    lseek(c->ssl_passphrase_fd, 0, SEEK_SET) == -1)
+		fatal("the passphrase of before");
+	return 0;
+}
+
+/* The daemon itself, or the check; the configuration has been read. */
+static int
+launch(struct conf *c, const struct protocol *p, struct launch *l,
+    bool check_config, unsigned int errors)
+{
+	if (errors == 0)
+		errors += check_machine(c, p, report, l);
+	if (check_config)
+		return check(c, p, l, errors);
+	if (c->inetd_mode && l->inherited.kind == INHERIT_NONE) {
+		report(l, true, "inetd_mode: descriptor 0 is no TCP socket");
+		errors++;
+	}
+	if (errors == 0 && open_log(c, p->defaults->name, l) == -1)
+		errors++;
+	if (launch_is_successor(l))
+		return take_over(c, p, l, errors == 0);
+	return errors > 0 ? 1 : serve(c, p, l);
+}
+
 static int
 run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
-    struct launch *l)
+    struct launch *l, unsigned int errors)
 {
-	unsigned int errors = 0;
 	struct buf out;
 	char *file;
 
@@ -363,42 +494,27 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 	if (file != NULL)
 		errors += conf_read_file(c, file);
 	errors += conf_settle(c, file);
+	errors += find_passphrase(c, l->before);
 	free(file);
-	if (errors > 0)
+	if (errors > 0 && !launch_is_successor(l))
 		return 1;
 	if (cmd->print_config) {
 		conf_print(c, &out);
 		return answer(&out);
 	}
-	if (!c->enabled && !cmd->check_config)
+	if (!c->enabled && !cmd->check_config && !launch_is_successor(l))
 		return say_disabled(p->defaults->name, l);
-	errors += check_machine(c, p, report, l);
-	if (cmd->check_config)
-		return check(c, p, errors);
-	if (c->inetd_mode && l->inherited.kind == INHERIT_NONE) {
-		report(l, true, "inetd_mode: descriptor 0 is no TCP socket");
-		errors++;
-	}
-	if (errors > 0 || open_log(c, p->defaults->name, l) == -1)
-		return 1;
-	return serve(c, p, l);
+	return launch(c, p, l, cmd->check_config, errors);
 }
 
-/* Who started us?  From here on no word goes to a client. */
-static int
-look_around(struct launch *l, struct conf *c, const char *name)
+/* From here on no word goes to a client. */
+static void
+be_quiet(const struct conf *c, const char *name)
 {
 	const char *why;
 
-	notify_open(&l->notify);
-	if (inherit_find(&l->inherited) == -1)
-		return -1;
-	if (l->inherited.mute) {
-		(void)log_open(c->log_facility, name, &why);
-		log_set_sink(NULL, NULL);
-	}
-	conf_inherit(c, &l->inherited);
-	return 0;
+	(void)log_open(c->log_facility, name, &why);
+	log_set_sink(NULL, NULL);
 }
 
 int
@@ -407,6 +523,7 @@ master_main(const struct protocol *p, int argc, char *argv[])
 	struct conf_command cmd = { .file = NULL };
 	struct launch l = { 0 };
 	struct conf *c = conf_new(p->defaults, report, &l);
+	unsigned int errors;
 	int fd;
 
 	/* Descriptors 0 to 2 exist, whatever started us. */
@@ -417,10 +534,16 @@ master_main(const struct protocol *p, int argc, char *argv[])
 		close(fd);
 	(void)umask(022);
 	log_set_sink(to_terminal, NULL);
-	if (look_around(&l, c, p->defaults->name) == -1)
+	if (launch_find(&l, argc, argv) == -1)
 		return 1;
+	if (l.inherited.mute)
+		be_quiet(c, p->defaults->name);
+	conf_inherit(c, &l.inherited);
 	setproctitle_init(argc, argv, environ);
-	if (conf_read_args(c, argc, argv, &cmd) > 0)
+	if (launch_is_successor(&l))
+		log_as_before(l.before);
+	errors = conf_read_args(c, argc, argv, &cmd);
+	if (errors > 0 && !launch_is_successor(&l))
 		return 1;
-	return run(c, p, &cmd, &l);
+	return run(c, p, &cmd, &l, errors);
 }

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "child.h"
 #include "clock.h"
+#include "crew.h"
 #include "generation.h"
 #include "log.h"
 #include "supervise_impl.h"
@@ -96,7 +98,6 @@ send_ticket_key(struct place *p)
 void
 supervise_change_ticket_key(struct supervisor *s)
 {
-	const struct timeval hour = { .tv_sec = TICKET_SECONDS };
 	unsigned int i;
 
 	memcpy(s->previous_key, s->ticket_key, TICKET_KEY_LEN);
@@ -105,7 +106,20 @@ supervise_change_ticket_key(struct supervisor *s)
 	for (i = 0; i < s->nworkers; i++)
 		if (s->workers[i].ch != NULL)
 			send_ticket_key(&s->workers[i]);
-	event_add(&s->ticket, &hour);
+	s->ticket_at = (uint64_t)clock_seconds() + TICKET_SECONDS;
+	supervise_set_ticket_timer(s);
+}
+
+/* The hour goes on where another image of the master began it. */
+void
+supervise_set_ticket_timer(struct supervisor *s)
+{
+	const uint64_t now = (uint64_t)clock_seconds();
+	struct timeval left = { .tv_sec = 0 };
+
+	if (s->ticket_at > now && s->ticket_at - now <= TICKET_SECONDS)
+		left.tv_sec = (time_t)(s->ticket_at - now);
+	event_add(&s->ticket, &left);
 }
 
 void
@@ -122,8 +136,8 @@ on_closed(void *arg, struct ipc *ch, const char *why)
 
 	(void)ch;
 	if (why != NULL)
-		log_warnx(
-		    "%s %u sent %s", role_name(p->role), p->number + 1, why);
+		log_warnx("%s%s %u sent %s", p->crew != NULL ? "old " : "",
+		    role_name(p->role), p->number + 1, why);
 	ipc_free(&p->ch);
 	place_end(p);
 }
@@ -182,11 +196,39 @@ connect_peers(struct place *p, int ends[2][2])
 	}
 }
 
+/* Its own book, and those of the newest old generations. */
+static size_t
+broker_fds(const struct supervisor *s, int *fds)
+{
+	const struct crew *c;
+	size_t n = 0;
+
+	fds[n++] = s->counters;
+	fds[n++] = s->users;
+	for (c = TAILQ_LAST(&s->crews, crews);
+	     c != NULL && n < 2 + BROKER_BOOKS_MAX;
+	     c = TAILQ_PREV(c, crews, entry))
+		if (c->counters != -1)
+			fds[n++] = c->counters;
+	return n;
+}
+
+void
+place_open(struct place *p, int fd)
+{
+	struct supervisor *s = p->s;
+
+	p->ch = ipc_new(
+	    s->base, fd, ROLE_MASTER, p->role, supervise_message, on_closed, p);
+	ipc_set_quota(p->ch, QUOTA + s->conf->worker_connections);
+}
+
 void
 place_spawn(struct place *p)
 {
 	struct supervisor *s = p->s;
-	int *fds = xcalloc(s->conf->nlisten + 5, sizeof(*fds));
+	const size_t most = s->conf->nlisten + BROKER_BOOKS_MAX + 5;
+	int *fds = xcalloc(most, sizeof(*fds));
 	int master[2], ends[2][2] = { { -1, -1 }, { -1, -1 } };
 	size_t n = 2;
 
@@ -196,7 +238,7 @@ place_spawn(struct place *p)
 	if (p->role == ROLE_WORKER)
 		n += worker_fds(p, fds + 2, ends);
 	else if (p->role == ROLE_BROKER)
-		fds[n++] = s->counters;
+		n += broker_fds(s, fds + 2);
 	p->serial = ++s->serial;
 	p->started = clock_seconds();
 	p->ready = p->busy = p->accused = p->overdue = false;
@@ -206,9 +248,7 @@ place_spawn(struct place *p)
 	if (p->pid == -1)
 		fatal("cannot start a %s", role_name(p->role));
 	close(master[1]);
-	p->ch = ipc_new(s->base, master[0], ROLE_MASTER, p->role,
-	    supervise_message, on_closed, p);
-	ipc_set_quota(p->ch, QUOTA + s->conf->worker_connections);
+	place_open(p, master[0]);
 	connect_peers(p, ends);
 	for (n = 0; n < 2; n++)
 		if (ends[n][0] != -1) {
@@ -297,7 +337,7 @@ place_died(struct place *p, int status)
 
 	p->pid = 0;
 	ipc_free(&p->ch);
-	if (s->stopping || s->checking)
+	if (s->stopping || s->checking || (s->starting && s->failed))
 		return;
 	if (!is_wanted(p))
 		return;
@@ -333,7 +373,7 @@ place_of(struct supervisor *s, pid_t pid)
 	for (i = 0; i < s->nworkers; i++)
 		if (s->workers[i].pid == pid)
 			return &s->workers[i];
-	return NULL;
+	return crew_place_of(s, pid);
 }
 
 void

@@ -6,16 +6,15 @@
  * the master's word that this goes on.
  */
 #include "clock.h"
+#include "crew.h"
 #include "log.h"
 #include "supervise_impl.h"
 
 #define ALIVE_SECONDS 30 /* where no watchdog wants it otherwise */
 #define USEC 1000000
 
-typedef void visitor(struct place *p, void *arg);
-
 static void
-visit(struct supervisor *s, visitor *f, void *arg)
+visit(struct supervisor *s, place_visitor *f, void *arg)
 {
 	unsigned int i;
 
@@ -26,6 +25,7 @@ visit(struct supervisor *s, visitor *f, void *arg)
 		f(&s->authenticators[i], arg);
 	for (i = 0; i < s->nworkers; i++)
 		f(&s->workers[i], arg);
+	crews_visit(s, f, arg);
 }
 
 /*
@@ -80,7 +80,8 @@ on_alive(int fd, short what, void *arg)
 int
 place_alive(struct place *p, struct reader *r)
 {
-	if (p->asked == 0 || get_end(r) == -1)
+	/* An old role may answer what the image before has asked. */
+	if ((p->asked == 0 && p->crew == NULL) || get_end(r) == -1)
 		return -1;
 	p->asked = 0;
 	return 0;

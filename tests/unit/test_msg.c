@@ -158,6 +158,8 @@ make(struct writer *w, enum msg_type type)
 	case MSG_STOP:
 	case MSG_ALIVE:
 	case MSG_ALIVE_REPLY:
+	case MSG_DRAIN:
+	case MSG_SETTLED:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -246,6 +248,8 @@ take(enum msg_type type, const char *p, size_t n)
 	case MSG_STOP:
 	case MSG_ALIVE:
 	case MSG_ALIVE_REPLY:
+	case MSG_DRAIN:
+	case MSG_SETTLED:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -440,6 +444,10 @@ test_who_may(void **state)
 		{ MSG_ALIVE_REPLY, ROLE_KEEPER, ROLE_MASTER, false, true },
 		{ MSG_ALIVE_REPLY, ROLE_WORKER, ROLE_KEEPER, false, false },
 		{ MSG_ALIVE, ROLE_MASTER, ROLE_WORKER, true, false },
+		{ MSG_DRAIN, ROLE_MASTER, ROLE_BROKER, false, true },
+		{ MSG_DRAIN, ROLE_BROKER, ROLE_WORKER, false, false },
+		{ MSG_SETTLED, ROLE_WORKER, ROLE_MASTER, false, true },
+		{ MSG_SETTLED, ROLE_BROKER, ROLE_MASTER, false, false },
 		{ MSG_PEER, ROLE_WORKER, ROLE_MASTER, true, false },
 		{ MSG_ACCUSE, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_ACCUSE, ROLE_KEEPER, ROLE_MASTER, false, true },
