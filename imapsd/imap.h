@@ -22,6 +22,7 @@ enum imap_upstream_state {
 	IMAP_UP_GREETING, /* untagged, the first line */
 	IMAP_UP_CAPABILITY,
 	IMAP_UP_STARTTLS,
+	IMAP_UP_ID,
 	IMAP_UP_LOGIN,           /* LOGIN or AUTHENTICATE PLAIN */
 	IMAP_UP_CAPABILITY_AFTER /* logged in, but it did not say its list */
 };

@@ -66,6 +66,39 @@ imap_server_tls(struct session *s)
 	imap_upstream_ask_capability(s, IMAP_UP_CAPABILITY);
 }
 
+/*
+ * Say who the client is, in the fields that Dovecot knows (RFC 2971): a
+ * Dovecot believes them of hosts in its login_trusted_networks, others put
+ * them in a log or pass over them.
+ */
+static void
+say_id(struct session *s)
+{
+	char client[ADDR_STRLEN], local[ADDR_STRLEN];
+
+	imap_upstream_command(s, IMAP_UP_ID);
+	stream_printf(&s->server,
+	    "ID (\"x-originating-ip\" \"%s\" \"x-originating-port\" \"%u\" "
+	    "\"x-connected-ip\" \"%s\" \"x-connected-port\" \"%u\" "
+	    "\"x-proxy-ttl\" \"%u\")\r\n",
+	    addr_print_ip(&s->client_addr, client),
+	    (unsigned int)addr_port(&s->client_addr),
+	    addr_print_ip(&s->local_addr, local),
+	    (unsigned int)addr_port(&s->local_addr), s->hops - 1);
+}
+
+static void
+say_login(struct session *s)
+{
+	const struct imap_session *im = s->data;
+
+	if (s->conf->outgoing_client_info &&
+	    capability_has(&im->upstream->list, "ID"))
+		say_id(s);
+	else
+		imap_login_start(s);
+}
+
 /* The server was heard: its list, TLS, then the login, whatever is missing. */
 static void
 negotiate(struct session *s)
@@ -89,7 +122,7 @@ negotiate(struct session *s)
 		stream_printf(&s->server, "LOGOUT\r\n");
 		break;
 	case SESSION_SAY_LOGIN:
-		imap_login_start(s);
+		say_login(s);
 		break;
 	}
 }
@@ -178,6 +211,16 @@ take_untagged(struct session *s, const struct imap_response *r)
 }
 
 static void
+warn_refused(const struct session *s, const struct imap_response *r)
+{
+	char shown[SESSION_TEXT_MAX];
+
+	log_warnx("inner server %s: ID refused: %s",
+	    s->conf->servers[s->server_number].name,
+	    text_printable(r->text, shown, sizeof(shown)));
+}
+
+static void
 take_tagged(struct session *s, const struct imap_response *r)
 {
 	struct imap_session *im = s->data;
@@ -201,6 +244,11 @@ take_tagged(struct session *s, const struct imap_response *r)
 			session_server_starttls(s);
 		else
 			session_server_failed(s, "STARTTLS refused by server");
+		return;
+	case IMAP_UP_ID: /* a login goes without it */
+		if (!ok)
+			warn_refused(s, r);
+		imap_login_start(s);
 		return;
 	case IMAP_UP_LOGIN:
 		pass_alert(s, r);

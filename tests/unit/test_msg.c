@@ -67,7 +67,8 @@ make(struct writer *w, enum msg_type type)
 		        { key, sizeof(key) }, { key, sizeof(key) } });
 		return 0;
 	case MSG_ADMIT:
-		msg_put_admit(w, &(struct msg_admit){ 1, 1 });
+		msg_put_admit(
+		    w, &(struct msg_admit){ .session = 1, .waits = 1 });
 		return 0;
 	case MSG_ADMIT_REPLY:
 		msg_put_admit_reply(w,
