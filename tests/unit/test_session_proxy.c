@@ -46,8 +46,8 @@ static const struct script awaited[] = {
 	    ADMIT LEFT },
 	{ "STARTTLS behind it", PROXIED | OFFER_STARTTLS,
 	    STEPS("C>" HEADER, "admit", "C<hello MIN STLS LOGIN\n",
-	        "C>starttls\n", "C<go ahead\n", "C tls", "C>x\n",
-	        "C<echo x\n", "C close"),
+	        "C>starttls\n", "C<go ahead\n", "C tls", "C>x\n", "C<echo x\n",
+	        "C close"),
 	    ADMIT "Connect reset Null(the client left) forget" },
 	{ "for itself", PROXIED,
 	    STEPS("C>PROXY UNKNOWN\r\n", "admit", HELLO, "C close"),
@@ -69,8 +69,8 @@ static const struct script awaited[] = {
 };
 
 static const struct script missing[] = {
-	{ "silent", PROXIED,
-	    STEPS("wait 4", "C silent", "wait 1", "C eof"), "forget" },
+	{ "silent", PROXIED, STEPS("wait 4", "C silent", "wait 1", "C eof"),
+	    "forget" },
 	{ "silent, no limits", PROXIED | NO_TIMEOUTS,
 	    STEPS("wait 4", "C silent", "wait 1", "C eof"), "forget" },
 	{ "half", PROXIED,
@@ -96,15 +96,16 @@ static const struct script unlisted[] = {
 	    STEPS("admit", HELLO, "C>PROXY TCP", "C>4 1.2.3.4\r\n", REFUSAL,
 	        "C eof", "C close"),
 	    UNLISTED },
-	{ "in front of TLS", IMPLICIT_TLS, STEPS("C>" HEADER, "admit", "wait 2", "C gone"),
-	    UNLISTED },
+	{ "in front of TLS", IMPLICIT_TLS,
+	    STEPS("C>" HEADER, "admit", "wait 2", "C gone"), UNLISTED },
 	{ "within TLS", IMPLICIT_TLS,
 	    STEPS("admit", "C tls", HELLO, "C>" HEADER, REFUSAL, "C eof",
 	        "C close"),
 	    UNLISTED },
 	{ "a second one", PROXIED,
-	    STEPS("C>" HEADER HEADER, "admit", HELLO "bye no PROXY header is taken from your address\n", "C eof",
-	        "C close"),
+	    STEPS("C>" HEADER HEADER, "admit",
+	        HELLO "bye no PROXY header is taken from your address\n",
+	        "C eof", "C close"),
 	    ADMIT "Connect Null(a PROXY header, from an address that is not "
 	          "in proxy_protocol_from) forget" },
 	{ "later, it is a line", 0,
@@ -113,16 +114,15 @@ static const struct script unlisted[] = {
 	    "admit " LEFT },
 };
 
-#define PROXIED_LOGIN                                                          \
-	"C>" HEADER, "admit", HELLO, "C>login joe\n", "connect 0"
+#define PROXIED_LOGIN "C>" HEADER, "admit", HELLO, "C>login joe\n", "connect 0"
 #define TOLD "S<" HEADER
 #define TRACE ADMIT "Connect connect:0 "
 #define END "Close(0/0) forget"
 
 static const struct script outgoing[] = {
 	{ "first of all", PROXIED | SEND_HEADER,
-	    STEPS(PROXIED_LOGIN, TOLD, "S>greet\r\n", JOE, "S>ok\r\n",
-	        "C<ok\n", "C close", "S eof", "S close"),
+	    STEPS(PROXIED_LOGIN, TOLD, "S>greet\r\n", JOE, "S>ok\r\n", "C<ok\n",
+	        "C close", "S eof", "S close"),
 	    TRACE "Auth(joe ok) ok@0 " END },
 	{ "in front of TLS", PROXIED | SEND_HEADER | INNER_TLS,
 	    STEPS(PROXIED_LOGIN, TOLD, "S tls", "S>greet\r\n", JOE, "S>ok\r\n",
@@ -130,7 +130,8 @@ static const struct script outgoing[] = {
 	    TRACE "Auth(joe ok) ok@0 " END },
 	{ "to each server", PROXIED | SEND_HEADER | TWO_SERVERS,
 	    STEPS(PROXIED_LOGIN, TOLD, "S close", "connect 1", TOLD,
-	        "S>greet\r\n", JOE, "S>ok\r\n", "C<ok\n", "C close", "S eof", "S close"),
+	        "S>greet\r\n", JOE, "S>ok\r\n", "C<ok\n", "C close", "S eof",
+	        "S close"),
 	    TRACE "bad@0 connect:1 Auth(joe ok) ok@1 " END },
 	{ "a lesson", LESSON | SEND_HEADER,
 	    STEPS("S<PROXY UNKNOWN\r\n", "S>greet\r\n", "S<list?\n",
