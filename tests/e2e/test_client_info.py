@@ -3,13 +3,15 @@
 what a client says of itself and does not get through; and rings of relays.
 SMTP's XCLIENT is test_smtp_introduce's."""
 
+import os
+
 import harness
 from case import Pop3Case, StandInCase, TestCase, main
 from certs import gateway_pair
 from client import Client, Pop3Client
 from harness import Relais, free_port
 from inner import Dovecot, Pop3Script, Script
-from submission import Submission
+from submission import SmtpClient, Submission, sasl_lines
 
 CLIENT = "127.0.0.9"
 FORGED = ('ID ("x-originating-ip" "192.0.2.66" "x-originating-port" "1" '
@@ -132,8 +134,8 @@ class ImapDialogue(StandInCase):
 
     def test_hops(self):
         """Fewer than ours are taken from anybody, more from nobody."""
-        for said, told in ("2", 1), ("5", 4), ("9", 4), ("99999999999999999999",
-                                                         4), ("-1", 4):
+        for said, told in ("2", 1), ("5", 4), ("9", 4), ("-1", 4), (
+                "99999999999999999999", 4):
             c = self.user()
             self.assertOK(c.cmd('ID ("X-Proxy-TTL" "%s")' % said))
             self.assertOK(c.login())
@@ -274,6 +276,33 @@ class Pop3Ring(ImapRing):
 
     def mail(self, c):
         self.assertRegex(c.login(), r"^-ERR \[SYS/TEMP\]")
+
+
+class SmtpRing(ImapRing):
+    """The same, where each is a user of the other."""
+
+    daemon = harness.SMTPSD
+    kind = SmtpClient
+    more = ("outgoing_proxy_protocol v2", "proxy_protocol_from 127.0.0.1",
+            "peername_lookup no", "outgoing_user alice")
+
+    def sasl(self):
+        path = os.path.join(harness.folder(self), "password")
+        with open(path, "w") as f:
+            f.write("secret\n")
+        os.chmod(path, 0o600)
+        return (*sasl_lines(self), "outgoing_password_file " + path)
+
+    def mail(self, c):
+        c.ehlo()
+        self.assertEqual(c.login()[0], 235)
+        code, texts = c.cmd("MAIL FROM:<a@example.org>")
+        self.assertEqual((code, texts[0][:5]), (451, "4.4.1"))
+
+    def attempts(self):
+        return sum("connect from unknown[%s]" % CLIENT in line and
+                   "disconnect" not in line
+                   for r in self.ring for line in r.log())
 
 
 if __name__ == "__main__":

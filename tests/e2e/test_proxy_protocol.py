@@ -91,7 +91,8 @@ class ThroughImap(TestCase):
             self.relais.wait_log("Closing session: %s:%d" % (CLIENT, here),
                                  mark)
         self.logged_by_dovecot(own)
-        self.assertNotRegex(self.dovecot.story(), r"Login: .*rip=127\.0\.0\.1,")
+        self.assertNotRegex(self.dovecot.story(),
+                            r"Login: .*rip=127\.0\.0\.1,")
         self.assertNotIn(PROXY, "\n".join(self.relais.log()))
 
     def test_direct(self):
@@ -366,6 +367,23 @@ class ByHand(StandInCase):
         c = self.begin(self.relais.plain, v1("192.0.2.82"))
         self.assertIn("too many connections from your address", c.rest())
         self.assertOK(keep[0].login())
+
+
+class Single(StandInCase):
+    """A process for each client reads the header as well."""
+
+    lines = (FROM, "worker_connections 1")
+
+    def test_served(self):
+        for source, said, seen in (PROXY, v2("192.0.2.84"), "192.0.2.84"), \
+                (CLIENT, b"", CLIENT):
+            mark = self.relais.mark()
+            c = self.raw(self.relais.ssl, source=source)
+            c.send(said)
+            c.start_tls()
+            c.greet()
+            self.assertOK(c.login())
+            self.relais.wait_log("Connect:  %s:" % seen, mark)
 
 
 class Outgoing(StandInCase):
