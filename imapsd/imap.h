@@ -38,6 +38,10 @@ struct imap_upstream {
 	bool known;          /* list is what the server said last */
 	struct capability list;
 
+	/* Of its answer to ID: octets of a literal, and what is behind it. */
+	uint64_t skip;
+	bool unfinished;
+
 	enum imap_owed owed;
 	unsigned int part; /* of LOGIN: 0 the name, 1 the password, 2 done */
 	bool literal_plus;

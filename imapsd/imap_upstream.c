@@ -18,6 +18,7 @@
 
 /* A reason in the log, Perdition's. */
 #define GONE "Could not connect to server"
+#define ID_LITERAL_MAX 1024 /* octets; RFC 2971 3.3 */
 
 void
 imap_upstream_end(struct session *s)
@@ -184,9 +185,43 @@ take_greeting(struct session *s, const struct imap_response *r)
 	session_server_garbage(s);
 }
 
+/*
+ * Nothing that we ask is answered with one, it not being lines, but ID, whose
+ * answer is nobody's business (RFC 2971 3.2).
+ */
+static void
+take_literal(struct session *s, const struct imap_response *r, uint64_t size)
+{
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
+
+	if (up->state != IMAP_UP_ID || size > ID_LITERAL_MAX ||
+	    (!up->unfinished && !text_caseeq(r->code, "ID"))) {
+		session_server_failed(s, "Literal from server before login");
+		return;
+	}
+	up->skip = size;
+	up->unfinished = true;
+}
+
+/* False: nothing of it has arrived. */
+static bool
+skip_literal(struct session *s, struct imap_upstream *up)
+{
+	size_t n = s->server.in.len;
+
+	if (n > up->skip)
+		n = (size_t)up->skip;
+	buf_consume(&s->server.in, n);
+	up->skip -= n;
+	return n > 0;
+}
+
 static void
 take_untagged(struct session *s, const struct imap_response *r)
 {
+	uint64_t size;
+
 	switch (r->status) {
 	case IMAP_OK:
 	case IMAP_NO:
@@ -200,10 +235,8 @@ take_untagged(struct session *s, const struct imap_response *r)
 		session_server_garbage(s);
 		break;
 	case IMAP_DATA:
-		/* Nothing we ask is answered with one: it is not lines. */
-		if (imap_ends_in_literal(r->args))
-			session_server_failed(
-			    s, "Literal from server before login");
+		if (imap_ends_in_literal(r->args, &size))
+			take_literal(s, r, size);
 		else if (text_caseeq(r->code, "CAPABILITY"))
 			(void)take_list(s, r->args);
 		break;
@@ -290,13 +323,22 @@ take_response(struct session *s, const struct imap_response *r)
 bool
 imap_server_input(struct session *s)
 {
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
 	char octets[SESSION_SERVER_LINE_MAX] UNZEROED;
-	struct imap_response r;
+	struct imap_response r = { .kind = IMAP_UNTAGGED };
 	struct text line;
+	uint64_t size;
 
+	if (up->skip > 0)
+		return skip_literal(s, up);
 	if (!session_server_line(s, octets, &line))
 		return false;
-	if (imap_parse_response(line, &r))
+	if (up->unfinished && imap_ends_in_literal(line, &size))
+		take_literal(s, &r, size);
+	else if (up->unfinished)
+		up->unfinished = false;
+	else if (imap_parse_response(line, &r))
 		take_response(s, &r);
 	else
 		session_server_garbage(s);
