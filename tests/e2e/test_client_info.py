@@ -96,7 +96,7 @@ class ImapDialogue(StandInCase):
         self.inner.lines.clear()
         return c
 
-    def id(self, c, ttl=4):
+    def id_line(self, c, ttl=4):
         return ('r1 ID ("x-originating-ip" "%s" "x-originating-port" "%d" '
                 '"x-connected-ip" "127.0.0.1" "x-connected-port" "%d" '
                 '"x-proxy-ttl" "%d")' % (CLIENT, c.sock.getsockname()[1],
@@ -107,7 +107,7 @@ class ImapDialogue(StandInCase):
         self.assertOK(c.cmd(FORGED))
         self.assertOK(c.login())
         self.assertEqual(self.heard(), [
-            self.id(c), 'r2 LOGIN "alice" "secret"'])
+            self.id_line(c), 'r2 LOGIN "alice" "secret"'])
 
     def test_refused(self):
         """With NO or BAD: the login goes on, and the log tells."""
@@ -139,7 +139,7 @@ class ImapDialogue(StandInCase):
             c = self.user()
             self.assertOK(c.cmd('ID ("X-Proxy-TTL" "%s")' % said))
             self.assertOK(c.login())
-            self.assertEqual(self.heard()[0], self.id(c, told))
+            self.assertEqual(self.heard()[0], self.id_line(c, told))
         for said in "1", "0":
             mark = self.relais.mark()
             c = self.user()
