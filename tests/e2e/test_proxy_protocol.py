@@ -301,7 +301,8 @@ class ByHand(StandInCase):
             self.refused(c, where + "PROXY header in time", mark)
             self.assertGreater(time.monotonic() - began, 3)
             self.assertLess(time.monotonic() - began, 8 * harness.SLOW)
-        self.assertEqual(len(self.relais.log(mark)), len(late))
+        self.assertEqual(sum("in time" in line for line in
+                             self.relais.log(mark)), len(late))
         self.assertEqual(self.inner.logins, [])
 
     def test_knocks(self):
@@ -310,7 +311,8 @@ class ByHand(StandInCase):
         self.begin(self.relais.ssl).close()
         self.begin(self.relais.ssl, b"PROXY").close()
         self.relais.wait_log("left within its PROXY header", mark)
-        self.assertEqual(len(self.relais.log(mark)), 1)
+        self.assertEqual(sum(PROXY in line for line in
+                             self.relais.log(mark)), 1)
 
     def test_not_listed(self):
         """Its header gets it nothing but the end."""
