@@ -209,6 +209,7 @@ class ByHand(StandInCase):
         """Cut, without a word but for what TLS and a dialogue have."""
         began = time.monotonic()
         c.rest()
+        c.close()
         self.relais.wait_log(words, mark)
         return time.monotonic() - began
 
