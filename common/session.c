@@ -139,7 +139,7 @@ session_new_bare(struct worker *w)
 	s->conf = worker_conf(w);
 	s->server_number = MSG_NO_SERVER;
 	s->accepted = -1;
-	s->hops = SESSION_HOPS;
+	s->hops = s->hops_told = SESSION_HOPS;
 	s->began = s->active = clock_seconds();
 	s->data = xcalloc(1, s->protocol->data_size);
 	stream_init(&s->client, SESSION_IN_MAX);

@@ -79,6 +79,7 @@ struct session {
 	struct addr client_addr, local_addr;
 	struct addr proxy_addr; /* whose header is awaited; family 0: none is */
 	unsigned int hops;      /* see session_limit_hops() */
+	unsigned int hops_told; /* the same, by a proxy alone */
 	char *client_name; /* found and confirmed by the broker; NULL: none */
 	struct stream client, server;
 	uint16_t server_number;    /* MSG_NO_SERVER: none */

@@ -155,6 +155,7 @@ session_client_start_tls(struct session *s)
 	(void)stream_flush(&s->client);
 	/* What came in clear behind STARTTLS must never count (RFC 2595). */
 	buf_free(&s->client.in);
+	s->hops = s->hops_told;
 	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
 }
 

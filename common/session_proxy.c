@@ -79,6 +79,7 @@ welcome(struct session *s, const struct proxy_header *h)
 	}
 	if (h->hops != 0)
 		session_limit_hops(s, h->hops);
+	s->hops_told = s->hops;
 	session_enter(s, SESSION_ADMIT);
 	if (!worker_admit(s->worker, s))
 		session_begin(s);

@@ -149,6 +149,16 @@ class ImapDialogue(StandInCase):
             self.relais.wait_log("failed: Too many hops", mark)
 
 
+    def test_hops_in_clear(self):
+        """What came before STARTTLS may be anybody's, and is forgotten."""
+        c = self.connect(self.relais.starttls)
+        self.assertOK(c.cmd('ID ("x-proxy-ttl" "1")'))
+        c.starttls()
+        self.inner.lines.clear()
+        self.assertOK(c.login())
+        self.assertIn('"x-proxy-ttl" "4")', self.heard()[0])
+
+
 class Refuses(Script):
     status = "NO"
 
@@ -170,7 +180,8 @@ class ImapSilent(ImapDialogue):
     """outgoing_client_info no"""
 
     lines = ("outgoing_client_info no",)
-    test_order = test_refused = test_answered = test_hops = None
+    test_order = test_refused = test_answered = None
+    test_hops = test_hops_in_clear = None
 
     def test_not_offered(self):
         self.assertOK(self.user().login())
