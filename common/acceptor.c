@@ -16,6 +16,7 @@
 
 #include "acceptor.h"
 #include "log.h"
+#include "role.h"
 #include "xmalloc.h"
 
 /* Who has this many clients more than the idlest worker lets it go first. */
@@ -25,6 +26,7 @@
 struct listener {
 	struct acceptor *acceptor;
 	unsigned int number;
+	int client; /* it is none: this is the one client; else -1 */
 	struct addr local;
 	struct event ready;
 };
@@ -51,8 +53,14 @@ watch(struct acceptor *a, bool on)
 
 	for (i = 0; i < a->nlisteners; i++) {
 		ev = &a->listeners[i].ready;
-		if ((on ? event_add(ev, NULL) : event_del(ev)) == -1)
+		if (event_get_fd(ev) != -1 &&
+		    (on ? event_add(ev, NULL) : event_del(ev)) == -1)
 			fatalx("cannot watch a listener");
+		/* a client: it is there, or it has been given */
+		if (event_get_fd(ev) == -1 && !on)
+			event_del(ev);
+		else if (a->listeners[i].client != -1)
+			event_active(ev, EV_TIMEOUT, 1);
 	}
 }
 
@@ -69,6 +77,23 @@ enter(struct acceptor *a, int next)
 	else
 		event_del(&a->yielded);
 	a->state = next;
+}
+
+/* The client that we were born with: there is nothing to wait for. */
+static void
+on_born_with(int fd, short what, void *arg)
+{
+	struct listener *l = arg;
+	struct addr peer;
+	int client = l->client;
+
+	(void)fd;
+	(void)what;
+	l->client = -1;
+	if (addr_peer(client, &peer) == -1)
+		role_end(); /* it has left already */
+	l->acceptor->client(
+	    l->acceptor->arg, client, l->number, &peer, &l->local);
 }
 
 static uint32_t
@@ -185,6 +210,22 @@ map_loads(struct acceptor *a, int fd)
 	close(fd);
 }
 
+static void
+arm_listener(struct listener *l, struct event_base *base, int fd)
+{
+	socklen_t len = sizeof(int);
+	int listens;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == -1)
+		fatal("a listener");
+	l->client = listens ? -1 : fd;
+	if (listens)
+		event_assign(
+		    &l->ready, base, fd, EV_READ | EV_PERSIST, on_ready, l);
+	else
+		evtimer_assign(&l->ready, base, on_born_with, l);
+}
+
 struct acceptor *
 acceptor_new(struct event_base *base, int loads, unsigned int number,
     int first_listener, unsigned int nlisteners, acceptor_client *client,
@@ -207,8 +248,7 @@ acceptor_new(struct event_base *base, int loads, unsigned int number,
 		l->number = i;
 		if (addr_local(first_listener + (int)i, &l->local) == -1)
 			fatal("a listener");
-		event_assign(&l->ready, base, first_listener + (int)i,
-		    EV_READ | EV_PERSIST, on_ready, l);
+		arm_listener(l, base, first_listener + (int)i);
 	}
 	evtimer_assign(&a->yielded, base, on_yielded, a);
 	return a;

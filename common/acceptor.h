@@ -20,7 +20,8 @@ typedef void acceptor_client(void *arg, int fd, unsigned int listener,
     const struct addr *peer, const struct addr *local);
 
 /*
- * Listeners are the nlisteners descriptors from first_listener on.  loads is
+ * Listeners are the nlisteners descriptors from first_listener on.  One that
+ * is a client already is given as such once the acceptor is open.  loads is
  * a memfd with one uint32_t for each worker, of which number is ours; it is
  * closed here.  A fault ends the process.
  */

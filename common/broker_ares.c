@@ -6,9 +6,12 @@
  * that is why query numbers must be random (RFC 5452 4.3).
  */
 #include <sys/queue.h>
+#include <sys/stat.h>
 
 #include <event2/event_struct.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker_ares.h"
@@ -16,6 +19,8 @@
 #include "xmalloc.h"
 
 #define SEED_FILE "/dev/urandom" /* where c-ares has its randomness from */
+#define SERVERS_FILE "/etc/resolv.conf"
+#define FOLLOW_SECONDS 3 /* how often that is looked at */
 
 /* A socket of c-ares'. */
 struct resolver_socket {
@@ -27,7 +32,9 @@ struct resolver_socket {
 struct resolver {
 	struct event_base *base;
 	ares_channel channel;
-	struct event timer;
+	struct event timer, follow;
+	struct timespec seen; /* SERVERS_FILE's st_ctim; 0: there is none */
+	bool looked, waiting; /* waiting: for what is under way to end */
 	LIST_HEAD(, resolver_socket) sockets;
 	void (*settle)(void *arg);
 	void *arg;
@@ -113,6 +120,78 @@ on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
 		fatalx("DNS: no event for a socket");
 }
 
+/*
+ * Those that SERVERS_FILE names now.  A channel of its own is made to read it:
+ * the one that asks keeps its seed, which is not to be had inside.
+ */
+static int
+read_servers(struct resolver *r)
+{
+	struct ares_options options = { .flags = ARES_FLAG_NOALIASES };
+	struct ares_addr_port_node *servers = NULL;
+	ares_channel reader;
+	int rc;
+
+	rc = ares_init_options(&reader, &options, ARES_OPT_FLAGS);
+	if (rc != ARES_SUCCESS)
+		return rc;
+	rc = ares_get_servers_ports(reader, &servers);
+	if (rc == ARES_SUCCESS)
+		rc = ares_set_servers_ports(r->channel, servers);
+	if (servers != NULL)
+		ares_free_data(servers);
+	ares_destroy(reader);
+	return rc;
+}
+
+/* Servers cannot change while one is asked; too late an answer is none. */
+static void
+change_servers(struct resolver *r)
+{
+	struct timeval tv;
+	int rc;
+
+	if (ares_timeout(r->channel, NULL, &tv) != NULL) {
+		if (!r->waiting) {
+			r->waiting = true;
+			return;
+		}
+		ares_cancel(r->channel);
+		r->settle(r->arg);
+	}
+	rc = read_servers(r);
+	if (rc == ARES_ENOTIMP) /* asked anew by those who were told */
+		return;
+	r->waiting = false;
+	if (rc != ARES_SUCCESS)
+		log_warnx(SERVERS_FILE ": %s", ares_strerror(rc));
+	else
+		log_info(SERVERS_FILE " has changed: other name servers");
+}
+
+/* A network that comes late, or changes, brings its name servers along. */
+static void
+on_follow(int fd, short what, void *arg)
+{
+	const struct timeval every = { .tv_sec = FOLLOW_SECONDS };
+	struct resolver *r = arg;
+	struct timespec now = { 0 };
+	struct stat st;
+
+	(void)fd;
+	(void)what;
+	if (stat(SERVERS_FILE, &st) == 0)
+		now = st.st_ctim;
+	/* The first look is from inside the root directory that we are in. */
+	if (r->looked &&
+	    (r->waiting || now.tv_sec != r->seen.tv_sec ||
+	        now.tv_nsec != r->seen.tv_nsec))
+		change_servers(r);
+	r->seen = now;
+	r->looked = true;
+	event_add(&r->follow, &every);
+}
+
 struct resolver *
 resolver_new(struct event_base *base, int flags, int timeout_ms, int tries,
     void (*settle)(void *arg), void *arg)
@@ -126,6 +205,7 @@ resolver_new(struct event_base *base, int flags, int timeout_ms, int tries,
 		.sock_state_cb = on_socket_state,
 		.sock_state_cb_data = r,
 	};
+	const struct timeval at_once = { 0 };
 	int rc;
 
 	/* Without it c-ares goes on, with numbers that anybody can guess. */
@@ -135,7 +215,9 @@ resolver_new(struct event_base *base, int flags, int timeout_ms, int tries,
 	r->settle = settle;
 	r->arg = arg;
 	LIST_INIT(&r->sockets);
-	if (evtimer_assign(&r->timer, base, on_timer, r) == -1)
+	if (evtimer_assign(&r->timer, base, on_timer, r) == -1 ||
+	    evtimer_assign(&r->follow, base, on_follow, r) == -1 ||
+	    evtimer_add(&r->follow, &at_once) == -1)
 		fatalx("DNS: no timer");
 	rc = ares_library_init(ARES_LIB_INIT_ALL);
 	if (rc == ARES_SUCCESS)
@@ -157,6 +239,7 @@ resolver_free(struct resolver **rp)
 	ares_destroy(r->channel); /* which gives up its sockets, too */
 	ares_library_cleanup();
 	event_del(&r->timer);
+	event_del(&r->follow);
 	free(r);
 	*rp = NULL;
 }

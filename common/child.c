@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "inherit.h"
 #include "role.h"
 #include "xmalloc.h"
 
@@ -47,6 +48,7 @@ lay_out(const int *fds, int *high, size_t nfds)
 static pid_t
 fork_and_exec(char *const *argv, const int *fds, int *high, size_t nfds)
 {
+	char **environment = inherit_environment();
 	sigset_t all, before;
 	pid_t pid;
 
@@ -55,10 +57,11 @@ fork_and_exec(char *const *argv, const int *fds, int *high, size_t nfds)
 	pid = vfork();
 	if (pid == 0) {
 		if (lay_out(fds, high, nfds) == 0)
-			execv("/proc/self/exe", argv);
+			execve("/proc/self/exe", argv, environment);
 		_exit(127);
 	}
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	free(environment);
 	return pid;
 }
 

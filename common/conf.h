@@ -66,6 +66,8 @@ struct conf_name_rules {
 struct conf {
 	/* the service */
 	bool enabled;
+	bool inetd_mode; /* a socket has to be inherited */
+	bool one_client; /* settled: it is given, and the only one */
 	struct conf_listen *listen; /* settled */
 	size_t nlisten;
 	struct conf_server *servers;
@@ -179,6 +181,9 @@ struct conf_defaults {
 /* Errors and warnings, each a whole sentence with "file:line: " in front. */
 typedef void conf_report(void *arg, bool is_error, const char *text);
 
+/* The sockets that there are, if any, to be served in place of our own. */
+struct inherited;
+
 struct conf *conf_new(
     const struct conf_defaults *d, conf_report *report, void *arg);
 void conf_free(struct conf **c);
@@ -208,6 +213,13 @@ unsigned int conf_read_args(
 
 /* The text of --help, for stdout. */
 void conf_help(const struct conf *c, struct buf *out);
+
+/*
+ * What was inherited, which stays the caller's: for conf_settle() to work out
+ * how each of the sockets is served, by its name, or by the listener or the
+ * port that it is.
+ */
+void conf_inherit(struct conf *c, const struct inherited *in);
 
 /*
  * Work out what follows: to be called once, after all reading.  file is the

@@ -37,6 +37,7 @@ struct conf_private {
 	void *arg;
 	unsigned int nerrors;
 	bool in_role; /* no warnings, nothing is required */
+	const struct inherited *inherited; /* NULL: nothing was */
 	enum conf_protocol protocol;
 	char *protocol_where;          /* who said so; NULL: nobody */
 	struct conf_setting *settings; /* by place in the table */

@@ -167,6 +167,9 @@ settle_pairs(struct conf *c)
 static void
 settle_master(struct conf *c, const char *file)
 {
+	/* Whoever hands us sockets waits for this very process. */
+	if (c->private->inherited != NULL)
+		c->no_daemon = true;
 	settle_log(c);
 	settle_pid_file(c);
 	settle_passphrase(c);
@@ -235,6 +238,7 @@ conf_settle(struct conf *c, const char *file)
 
 	settle_master(c, file);
 	settle_common(c);
+	conf_settle_inherited(c);
 	settle_pairs(c);
 	settle_outgoing_login(c);
 	return c->private->nerrors - before;

@@ -29,6 +29,8 @@ void conf_settle_mode(struct conf *c, struct conf_mode *m);
 void conf_settle_protocol(struct conf *c, const char *file);
 
 void conf_settle_listen(struct conf *c, const struct conf_mode *m);
+/* Sockets that we were given take the place of c->listen. */
+void conf_settle_inherited(struct conf *c);
 void conf_settle_servers(struct conf *c, const struct conf_mode *m);
 void conf_settle_tls(struct conf *c);   /* the priority strings */
 void conf_settle_names(struct conf *c); /* user names */

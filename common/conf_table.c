@@ -50,9 +50,8 @@ static const struct conf_directive directives[] = {
 	{ "proxy_protocol_from", RAW, .flags = CONF_MANY, .roles = B | W,
 	  .arg = "ADDRESS[/BITS],...",
 	  .meaning = "proxies, which say in a PROXY header who the client is" },
-	{ "inetd_mode", 'i', RAW_FLAG, REFUSED, .but = "no",
-	  .meaning = "serve one client on descriptor 0",
-	  .advice = "not available yet; use listen" },
+	{ "inetd_mode", 'i', FLAG(inetd_mode), .initial = "no",
+	  .meaning = "do not start unless descriptor 0 is a socket" },
 
 	/* inner servers */
 	{ "outgoing_server", 's', RAW, .arg = "HOST[:PORT],...",

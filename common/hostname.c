@@ -29,9 +29,11 @@ hostname_full(void)
 			full = xstrdup(found->ai_canonname);
 		freeaddrinfo(found);
 	}
-	if (full == NULL)
-		log_warnx("hostname: the system's name, %s, has no domain: say "
-		          "what this host is called",
-		    name);
+	if (full == NULL) {
+		full = xasprintf("%s.localdomain", name);
+		log_warnx("hostname: the system's name, %s, has no domain: "
+		          "clients and inner servers are told %s",
+		    name, full);
+	}
 	return full;
 }

@@ -8,7 +8,8 @@
 
 /*
  * The system's name, or, when that has no domain, the one that DNS or hosts
- * have for it.  To be freed.  NULL: none has a domain, which was logged.
+ * have for it.  Where these have none either (the network comes late, say),
+ * "NAME.localdomain", as in Postfix, and a warning is logged.  To be freed.
  */
 char *hostname_full(void);
 

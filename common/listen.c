@@ -13,12 +13,45 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "inherit.h"
 #include "listen.h"
 #include "log.h"
 #include "stream.h"
 #include "xmalloc.h"
 
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78 /* linux/in6.h; glibc has no name for it */
+#endif
+
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+
+/* Until the address is there nobody can come by it, and then all can. */
+static int
+bind_early(int fd, const struct conf_listen *l)
+{
+	const int on = 1;
+	char name[ADDR_STRLEN];
+	bool six = l->addr.sa.sa_family == AF_INET6;
+
+	if (setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP,
+	        six ? IPV6_FREEBIND : IP_FREEBIND, &on, sizeof(on)) == -1 ||
+	    bind(fd, &l->addr.sa, addr_len(&l->addr)) == -1)
+		return -1;
+	log_warnx("%s is no address of this host (yet): it is listened on all "
+	          "the same",
+	    addr_print(&l->addr, name));
+	return 0;
+}
+
+static int
+bind_to(int fd, const struct conf_listen *l)
+{
+	if (bind(fd, &l->addr.sa, addr_len(&l->addr)) == 0)
+		return 0;
+	if (errno != EADDRNOTAVAIL || addr_is_any(&l->addr))
+		return -1;
+	return bind_early(fd, l);
+}
 
 static int
 open_one(const struct conf_listen *l)
@@ -36,8 +69,7 @@ open_one(const struct conf_listen *l)
 		goto fail;
 	stream_tune(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-	    bind(fd, &l->addr.sa, addr_len(&l->addr)) == -1 ||
-	    listen(fd, BACKLOG) == -1)
+	    bind_to(fd, l) == -1 || listen(fd, BACKLOG) == -1)
 		goto fail;
 	return fd;
 fail:
@@ -77,4 +109,17 @@ listen_open(struct conf *c, int **fds)
 	}
 	c->nlisten = n;
 	return result;
+}
+
+int *
+listen_inherited(const struct inherited *in)
+{
+	int *fds = xcalloc(in->n, sizeof(*fds));
+	size_t i;
+
+	for (i = 0; i < in->n; i++) {
+		fds[i] = in->sockets[i].fd;
+		stream_tune(fds[i]);
+	}
+	return fds;
 }

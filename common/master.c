@@ -17,9 +17,11 @@
 
 #include "check.h"
 #include "hostname.h"
+#include "inherit.h"
 #include "listen.h"
 #include "log.h"
 #include "master.h"
+#include "notify.h"
 #include "priv.h"
 #include "session.h"
 #include "spool.h"
@@ -34,12 +36,22 @@
 static struct pidfh *pid_file;
 static int parent = -1; /* the process that waits for us to be ready */
 
-/* Before there is a log: to the one who typed the command. */
+/* Who started us, and what came along. */
+struct launch {
+	struct inherited inherited;
+	struct notify notify;
+};
+
+/* To the one who typed the command, or, where that is a client, to the log. */
 static void
 report(void *arg, bool is_error, const char *text)
 {
-	(void)arg;
-	fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
+	const struct launch *l = arg;
+
+	if (l->inherited.mute)
+		log_at(is_error ? LOG_ERR : LOG_WARNING, "%s", text);
+	else
+		fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
 }
 
 static void
@@ -87,12 +99,11 @@ file_of(const struct protocol *p, const struct conf_command *cmd)
 }
 
 /* What it calls itself where others can check it (RFC 5321 4.1.1.1). */
-static int
+static void
 find_hostname(struct conf *c)
 {
 	if (c->sasl && c->hostname == NULL)
 		c->hostname = hostname_full();
-	return c->sasl && c->hostname == NULL ? -1 : 0;
 }
 
 /* Fill in what depends on the machine. */
@@ -135,17 +146,20 @@ fit_to_machine(struct conf *c)
 
 /* The log, as configured; until we serve, stderr hears of it too. */
 static int
-open_log(const struct conf *c, const char *name)
+open_log(const struct conf *c, const char *name, const struct launch *l)
 {
+	/* A service manager has syslog and stderr in one journal. */
+	bool once = l->inherited.mute || strcmp(c->log_facility, "+") == 0 ||
+	    (l->notify.len != 0 && strchr("/-", c->log_facility[0]) == NULL);
 	const char *why;
 
 	log_set_level(c->debug ? LOG_DEBUG : c->quiet ? LOG_ERR : LOG_INFO);
 	if (log_open(c->log_facility,
 	        c->log_ident != NULL ? c->log_ident : name, &why) == -1) {
-		fprintf(stderr, "log_facility %s: %s\n", c->log_facility, why);
+		log_at(LOG_ERR, "log_facility %s: %s", c->log_facility, why);
 		return -1;
 	}
-	log_set_sink(strcmp(c->log_facility, "+") != 0 ? to_both : NULL, NULL);
+	log_set_sink(once ? NULL : to_both, NULL);
 	return 0;
 }
 
@@ -213,15 +227,39 @@ let_go(void)
 	close(parent);
 }
 
+/* Our own listeners, or what we were given. */
 static int
-serve(struct conf *c, const struct protocol *p)
+find_listeners(struct conf *c, const struct inherited *in, int **listeners)
+{
+	if (in->kind == INHERIT_NONE)
+		return listen_open(c, listeners);
+	*listeners = listen_inherited(in);
+	return 0;
+}
+
+/* The roles are there.  A client is its worker's alone from now on. */
+static void
+run_to_the_end(struct supervisor *s, const struct conf *c, struct launch *l)
+{
+	if (c->one_client)
+		close(l->inherited.sockets[0].fd);
+	supervise_watch(s, &l->notify);
+	notify_ready(&l->notify, "serving");
+	let_go();
+	supervise_run(s);
+}
+
+static int
+serve(struct conf *c, const struct protocol *p, struct launch *l)
 {
 	struct supervisor *s;
 	const char *name = p->defaults->name;
+	int chatty = c->one_client ? LOG_DEBUG : LOG_INFO;
 	int *listeners, status = 1;
 
 	fit_to_machine(c);
-	if (find_hostname(c) == -1 || listen_open(c, &listeners) == -1)
+	find_hostname(c);
+	if (find_listeners(c, &l->inherited, &listeners) == -1)
 		return 1;
 	if (!c->no_daemon)
 		into_background();
@@ -231,7 +269,8 @@ serve(struct conf *c, const struct protocol *p)
 	if (open_pid_file(c) == -1)
 		return 1;
 	if (!priv_am_root())
-		log_info("not started as root: no chroot, no change of user");
+		log_at(chatty,
+		    "not started as root: no chroot, no change of user");
 	else if (spool_prepare(c->spool_directory) == -1)
 		goto done;
 	if (priv_trim_master() == -1)
@@ -242,11 +281,10 @@ serve(struct conf *c, const struct protocol *p)
 		goto done;
 	if (pid_file != NULL)
 		(void)pidfile_write(pid_file);
-	log_info("Starting %s version=" VERSION " workers=%u keepers=%u", name,
-	    c->workers, c->keepers);
-	let_go();
-	supervise_run(s);
-	log_info("stopped");
+	log_at(chatty, "Starting %s version=" VERSION " workers=%u keepers=%u",
+	    name, c->workers, c->keepers);
+	run_to_the_end(s, c, l);
+	log_at(chatty, "stopped");
 	status = 0;
 done:
 	if (pid_file != NULL)
@@ -275,8 +313,7 @@ check(struct conf *c, const struct protocol *p, unsigned int errors)
 
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
-	if (find_hostname(c) == -1)
-		errors++;
+	find_hostname(c);
 	fit_to_machine(c);
 	if (pairs_are_there(c)) {
 		s = supervise_new(c, p, NULL);
@@ -292,8 +329,21 @@ check(struct conf *c, const struct protocol *p, unsigned int errors)
 	return 0;
 }
 
+/* "enabled no" is no fault, and the service manager takes it for none. */
 static int
-run(struct conf *c, const struct protocol *p, struct conf_command *cmd)
+say_disabled(const char *name, const struct launch *l)
+{
+	if (l->inherited.mute)
+		log_info("enabled no: nothing to do");
+	else
+		printf("%s: enabled no: nothing to do\n", name);
+	notify_ready(&l->notify, "enabled no: nothing to do");
+	return 0;
+}
+
+static int
+run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
+    struct launch *l)
 {
 	unsigned int errors = 0;
 	struct buf out;
@@ -320,23 +370,43 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd)
 		conf_print(c, &out);
 		return answer(&out);
 	}
-	if (!c->enabled && !cmd->check_config) {
-		printf("%s: enabled no: nothing to do\n", p->defaults->name);
-		return 0;
-	}
-	errors += check_machine(c, p, report, NULL);
+	if (!c->enabled && !cmd->check_config)
+		return say_disabled(p->defaults->name, l);
+	errors += check_machine(c, p, report, l);
 	if (cmd->check_config)
 		return check(c, p, errors);
-	if (errors > 0 || open_log(c, p->defaults->name) == -1)
+	if (c->inetd_mode && l->inherited.kind == INHERIT_NONE) {
+		report(l, true, "inetd_mode: descriptor 0 is no TCP socket");
+		errors++;
+	}
+	if (errors > 0 || open_log(c, p->defaults->name, l) == -1)
 		return 1;
-	return serve(c, p);
+	return serve(c, p, l);
+}
+
+/* Who started us?  From here on no word goes to a client. */
+static int
+look_around(struct launch *l, struct conf *c, const char *name)
+{
+	const char *why;
+
+	notify_open(&l->notify);
+	if (inherit_find(&l->inherited) == -1)
+		return -1;
+	if (l->inherited.mute) {
+		(void)log_open(c->log_facility, name, &why);
+		log_set_sink(NULL, NULL);
+	}
+	conf_inherit(c, &l->inherited);
+	return 0;
 }
 
 int
 master_main(const struct protocol *p, int argc, char *argv[])
 {
 	struct conf_command cmd = { .file = NULL };
-	struct conf *c = conf_new(p->defaults, report, NULL);
+	struct launch l = { 0 };
+	struct conf *c = conf_new(p->defaults, report, &l);
 	int fd;
 
 	/* Descriptors 0 to 2 exist, whatever started us. */
@@ -347,8 +417,10 @@ master_main(const struct protocol *p, int argc, char *argv[])
 		close(fd);
 	(void)umask(022);
 	log_set_sink(to_terminal, NULL);
+	if (look_around(&l, c, p->defaults->name) == -1)
+		return 1;
 	setproctitle_init(argc, argv, environ);
 	if (conf_read_args(c, argc, argv, &cmd) > 0)
 		return 1;
-	return run(c, p, &cmd);
+	return run(c, p, &cmd, &l);
 }

@@ -85,6 +85,8 @@ static const struct {
 	    FROM(ROLE_AUTHENTICATOR), NO_FD },
 	[MSG_SASL_REPLY] = { "sasl-reply", FROM(ROLE_AUTHENTICATOR),
 	    FROM(ROLE_WORKER), NO_FD },
+	[MSG_ALIVE] = { "alive", FROM(ROLE_MASTER), ROLES, NO_FD },
+	[MSG_ALIVE_REPLY] = { "alive-reply", ROLES, FROM(ROLE_MASTER), NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
 };
 

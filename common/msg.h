@@ -69,6 +69,8 @@ enum msg_type {
 	MSG_SASL_REPLY,
 	/* worker to master: as MSG_EVENT, in a protocol's own form */
 	MSG_RECORD,
+	MSG_ALIVE,       /* master to role: are you? */
+	MSG_ALIVE_REPLY, /* role to master: yes */
 	/* several others, as texts, that travel together: see ipc.h */
 	MSG_MANY,
 	MSG_TYPES

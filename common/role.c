@@ -122,7 +122,16 @@ static int
 on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
     struct reader *r, int fd)
 {
+	struct writer w UNZEROED;
+
 	(void)arg;
+	if (type == MSG_ALIVE) { /* its loop goes round: it is */
+		if (get_end(r) == -1)
+			return -1;
+		msg_start(&w, MSG_ALIVE_REPLY, 0);
+		(void)ipc_send(ch, &w, -1);
+		return 0;
+	}
 	return from_master(from_master_arg, ch, type, id, r, fd);
 }
 

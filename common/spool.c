@@ -54,6 +54,7 @@ static const struct {
 
 static const char *const files[] = { "resolv.conf", "hosts", "nsswitch.conf",
 	"services", "localtime" };
+_Static_assert(nitems(files) == SPOOL_FILES, "spool_seen is of these");
 
 /* A folder that was there before. */
 static int
@@ -372,4 +373,47 @@ spool_prepare(const char *path)
 		r = copy_files(spool);
 	close(spool);
 	return r;
+}
+
+static bool
+has_changed(const char *name, struct timespec *seen)
+{
+	char *from = xasprintf("/etc/%s", name);
+	struct timespec now = { 0 };
+	struct stat st;
+	bool changed;
+
+	if (stat(from, &st) == 0)
+		now = st.st_ctim;
+	free(from);
+	changed = now.tv_sec != seen->tv_sec || now.tv_nsec != seen->tv_nsec;
+	*seen = now;
+	return changed;
+}
+
+static void
+follow_file(const char *path, const char *name)
+{
+	char *etc = xasprintf("%s/etc", path);
+	int fd = open(etc, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd == -1)
+		log_warn("%s", etc);
+	else
+		(void)copy_file(fd, name);
+	if (fd != -1)
+		close(fd);
+	free(etc);
+}
+
+void
+spool_follow(const char *path, struct spool_seen *seen)
+{
+	size_t i;
+
+	if (!priv_am_root())
+		return; /* nobody is locked into it */
+	for (i = 0; i < nitems(files); i++)
+		if (has_changed(files[i], &seen->changed[i]))
+			follow_file(path, files[i]);
 }

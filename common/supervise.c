@@ -56,6 +56,22 @@ go_on_stopping(struct supervisor *s)
 		event_base_loopbreak(s->base);
 }
 
+static void
+stop(struct supervisor *s)
+{
+	const struct timeval grace = { .tv_sec = (time_t)s->conf->stop_timeout +
+		    END_SECONDS };
+	unsigned int i;
+
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	event_add(&s->deadline, &grace);
+	for (i = 0; i < s->nworkers; i++)
+		place_send(&s->workers[i], MSG_STOP);
+	go_on_stopping(s);
+}
+
 /* Last words are in the channel: read them before it is closed. */
 static void
 on_chld(int fd, short what, void *arg)
@@ -76,6 +92,9 @@ on_chld(int fd, short what, void *arg)
 		if (!p->ready && !s->stopping && s->starting)
 			s->failed = true;
 		place_died(p, status);
+		/* Its client has had its session, or there will be none. */
+		if (p->role == ROLE_WORKER && s->conf->one_client)
+			stop(s);
 	}
 	if (s->starting && s->failed)
 		event_base_loopbreak(s->base);
@@ -115,28 +134,15 @@ on_deadline(int fd, short what, void *arg)
 }
 
 static void
-stop(struct supervisor *s)
-{
-	const struct timeval grace = { .tv_sec = (time_t)s->conf->stop_timeout +
-		    END_SECONDS };
-	unsigned int i;
-
-	if (s->stopping)
-		return;
-	s->stopping = true;
-	event_add(&s->deadline, &grace);
-	for (i = 0; i < s->nworkers; i++)
-		place_send(&s->workers[i], MSG_STOP);
-	go_on_stopping(s);
-}
-
-static void
 on_term(int fd, short what, void *arg)
 {
+	struct supervisor *s = arg;
+
 	(void)fd;
 	(void)what;
 	log_info("stopping");
-	stop(arg);
+	notify_stopping(s->notify);
+	stop(s);
 }
 
 static void
@@ -192,7 +198,7 @@ on_flush(int fd, short what, void *arg)
 	on_room(fd, what, s);
 }
 
-/* Users' passwords may have changed, or who owns which address. */
+/* Users' passwords may have changed, or who owns which address, or the net. */
 static void
 on_copy(int fd, short what, void *arg)
 {
@@ -200,6 +206,7 @@ on_copy(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	spool_follow(s->conf->spool_directory, &s->seen);
 	if (s->sasldb != NULL)
 		(void)spool_copy_look(s->sasldb);
 	if (s->senders != NULL)
@@ -244,7 +251,6 @@ watch(struct supervisor *s)
 static int
 keep_sasldb(struct supervisor *s)
 {
-	const struct timeval every = { .tv_sec = COPY_SECONDS };
 	struct priv_user u;
 
 	if (!s->conf->sasl || !priv_am_root())
@@ -254,10 +260,7 @@ keep_sasldb(struct supervisor *s)
 		return -1;
 	s->sasldb = spool_copy_new(s->conf->spool_directory, "sasldb2",
 	    generation_sasldb(s->generation), u.gid);
-	if (spool_copy_look(s->sasldb) == -1)
-		return -1;
-	event_add(&s->copy, &every);
-	return 0;
+	return spool_copy_look(s->sasldb);
 }
 
 /* For the broker. */
@@ -265,7 +268,6 @@ static int
 keep_senders(struct supervisor *s)
 {
 	const char *from = s->conf->sender_login_map;
-	const struct timeval every = { .tv_sec = COPY_SECONDS };
 	struct priv_user u;
 
 	if (from == NULL || !priv_am_root())
@@ -274,8 +276,20 @@ keep_senders(struct supervisor *s)
 		return -1;
 	s->senders = spool_copy_new(
 	    s->conf->spool_directory, CONF_SENDER_MAP_COPY, from, u.gid);
-	event_add(&s->copy, &every);
 	return spool_copy_look(s->senders);
+}
+
+/* What the others see of the system's files, kept up from now on. */
+static int
+keep_copies(struct supervisor *s)
+{
+	const struct timeval every = { .tv_sec = COPY_SECONDS };
+
+	if (keep_sasldb(s) == -1 || keep_senders(s) == -1)
+		return -1;
+	if (priv_am_root() && !s->conf->one_client)
+		event_add(&s->copy, &every);
+	return 0;
 }
 
 struct supervisor *
@@ -358,7 +372,7 @@ supervise_start(struct supervisor *s)
 {
 	unsigned int i;
 
-	if (keep_sasldb(s) == -1 || keep_senders(s) == -1)
+	if (keep_copies(s) == -1)
 		return -1;
 	for (i = 0; i < s->nkeepers; i++)
 		place_spawn(&s->keepers[i]);

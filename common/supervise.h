@@ -35,6 +35,15 @@ int supervise_check(struct supervisor *s);
  * processes have ended.
  */
 int supervise_start(struct supervisor *s);
+
+/*
+ * From now on ask each role, again and again, whether it is alive, replace the
+ * one that does not answer, and tell the service manager's watchdog (n, which
+ * stays the caller's) that all is well, or is being dealt with; and that we
+ * stop, when we do.
+ */
+struct notify;
+void supervise_watch(struct supervisor *s, const struct notify *n);
 void supervise_run(struct supervisor *s);
 
 #endif

@@ -13,8 +13,10 @@
 #include <time.h>
 
 #include "ipc.h"
+#include "notify.h"
 #include "role.h"
 #include "session.h"
+#include "spool.h"
 #include "spool_copy.h"
 #include "supervise.h"
 
@@ -28,6 +30,8 @@ struct place {
 	struct ipc *ch;
 	bool ready, busy;
 	bool accused; /* its death is our doing */
+	time_t asked; /* whether it is alive; 0: it has answered */
+	bool overdue; /* it was killed for not answering */
 	time_t started;
 	unsigned int failures;
 	struct event respawn;
@@ -46,11 +50,15 @@ struct supervisor {
 	unsigned int nauthenticators;    /* places, too */
 	unsigned int wanted;             /* authenticators that are to run */
 	struct spool_copy *sasldb, *senders; /* NULL: none is kept */
+	struct spool_seen seen;              /* of the system's files */
 	uint32_t serial;
 	bool starting, checking, stopping, failed, has_previous;
 	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];
 	uint32_t told_missing;
+	const struct notify *notify; /* NULL: not yet, or nobody */
 	struct event chld, term, intr, hup, ticket, flush, room, deadline, copy;
+	struct event alive;
+	unsigned int patience; /* seconds that an answer may take */
 };
 
 void place_init(
@@ -72,6 +80,9 @@ void supervise_want_spares(struct supervisor *s);
 
 /* So many authenticators: start what is missing, end what is too much. */
 void supervise_want_authenticators(struct supervisor *s, unsigned int wanted);
+
+/* MSG_ALIVE_REPLY; -1: it was not asked. */
+int place_alive(struct place *p, struct reader *r);
 
 /* What a role says (ipc_handler); arg is its place. */
 int supervise_message(void *arg, struct ipc *ch, enum msg_type type,

@@ -18,7 +18,9 @@ log_missing(struct supervisor *s, uint32_t missing)
 
 	s->told_missing |= missing;
 	if ((news & SANDBOX_NO_LANDLOCK) != 0)
-		log_warnx("this kernel has no Landlock: done without");
+		log_warnx(
+		    "this kernel, or a container's filter, has no Landlock: "
+		    "done without");
 	if ((news & SANDBOX_NO_LANDLOCK_NET) != 0)
 		log_info("this kernel's Landlock has no network rules: done "
 		         "without");
@@ -184,6 +186,8 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_accuse(p, r);
 	case MSG_POOL:
 		return do_pool(p->s, r);
+	case MSG_ALIVE_REPLY:
+		return place_alive(p, r);
 	case MSG_BUSY:
 		p->busy = true;
 		supervise_want_spares(p->s);

@@ -199,7 +199,8 @@ place_spawn(struct place *p)
 		fds[n++] = s->counters;
 	p->serial = ++s->serial;
 	p->started = clock_seconds();
-	p->ready = p->busy = p->accused = false;
+	p->ready = p->busy = p->accused = p->overdue = false;
+	p->asked = 0;
 	p->pid =
 	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
 	if (p->pid == -1)
@@ -223,7 +224,8 @@ supervise_want_spares(struct supervisor *s)
 {
 	unsigned int i, idle = 0;
 
-	if (s->conf->worker_connections != 1 || s->stopping)
+	if (s->conf->worker_connections != 1 || s->conf->one_client ||
+	    s->stopping)
 		return;
 	for (i = 0; i < s->nworkers; i++)
 		if (s->workers[i].pid != 0 && !s->workers[i].busy)

@@ -81,7 +81,6 @@ class Check(Config):
         ("ssl_mode ssl_listen", r"listen"),
         ("map_library /usr/lib/libperditiondb_gdbm.so.0",
          r":5: .*map_library"),
-        ("inetd_mode", r":5: .*inetd_mode"),
         ("log_passwd always", r":5: .*log_passwd"),
         ("protocol POP3S", r":5: .*POP3S.*pop3sd"),
         ("ssl_listen_ciphers SOME:NONSENSE", r":5: .*ssl_listen_ciphers"),

@@ -24,7 +24,8 @@ from inner import StandIn
  RELEASE, HELD, CONNECT, CONNECT_REPLY, OUTCOME, LEARN, CAPABILITY,
  CAPABILITY_SET, SIGN, SIGN_REPLY, AUTH, AUTH_REPLY, SUBMIT, SUBMIT_REPLY,
  POOL, SASL_MECHS, EXCHANGE, STEP, BROKEN, SASL_START, SASL_STEP, SASL_CHECK,
- SASL_CANCEL, SASL_REPLY, RECORD, MANY) = range(1, 37)
+ SASL_CANCEL, SASL_REPLY, RECORD, ALIVE, ALIVE_REPLY,
+ MANY) = range(1, 39)
 MAX = 13312                     # octets of a message
 
 # A worker's descriptors (common/role.h, common/worker.c); that to the master
@@ -76,9 +77,10 @@ ANYWHERE = (
     ("empty with a descriptor", b"", 1, MALFORMED),
     ("half a header", message(RELEASE)[:5], 0, MALFORMED),
     ("longer than any", message(LOG) + bytes(MAX), 0, MALFORMED),
-    ("unknown type", message(RECORD + 1), 0, FORBIDDEN),
+    ("unknown type", message(MANY + 1), 0, FORBIDDEN),
     ("type 0", message(0), 0, FORBIDDEN),
     ("the master's word", message(STOP), 0, FORBIDDEN),
+    ("the master's question", message(ALIVE), 0, FORBIDDEN),
 )
 
 TO_MASTER = ANYWHERE + (
@@ -90,6 +92,7 @@ TO_MASTER = ANYWHERE + (
     ("of another protocol", message(RECORD, bytes(5)), 0, MALFORMED),
     ("ready a second time", message(READY, u32(0)), 0, MALFORMED),
     ("busy with something", message(BUSY, u8(1)), 0, MALFORMED),
+    ("not asked", message(ALIVE_REPLY), 0, MALFORMED),
     ("a descriptor", message(LOG, u8(6), text(b"line")), 1, FORBIDDEN),
     ("descriptors", message(LOG, u8(6), text(b"line")), 3, MALFORMED),
     ("an accusation", accuse(0, 1), 0, FORBIDDEN),

@@ -30,6 +30,7 @@
 
 static struct event_base *base;
 static struct acceptor *acceptors[NWORKERS];
+static struct acceptor *volatile born_with;
 static volatile uint32_t *loads;
 static struct sockaddr_in addresses[NLISTENERS];
 
@@ -450,6 +451,35 @@ test_no_place(void **state)
 	}
 }
 
+/* A client in place of a listener: given once, with the first open door. */
+static void
+test_born_with(void **state)
+{
+	const int place = FIRST_LISTENER + NLISTENERS;
+	int fd = arrive(1), client = accept(FIRST_LISTENER + 1, NULL, NULL);
+
+	(void)state;
+	assert_int_equal(dup2(client, place), place);
+	close(client);
+	addresses[0].sin_port = addresses[1].sin_port; /* it is number 0 */
+	born_with = acceptor_new(base, new_loads(NWORKERS * sizeof(*loads)), 0,
+	    place, 1, take, NULL);
+	turn();
+	assert_int_equal(taken_by(0), 0);
+	acceptor_open(born_with);
+	acceptor_close(born_with);
+	turn();
+	assert_int_equal(taken_by(0), 0);
+	acceptor_open(born_with);
+	turn();
+	assert_int_equal(taken[0][0], 1);
+	acceptor_close(born_with);
+	acceptor_open(born_with);
+	turn();
+	assert_int_equal(taken[0][0], 1);
+	assert_int_equal(taken_once(fd), 0);
+}
+
 int
 main(void)
 {
@@ -463,6 +493,7 @@ main(void)
 		cmocka_unit_test_setup(test_fair, setup),
 		cmocka_unit_test_setup(test_processes, setup),
 		cmocka_unit_test_setup(test_no_place, setup),
+		cmocka_unit_test_setup(test_born_with, setup),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

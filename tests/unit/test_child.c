@@ -39,6 +39,9 @@ be_child(int argc, char *argv[])
 	int i, flags, fd;
 	size_t n = 0;
 
+	/* The service manager's words to the master are not for a role. */
+	if (getenv("NOTIFY_SOCKET") != NULL || getenv("TESTD") == NULL)
+		return 1;
 	for (i = 0; i < argc; i++)
 		n += (size_t)snprintf(
 		    report + n, sizeof(report) - n, "%s ", argv[i]);
@@ -265,5 +268,7 @@ main(int argc, char *argv[])
 
 	if (role_is_asked(argc, argv))
 		return be_child(argc, argv);
+	(void)setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1);
+	(void)setenv("TESTD", "is passed on", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

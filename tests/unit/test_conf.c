@@ -178,8 +178,8 @@ static const struct {
 	{ "sasldb_path etc/sasldb2", NULL, 1, "a path from the root on" },
 	{ "hostname mail.example.org", "hostname mail.example.org", 0, NULL },
 	{ "hostname mail", NULL, 1, "hostname takes a full name" },
-	{ "inetd_mode", NULL, 1, "inetd_mode: not available yet" },
-	{ "inetd_mode no", NULL, 0, NULL },
+	{ "inetd_mode", "inetd_mode yes", 0, NULL },
+	{ "inetd_mode maybe", NULL, 1, "inetd_mode takes no value" },
 	{ "log_passwd never", NULL, 0, NULL },
 	{ "log_passwd fail", NULL, 1, "passwords are never logged" },
 	/* user names */

@@ -157,6 +157,8 @@ make(struct writer *w, enum msg_type type)
 	case MSG_BUSY:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
+	case MSG_ALIVE:
+	case MSG_ALIVE_REPLY:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -243,6 +245,8 @@ take(enum msg_type type, const char *p, size_t n)
 	case MSG_BUSY:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
+	case MSG_ALIVE:
+	case MSG_ALIVE_REPLY:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -460,6 +464,12 @@ test_who_may(void **state)
 		{ MSG_ADMIT, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ MSG_STOP, ROLE_MASTER, ROLE_WORKER, false, true },
 		{ MSG_STOP, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_ALIVE, ROLE_MASTER, ROLE_KEEPER, false, true },
+		{ MSG_ALIVE, ROLE_KEEPER, ROLE_MASTER, false, false },
+		{ MSG_ALIVE, ROLE_WORKER, ROLE_BROKER, false, false },
+		{ MSG_ALIVE_REPLY, ROLE_KEEPER, ROLE_MASTER, false, true },
+		{ MSG_ALIVE_REPLY, ROLE_WORKER, ROLE_KEEPER, false, false },
+		{ MSG_ALIVE, ROLE_MASTER, ROLE_WORKER, true, false },
 		{ MSG_PEER, ROLE_WORKER, ROLE_MASTER, true, false },
 		{ MSG_ACCUSE, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_ACCUSE, ROLE_KEEPER, ROLE_MASTER, false, true },
