@@ -258,6 +258,71 @@ addr_is_private(const struct addr *a)
 	return false;
 }
 
+static const unsigned char *
+octets_of(const struct addr *a, unsigned int *bits)
+{
+	if (a->sa.sa_family == AF_INET) {
+		*bits = 32;
+		return (const unsigned char *)&a->in.sin_addr;
+	}
+	*bits = 128;
+	return a->in6.sin6_addr.s6_addr;
+}
+
+/* Is any bit of an address set from number from on? */
+static bool
+has_bits_from(const struct addr *a, unsigned int from)
+{
+	const unsigned char *p;
+	unsigned int i, all;
+
+	p = octets_of(a, &all);
+	for (i = from; i < all; i++)
+		if ((p[i / 8] >> (7 - i % 8) & 1) != 0)
+			return true;
+	return false;
+}
+
+int
+addr_range_parse(struct text t, struct addr_range *r)
+{
+	struct text host;
+	uint64_t bits;
+	unsigned int all;
+
+	if (!text_split(&t, '/', &host) || addr_parse(host, 0, &r->addr) == -1)
+		goto bad;
+	(void)octets_of(&r->addr, &all);
+	r->bits = all;
+	if (t.p == NULL)
+		return 0;
+	/* Of a mapped IPv4 address nobody knows what the bits are of. */
+	if (!text_u64(t, all, &bits) ||
+	    (r->addr.sa.sa_family == AF_INET && text_has(host, ':')) ||
+	    has_bits_from(&r->addr, (unsigned int)bits))
+		goto bad;
+	r->bits = (unsigned int)bits;
+	return 0;
+
+bad:
+	errno = EINVAL;
+	return -1;
+}
+
+bool
+addr_in_range(const struct addr *a, const struct addr_range *r)
+{
+	const unsigned char *p, *q;
+	unsigned int all, whole = r->bits / 8, rest = r->bits % 8;
+
+	if (a->sa.sa_family != r->addr.sa.sa_family)
+		return false;
+	p = octets_of(a, &all);
+	q = octets_of(&r->addr, &all);
+	return memcmp(p, q, whole) == 0 &&
+	    (rest == 0 || (p[whole] ^ q[whole]) >> (8 - rest) == 0);
+}
+
 struct addr_net
 addr_net(const struct addr *a)
 {
@@ -299,6 +364,16 @@ addr_print_host(const struct addr *a, char *dst)
 		    (unsigned int)a->in6.sin6_scope_id);
 	}
 	return dst;
+}
+
+char *
+addr_print_ip(const struct addr *a, char *dst)
+{
+	struct addr copy = *a;
+
+	if (copy.sa.sa_family == AF_INET6)
+		copy.in6.sin6_scope_id = 0;
+	return addr_print_host(&copy, dst);
 }
 
 char *

@@ -40,6 +40,16 @@ bool addr_is_loopback(const struct addr *a);
 /* Loopback, RFC 1918, RFC 6598, RFC 4193, link-local: not the Internet. */
 bool addr_is_private(const struct addr *a);
 
+/* An address, or a network: those whose first bits are the same. */
+struct addr_range {
+	struct addr addr; /* port 0 */
+	unsigned int bits;
+};
+
+/* "192.0.2.0/24", "2001:db8::/32", or one address.  0 or -1. */
+int addr_range_parse(struct text t, struct addr_range *r);
+bool addr_in_range(const struct addr *a, const struct addr_range *r);
+
 /* Who counts as one client: an IPv4 address or an IPv6 /64 (RFC 6177). */
 struct addr_net {
 	uint32_t family;
@@ -52,6 +62,8 @@ int addr_net_compare(const struct addr_net *a, const struct addr_net *b);
 /* "192.0.2.1:993" or "[2001:db8::1]:993"; dst has ADDR_STRLEN.  Returns dst. */
 char *addr_print(const struct addr *a, char *dst);
 char *addr_print_host(const struct addr *a, char *dst); /* no port, no [ ] */
+/* The same for another host, to which a scope means nothing. */
+char *addr_print_ip(const struct addr *a, char *dst);
 
 /*
  * Split "host[:port]", "[v6]:port", "*:port" into views; a bare IPv6 address

@@ -133,6 +133,7 @@ static int
 do_admit(struct peer *p, struct reader *r, int fd)
 {
 	struct msg_admit m;
+	int added;
 
 	if (msg_get_admit(r, &m) == -1) {
 		close(fd);
@@ -144,9 +145,11 @@ do_admit(struct peer *p, struct reader *r, int fd)
 		close(fd);
 		return -1;
 	}
-	if (admits_ask(p->broker->admits, p->ch, p->serial, &m, fd))
-		p->admitted++;
+	added = admits_ask(p->broker->admits, p->ch, p->serial, &m, fd);
 	close(fd);
+	if (added == -1)
+		return -1;
+	p->admitted += (unsigned int)added;
 	return 0;
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * broker_admit: answers workers that have a client.  Runs in the broker.  A
- * worker may have been taken over: who its client is, the kernel says.
+ * worker may have been taken over: who its client is, the kernel says; and
+ * where the kernel says that it is a proxy, the worker, who has read what the
+ * proxy said.
  */
 #include <sys/queue.h>
 
@@ -27,6 +29,7 @@ struct naming {
 };
 
 struct admits {
+	const struct conf *conf;
 	struct limit *limit;
 	struct upstreams *upstreams;
 	struct peernames *peernames;  /* NULL: nobody wants to know */
@@ -39,6 +42,7 @@ admits_new(struct event_base *base, const struct conf *c, struct limit *l,
 {
 	struct admits *a = xcalloc(1, sizeof(*a));
 
+	a->conf = c;
 	a->limit = l;
 	a->upstreams = u;
 	if (c->peername_lookup)
@@ -101,17 +105,11 @@ find_name(struct admits *a, struct ipc *ch, uint32_t serial, uint32_t session,
 		n->wait = wait;
 }
 
-/* Is the client to be served? */
+/* Is the client to be served?  client: by whose address it counts. */
 static enum admit_verdict
-judge(struct admits *a, uint32_t serial, uint32_t session, int fd,
-    struct addr *client)
+judge(struct admits *a, uint32_t serial, uint32_t session,
+    const struct addr *client)
 {
-	if (addr_peer(fd, client) == -1)
-		return ADMIT_GONE; /* nobody to count */
-	if (upstreams_is_ours(a->upstreams, client, fd)) {
-		log_warnx("outgoing_server leads back to this very daemon");
-		return ADMIT_LOOP;
-	}
 	switch (limit_admit(a->limit, serial, session, client)) {
 	case LIMIT_OK:
 		return ADMIT_OK;
@@ -123,13 +121,28 @@ judge(struct admits *a, uint32_t serial, uint32_t session, int fd,
 	return ADMIT_TOO_MANY;
 }
 
-bool
+int
 admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
     const struct msg_admit *m, int fd)
 {
+	const bool told = m->client.sa.sa_family != AF_UNSPEC;
+	enum admit_verdict v;
 	struct addr client;
-	enum admit_verdict v = judge(a, serial, m->session, fd, &client);
 
+	if (addr_peer(fd, &client) == -1) {
+		reply(ch, m, ADMIT_GONE, NULL); /* nobody to count */
+		return 0;
+	}
+	if (told && !conf_is_proxy(a->conf, &client))
+		return -1;
+	if (upstreams_is_ours(a->upstreams, &client, fd)) {
+		log_warnx("outgoing_server leads back to this very daemon");
+		reply(ch, m, ADMIT_LOOP, NULL);
+		return 0;
+	}
+	if (told)
+		client = m->client;
+	v = judge(a, serial, m->session, &client);
 	if (v == ADMIT_OK && a->peernames != NULL)
 		find_name(a, ch, serial, m->session, &client);
 	else

@@ -25,9 +25,10 @@ struct admits *admits_new(struct event_base *base, const struct conf *c,
 
 /*
  * A worker (serial, at the other end of ch) has a client, fd: answer at once,
- * or later by ch.  True: it stands in the book now.
+ * or later by ch.  1: it stands in the book now; 0: it does not; -1: the
+ * worker says who a client is that no proxy has brought.
  */
-bool admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
+int admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
     const struct msg_admit *m, int fd);
 /* It has left, told or not.  True: it stood in the book. */
 bool admits_release(struct admits *a, uint32_t serial, uint32_t session);

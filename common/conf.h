@@ -77,6 +77,10 @@ struct conf {
 	char *outgoing_password_file;
 	char *outgoing_password; /* what is in it; workers alone have it */
 	bool outgoing_client_info;
+	unsigned int outgoing_proxy; /* settled: its version; 0: none */
+	/* settled proxy_protocol_from: whose connections begin with a header */
+	struct addr_range *proxies;
+	size_t nproxies;
 
 	/* processes */
 	unsigned int workers;            /* 0: one per processor */
@@ -248,6 +252,9 @@ enum {
 	CONF_SASL_MUTUAL_AUTH = 32
 };
 int conf_sasl_option(struct text *rest, struct text *word);
+
+/* Is a one of proxy_protocol_from? */
+bool conf_is_proxy(const struct conf *c, const struct addr *a);
 
 /* For the log: "IMAP4S" where TLS is implicit, else "IMAP4". */
 const char *conf_protocol_name(

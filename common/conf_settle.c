@@ -188,6 +188,7 @@ settle_common(struct conf *c)
 	conf_settle_tls(c);
 	conf_settle_names(c);
 	conf_settle_sasl(c);
+	conf_settle_proxy(c);
 	settle_dialogue(c);
 	settle_newlines(c);
 	settle_submit(c);

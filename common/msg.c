@@ -450,13 +450,14 @@ msg_put_admit(struct writer *w, const struct msg_admit *m)
 {
 	put_u32(w, m->session);
 	put_u8(w, m->waits);
+	put_addr(w, &m->client);
 }
 
 int
 msg_get_admit(struct reader *r, struct msg_admit *m)
 {
 	return get_u32(r, &m->session) == -1 || get_bool(r, &m->waits) == -1 ||
-	        get_end(r) == -1
+	        get_addr(r, &m->client) == -1 || get_end(r) == -1
 	    ? -1
 	    : 0;
 }

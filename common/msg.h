@@ -215,6 +215,11 @@ struct msg_accuse {
 struct msg_admit {
 	uint32_t session;
 	uint8_t waits; /* the client: else the answer has time */
+	/*
+	 * Who the client is where a proxy's header told (family 0: nobody
+	 * did); a worker has none of a peer that is not proxy_protocol_from.
+	 */
+	struct addr client;
 };
 
 enum admit_verdict {

@@ -27,14 +27,16 @@
 #define COMMANDS_MAX 100
 /* The first client waits so long for the inner servers' list (README). */
 #define LEARN_SECONDS 3
+/* A proxy says at once for whom it speaks; a lost segment is sent again. */
+#define PROXY_SECONDS 5
 #define AUTH_SECONDS 10 /* beside two times sasl_timeout */
 /* For what is still to be sent when all is said, and for the peer's FIN. */
 #define CLOSING_SECONDS 10
 #define LINGER_SECONDS 2
 
-static const char *const state_names[] = { "admit", "learn", "handshake",
-	"dialogue", "auth", "connect", "server-handshake", "login", "delay",
-	"relay", "mail", "submit", "message", "closing" };
+static const char *const state_names[] = { "admit", "proxy", "learn",
+	"handshake", "dialogue", "auth", "connect", "server-handshake", "login",
+	"delay", "relay", "mail", "submit", "message", "closing" };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SESSION_STATES,
     "name every state");
 
@@ -86,6 +88,9 @@ session_enter(struct session *s, enum session_state next)
 		else
 			event_del(&s->timer);
 		break;
+	case SESSION_PROXY:
+		set_timer(s, PROXY_SECONDS, 0);
+		break;
 	case SESSION_LEARN:
 		set_timer(s, LEARN_SECONDS, 0);
 		break;
@@ -134,6 +139,7 @@ session_new_bare(struct worker *w)
 	s->conf = worker_conf(w);
 	s->server_number = MSG_NO_SERVER;
 	s->accepted = -1;
+	s->hops = s->hops_told = SESSION_HOPS;
 	s->began = s->active = clock_seconds();
 	s->data = xcalloc(1, s->protocol->data_size);
 	stream_init(&s->client, SESSION_IN_MAX);
@@ -154,8 +160,13 @@ session_new(struct worker *w, int fd, const struct conf_listen *l,
 	s->can_starttls = l->mode == LISTEN_STARTTLS;
 	if (l->mode == LISTEN_SSL)
 		s->client_secure = SECURE_SSL;
-	s->client_addr = *peer;
 	s->local_addr = *local;
+	if (conf_is_proxy(s->conf, peer)) {
+		s->proxy_addr = *peer;
+		session_proxy_begin(s);
+		return session_leave(s) ? s : NULL;
+	}
+	s->client_addr = *peer;
 	if (worker_admit(w, s)) {
 		session_enter(s, SESSION_ADMIT);
 		return s;
@@ -301,6 +312,7 @@ offer_input(struct session *s)
 	see_off(s);
 	if (s->input && s->state == SESSION_DIALOGUE && is_late(s))
 		end_late(s);
+	session_refuse_header(s);
 	while (s->input && takes_commands(s) && !s->dead) {
 		if (s->state == SESSION_DIALOGUE &&
 		    s->commands > COMMANDS_MAX) {
@@ -339,6 +351,9 @@ arm(struct session *s)
 		server = false; /* what it says is heard in SESSION_MAIL */
 	} else if (s->state == SESSION_CLOSING) {
 		server = false;
+	} else if (s->state == SESSION_ADMIT || s->state == SESSION_PROXY) {
+		/* What is behind a header may be a ClientHello. */
+		client = s->state == SESSION_PROXY;
 	} else {
 		client = client && stream_has_room(&s->client);
 		server = server && stream_has_room(&s->server);
@@ -446,6 +461,9 @@ on_timer(int fd, short what, void *arg)
 	switch (s->state) {
 	case SESSION_ADMIT:
 		session_drop(s, "not admitted in time");
+		break;
+	case SESSION_PROXY:
+		session_proxy_late(s);
 		break;
 	case SESSION_LEARN:
 		session_greet(s);

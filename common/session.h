@@ -28,6 +28,7 @@
 
 enum session_state {
 	SESSION_ADMIT,            /* the broker is asked whether to serve */
+	SESSION_PROXY,            /* before that: a proxy says for whom */
 	SESSION_LEARN,            /* the capability list is waited for */
 	SESSION_HANDSHAKE,        /* TLS with the client */
 	SESSION_DIALOGUE,         /* the client's commands before login */
@@ -63,6 +64,7 @@ struct session {
 	bool can_starttls; /* and TLS has not been started yet */
 	bool lesson;
 	bool admitted; /* the broker has said so */
+	bool proxied;  /* client_addr is what a proxy's header says */
 	bool greeted;  /* this client has had its greeting */
 	bool input;    /* client_input() is to be called */
 	bool tls_due;  /* session_starttls() */
@@ -75,6 +77,9 @@ struct session {
 	bool dead;     /* to be destroyed at the end of this turn */
 	int accepted;  /* the client's descriptor until it is admitted */
 	struct addr client_addr, local_addr;
+	struct addr proxy_addr; /* whose header is awaited; family 0: none is */
+	unsigned int hops;      /* see session_limit_hops() */
+	unsigned int hops_told; /* the same, by a proxy alone */
 	char *client_name; /* found and confirmed by the broker; NULL: none */
 	struct stream client, server;
 	uint16_t server_number;    /* MSG_NO_SERVER: none */
@@ -349,6 +354,15 @@ bool session_client_line(struct session *s, size_t max, struct text *line);
  */
 bool session_is_lesson(const struct session *s);
 void session_learned(struct session *s, const struct capability *list);
+
+/*
+ * Relays may stand in a row, and by mistake in a ring.  What came with the
+ * client says that this login may pass so many more, us included (what Dovecot
+ * calls x-proxy-ttl).  It is believed of anybody, since it counts only where
+ * it is less than what we have; with none left the login fails.
+ */
+#define SESSION_HOPS 5 /* as in Dovecot */
+void session_limit_hops(struct session *s, uint64_t hops);
 
 /* End after what was written has gone out.  reason: static, for the log. */
 void session_close(struct session *s, const char *reason);

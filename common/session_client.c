@@ -98,7 +98,8 @@ open_client(struct session *s)
 void
 session_begin(struct session *s)
 {
-	open_client(s);
+	if (s->accepted != -1)
+		open_client(s);
 	session_event(s, EVENT_CONNECT, NULL);
 	if (s->client_secure != SECURE_SSL) {
 		session_greet(s);
@@ -154,6 +155,7 @@ session_client_start_tls(struct session *s)
 	(void)stream_flush(&s->client);
 	/* What came in clear behind STARTTLS must never count (RFC 2595). */
 	buf_free(&s->client.in);
+	s->hops = s->hops_told;
 	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
 }
 
@@ -231,7 +233,9 @@ session_client_ready(int fd, short what, void *arg)
 				break;
 			}
 			break;
-		case SESSION_ADMIT:
+		case SESSION_PROXY:
+			session_proxy_ready(s);
+			break;
 		case SESSION_LEARN:
 		case SESSION_DIALOGUE:
 		case SESSION_AUTH:
@@ -242,6 +246,7 @@ session_client_ready(int fd, short what, void *arg)
 		case SESSION_SUBMIT:
 			client_fill(s);
 			break;
+		case SESSION_ADMIT: /* nobody reads it yet */
 		case SESSION_STATES:
 			break;
 		}

@@ -2,7 +2,8 @@
 /*
  * session_impl: what session.c (states, turns, the end), session_client.c
  * (admission, TLS, dialogue) and session_server.c (the inner server, the
- * login) and session_sasl.c (the authenticators) know of each other.
+ * login), session_proxy.c (PROXY headers) and session_sasl.c (the
+ * authenticators) know of each other.
  */
 #ifndef SESSION_IMPL_H
 #define SESSION_IMPL_H
@@ -49,6 +50,17 @@ void session_watch(struct session *s);
 /* Find an inner server, from the beginning, or one that was not tried. */
 void session_ask_for_server(struct session *s);
 void session_next_server(struct session *s);
+
+/*
+ * The peer is a proxy: read its header, then as for any client; its time is
+ * over; and a header of a peer that is none is the session's end.
+ */
+void session_proxy_begin(struct session *s);
+void session_proxy_ready(struct session *s);
+void session_proxy_late(struct session *s);
+void session_refuse_header(struct session *s);
+/* Tell the inner server who the client is, where it is to have a header. */
+void session_send_header(struct session *s);
 
 /* The client is served from now on. */
 void session_begin(struct session *s);

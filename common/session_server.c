@@ -34,6 +34,13 @@ ask_for_server(struct session *s)
 void
 session_ask_for_server(struct session *s)
 {
+	if (s->hops <= 1) {
+		log_warnx("a login has come through %d relays; do they lead "
+		          "in a ring?",
+		    SESSION_HOPS - 1);
+		session_login_failed(s, LOGIN_UNAVAILABLE, "Too many hops");
+		return;
+	}
 	s->tried = 0;
 	s->login_deadline = clock_seconds() + s->conf->outgoing_timeout;
 	ask_for_server(s);
@@ -120,6 +127,7 @@ session_server_failed(struct session *s, const char *reason)
 		session_mail_server_gone(s, reason);
 		return;
 	case SESSION_ADMIT:
+	case SESSION_PROXY:
 	case SESSION_LEARN:
 	case SESSION_HANDSHAKE:
 	case SESSION_DIALOGUE:
@@ -247,6 +255,7 @@ server_connected(struct session *s, int fd, uint16_t server)
 	stream_tune(fd);
 	stream_open(
 	    &s->server, worker_base(s->worker), fd, session_server_ready, s);
+	session_send_header(s);
 	if (s->conf->outgoing_tls == OUTGOING_SSL) {
 		start_server_tls(s);
 		server_handshake(s);
@@ -482,7 +491,7 @@ session_learned(struct session *s, const struct capability *list)
 void
 session_broker_back(struct session *s)
 {
-	if (!s->admitted && !s->lesson)
+	if (!s->admitted && !s->lesson && s->state != SESSION_PROXY)
 		(void)worker_admit(s->worker, s);
 	if (s->state == SESSION_AUTH)
 		session_sasl_ask_again(s);

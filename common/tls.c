@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "proxy_header.h"
 #include "tls_impl.h"
 #include "tls_key.h"
 #include "wipe.h"
@@ -208,6 +209,9 @@ tls_handshake(struct tls *t, struct tls_io *io)
 	int error;
 
 	t->io = io;
+	/* Should it fail, this is why. */
+	if (t->server != NULL && proxy_header_begins(io->in))
+		tls_set_error(t, "%s", TLS_PROXY_HEADER);
 	tls_key_set_current(t->session, t->transcript);
 	do
 		error = gnutls_handshake(t->session);

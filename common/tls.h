@@ -19,6 +19,10 @@
 #include "handover.h"
 #include "text.h"
 
+/* tls_error() of a handshake that began with that, and others' words. */
+#define TLS_PROXY_HEADER                                                       \
+	"a PROXY header, from an address that is not in proxy_protocol_from"
+
 struct tls;
 struct tls_server; /* credentials for clients: certificates, ticket keys */
 struct tls_client; /* credentials towards inner servers: CAs, checks */

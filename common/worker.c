@@ -125,6 +125,8 @@ worker_admit(struct worker *w, const struct session *s)
 	int fd = s->accepted != -1 ? s->accepted : s->client.fd;
 	struct writer msg UNZEROED;
 
+	if (s->proxied)
+		m.client = s->client_addr;
 	msg_start(&msg, MSG_ADMIT, 0);
 	msg_put_admit(&msg, &m);
 	to_broker(w, &msg, fd);

@@ -22,6 +22,7 @@ enum imap_upstream_state {
 	IMAP_UP_GREETING, /* untagged, the first line */
 	IMAP_UP_CAPABILITY,
 	IMAP_UP_STARTTLS,
+	IMAP_UP_ID,
 	IMAP_UP_LOGIN,           /* LOGIN or AUTHENTICATE PLAIN */
 	IMAP_UP_CAPABILITY_AFTER /* logged in, but it did not say its list */
 };
@@ -36,6 +37,10 @@ struct imap_upstream {
 	char tag[16];        /* of the same */
 	bool known;          /* list is what the server said last */
 	struct capability list;
+
+	/* Of its answer to ID: octets of a literal, and what is behind it. */
+	uint64_t skip;
+	bool unfinished;
 
 	enum imap_owed owed;
 	unsigned int part; /* of LOGIN: 0 the name, 1 the password, 2 done */

@@ -143,14 +143,14 @@ cmd_starttls(struct session *s, struct text args)
 	session_starttls(s);
 }
 
-/* string SP nstring (RFC 2971 4). */
+/* string SP nstring (RFC 2971 4).  hops: see cmd_id(). */
 static bool
-take_id_pair(struct text *rest)
+take_id_pair(struct text *rest, uint64_t *hops)
 {
-	char value[ID_VALUE_MAX + 1];
+	char field[ID_FIELD_MAX + 1], value[ID_VALUE_MAX + 1];
 	struct text word, nil;
 
-	if (imap_take_string(rest, value, ID_FIELD_MAX + 1) != IMAP_STRING_OK ||
+	if (imap_take_string(rest, field, sizeof(field)) != IMAP_STRING_OK ||
 	    !imap_take_char(rest, ' '))
 		return false;
 	nil = *rest;
@@ -158,12 +158,16 @@ take_id_pair(struct text *rest)
 		*rest = nil;
 		return true;
 	}
-	return imap_take_string(rest, value, sizeof(value)) == IMAP_STRING_OK;
+	if (imap_take_string(rest, value, sizeof(value)) != IMAP_STRING_OK)
+		return false;
+	if (text_caseeq(text_of(field), "x-proxy-ttl"))
+		(void)text_u64(text_of(value), UINT64_MAX, hops);
+	return true;
 }
 
 /* SP ("NIL" / "(" pairs ")"), RFC 2971 4 with the limits of 3.3. */
 static bool
-is_id(struct text rest)
+is_id(struct text rest, uint64_t *hops)
 {
 	struct text word;
 	unsigned int pairs = 0;
@@ -177,7 +181,7 @@ is_id(struct text rest)
 	while (!imap_take_char(&rest, ')')) {
 		if (pairs > 0 && !imap_take_char(&rest, ' '))
 			return false;
-		if (pairs++ == ID_PAIRS_MAX || !take_id_pair(&rest))
+		if (pairs++ == ID_PAIRS_MAX || !take_id_pair(&rest, hops))
 			return false;
 	}
 	return rest.len == 0;
@@ -185,15 +189,19 @@ is_id(struct text rest)
 
 /*
  * Who the client says it is goes no further (it may claim any address in
- * x-originating-ip and its kin); who we are is nobody's business.
+ * x-originating-ip and its kin); who we are is nobody's business.  How many
+ * relays its login may pass is believed, since that can only be fewer.
  */
 static void
 cmd_id(struct session *s, struct text args)
 {
-	if (!is_id(args)) {
+	uint64_t hops = UINT64_MAX;
+
+	if (!is_id(args, &hops)) {
 		imap_reply(s, "BAD", "Invalid argument of ID");
 		return;
 	}
+	session_limit_hops(s, hops);
 	stream_printf(&s->client, "* ID NIL\r\n");
 	imap_reply(s, "OK", "ID completed");
 }

@@ -56,11 +56,14 @@ find_literal(struct text line, struct literal *l)
 }
 
 bool
-imap_ends_in_literal(struct text line)
+imap_ends_in_literal(struct text line, uint64_t *size)
 {
 	struct literal l;
 
-	return find_literal(line, &l);
+	if (!find_literal(line, &l))
+		return false;
+	*size = l.number ? l.size : UINT64_MAX;
+	return true;
 }
 
 enum line_result

@@ -99,7 +99,10 @@ struct imap_response {
 /* A line of a server.  False when it is none (RFC 3501 7). */
 bool imap_parse_response(struct text line, struct imap_response *r);
 
-/* Does line announce a literal, {n} or {n+}, at its end? */
-bool imap_ends_in_literal(struct text line);
+/*
+ * Does line announce a literal, {n} or {n+}, at its end?  *size is n,
+ * UINT64_MAX where that is no number.
+ */
+bool imap_ends_in_literal(struct text line, uint64_t *size);
 
 #endif

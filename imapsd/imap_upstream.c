@@ -18,6 +18,7 @@
 
 /* A reason in the log, Perdition's. */
 #define GONE "Could not connect to server"
+#define ID_LITERAL_MAX 1024 /* octets; RFC 2971 3.3 */
 
 void
 imap_upstream_end(struct session *s)
@@ -66,6 +67,39 @@ imap_server_tls(struct session *s)
 	imap_upstream_ask_capability(s, IMAP_UP_CAPABILITY);
 }
 
+/*
+ * Say who the client is, in the fields that Dovecot knows (RFC 2971): a
+ * Dovecot believes them of hosts in its login_trusted_networks, others put
+ * them in a log or pass over them.
+ */
+static void
+say_id(struct session *s)
+{
+	char client[ADDR_STRLEN], local[ADDR_STRLEN];
+
+	imap_upstream_command(s, IMAP_UP_ID);
+	stream_printf(&s->server,
+	    "ID (\"x-originating-ip\" \"%s\" \"x-originating-port\" \"%u\" "
+	    "\"x-connected-ip\" \"%s\" \"x-connected-port\" \"%u\" "
+	    "\"x-proxy-ttl\" \"%u\")\r\n",
+	    addr_print_ip(&s->client_addr, client),
+	    (unsigned int)addr_port(&s->client_addr),
+	    addr_print_ip(&s->local_addr, local),
+	    (unsigned int)addr_port(&s->local_addr), s->hops - 1);
+}
+
+static void
+say_login(struct session *s)
+{
+	const struct imap_session *im = s->data;
+
+	if (s->conf->outgoing_client_info &&
+	    capability_has(&im->upstream->list, "ID"))
+		say_id(s);
+	else
+		imap_login_start(s);
+}
+
 /* The server was heard: its list, TLS, then the login, whatever is missing. */
 static void
 negotiate(struct session *s)
@@ -89,7 +123,7 @@ negotiate(struct session *s)
 		stream_printf(&s->server, "LOGOUT\r\n");
 		break;
 	case SESSION_SAY_LOGIN:
-		imap_login_start(s);
+		say_login(s);
 		break;
 	}
 }
@@ -151,9 +185,43 @@ take_greeting(struct session *s, const struct imap_response *r)
 	session_server_garbage(s);
 }
 
+/*
+ * Nothing that we ask is answered with one, it not being lines, but ID, whose
+ * answer is nobody's business (RFC 2971 3.2).
+ */
+static void
+take_literal(struct session *s, const struct imap_response *r, uint64_t size)
+{
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
+
+	if (up->state != IMAP_UP_ID || size > ID_LITERAL_MAX ||
+	    (!up->unfinished && !text_caseeq(r->code, "ID"))) {
+		session_server_failed(s, "Literal from server before login");
+		return;
+	}
+	up->skip = size;
+	up->unfinished = true;
+}
+
+/* False: nothing of it has arrived. */
+static bool
+skip_literal(struct session *s, struct imap_upstream *up)
+{
+	size_t n = s->server.in.len;
+
+	if (n > up->skip)
+		n = (size_t)up->skip;
+	buf_consume(&s->server.in, n);
+	up->skip -= n;
+	return n > 0;
+}
+
 static void
 take_untagged(struct session *s, const struct imap_response *r)
 {
+	uint64_t size;
+
 	switch (r->status) {
 	case IMAP_OK:
 	case IMAP_NO:
@@ -167,14 +235,22 @@ take_untagged(struct session *s, const struct imap_response *r)
 		session_server_garbage(s);
 		break;
 	case IMAP_DATA:
-		/* Nothing we ask is answered with one: it is not lines. */
-		if (imap_ends_in_literal(r->args))
-			session_server_failed(
-			    s, "Literal from server before login");
+		if (imap_ends_in_literal(r->args, &size))
+			take_literal(s, r, size);
 		else if (text_caseeq(r->code, "CAPABILITY"))
 			(void)take_list(s, r->args);
 		break;
 	}
+}
+
+static void
+warn_refused(const struct session *s, const struct imap_response *r)
+{
+	char shown[SESSION_TEXT_MAX];
+
+	log_warnx("inner server %s: ID refused: %s",
+	    s->conf->servers[s->server_number].name,
+	    text_printable(r->text, shown, sizeof(shown)));
 }
 
 static void
@@ -201,6 +277,11 @@ take_tagged(struct session *s, const struct imap_response *r)
 			session_server_starttls(s);
 		else
 			session_server_failed(s, "STARTTLS refused by server");
+		return;
+	case IMAP_UP_ID: /* a login goes without it */
+		if (!ok)
+			warn_refused(s, r);
+		imap_login_start(s);
 		return;
 	case IMAP_UP_LOGIN:
 		pass_alert(s, r);
@@ -242,13 +323,22 @@ take_response(struct session *s, const struct imap_response *r)
 bool
 imap_server_input(struct session *s)
 {
+	struct imap_session *im = s->data;
+	struct imap_upstream *up = im->upstream;
 	char octets[SESSION_SERVER_LINE_MAX] UNZEROED;
-	struct imap_response r;
+	struct imap_response r = { .kind = IMAP_UNTAGGED };
 	struct text line;
+	uint64_t size;
 
+	if (up->skip > 0)
+		return skip_literal(s, up);
 	if (!session_server_line(s, octets, &line))
 		return false;
-	if (imap_parse_response(line, &r))
+	if (up->unfinished && imap_ends_in_literal(line, &size))
+		take_literal(s, &r, size);
+	else if (up->unfinished)
+		up->unfinished = false;
+	else if (imap_parse_response(line, &r))
 		take_response(s, &r);
 	else
 		session_server_garbage(s);

@@ -37,7 +37,7 @@ static const struct protocol imap = {
 
 	.rules = imap_rules,
 	.nrules = IMAP_NRULES,
-	.minimum = "IMAP4rev1",
+	.minimum = "IMAP4rev1 ID", /* which ends a ring of relays */
 	.is_capability = imap_is_capability,
 	.parse_capability = imap_parse_capability,
 };

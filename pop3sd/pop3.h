@@ -32,6 +32,7 @@ enum pop3_upstream_state {
 	POP3_UP_CAPA,
 	POP3_UP_LIST, /* of CAPA, up to the "." */
 	POP3_UP_STLS,
+	POP3_UP_XCLIENT,
 	POP3_UP_UTF8,
 	POP3_UP_LANG,
 	POP3_UP_USER,
@@ -48,6 +49,7 @@ struct pop3_session {
 
 	enum pop3_upstream_state upstream;
 	struct capability list; /* the inner server's, in a login */
+	bool xclient;           /* it would hear who the client is */
 };
 
 /* struct protocol, see session.h: the client's side ... */

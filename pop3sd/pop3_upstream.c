@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "log.h"
 #include "pop3.h"
 
 /*
@@ -32,6 +33,7 @@ pop3_server_start(struct session *s)
 	struct pop3_session *p = s->data;
 
 	p->upstream = POP3_UP_GREETING;
+	p->xclient = false;
 	capability_clear(&p->list);
 }
 
@@ -89,6 +91,50 @@ say_language(struct session *s)
 	stream_printf(&s->server, "LANG %s\r\n", p->language);
 }
 
+/* What the client has said before, then the login. */
+static void
+say_again(struct session *s)
+{
+	const struct pop3_session *p = s->data;
+
+	if (p->utf8)
+		ask(s, POP3_UP_UTF8, "UTF8");
+	else
+		say_language(s);
+}
+
+/*
+ * Say who the client is, as Dovecot's own proxy does: a Dovecot wants to hear
+ * it of hosts in its login_trusted_networks, and greets them with [XCLIENT].
+ */
+static void
+introduce(struct session *s)
+{
+	struct pop3_session *p = s->data;
+	char client[ADDR_STRLEN];
+
+	if (!s->conf->outgoing_client_info ||
+	    (!p->xclient && !capability_has_keyword(&p->list, "XCLIENT"))) {
+		say_again(s);
+		return;
+	}
+	p->upstream = POP3_UP_XCLIENT;
+	stream_printf(&s->server, "XCLIENT ADDR=%s PORT=%u TTL=%u\r\n",
+	    addr_print_ip(&s->client_addr, client),
+	    (unsigned int)addr_port(&s->client_addr), s->hops - 1);
+}
+
+/* A login goes without it. */
+static void
+warn_refused(const struct session *s, struct text text)
+{
+	char shown[SESSION_TEXT_MAX];
+
+	log_warnx("inner server %s: XCLIENT refused: %s",
+	    s->conf->servers[s->server_number].name,
+	    text_printable(text, shown, sizeof(shown)));
+}
+
 /* The server's list is there: TLS, then the login, whatever is missing. */
 static void
 negotiate(struct session *s)
@@ -105,10 +151,7 @@ negotiate(struct session *s)
 		stream_printf(&s->server, "QUIT\r\n");
 		break;
 	case SESSION_SAY_LOGIN:
-		if (p->utf8)
-			ask(s, POP3_UP_UTF8, "UTF8");
-		else
-			say_language(s);
+		introduce(s);
 		break;
 	}
 }
@@ -178,6 +221,7 @@ take_answer(struct session *s, bool yes, struct text text)
 	case POP3_UP_GREETING:
 		if (!yes)
 			return "Could not connect to server";
+		p->xclient = text_caseeq(text_code(&text), "XCLIENT");
 		ask(s, POP3_UP_CAPA, "CAPA");
 		break;
 	case POP3_UP_CAPA:
@@ -191,6 +235,11 @@ take_answer(struct session *s, bool yes, struct text text)
 		if (!yes)
 			return "STARTTLS refused by server";
 		session_server_starttls(s);
+		break;
+	case POP3_UP_XCLIENT:
+		if (!yes)
+			warn_refused(s, text);
+		say_again(s);
 		break;
 	case POP3_UP_UTF8:
 		if (yes)

@@ -18,9 +18,9 @@ from client import Client
 from harness import DAEMON_USER, ROOT, SLOW, proc_status, wait_for
 from inner import Script, StandIn
 from saslauthd import Mux, Saslauthd, folder_in
-from test_imap_rules import (ADMIT, AUTH, BROKER, MALFORMED, RELEASE,
-                             SASL_CANCEL, SASL_CHECK, SASL_STEP, channels_of,
-                             say, take, text, u8, u16, u32)
+from test_imap_rules import (AUTH, BROKER, MALFORMED, RELEASE, SASL_CANCEL,
+                             SASL_CHECK, SASL_STEP, admit, channels_of, say,
+                             take, text, u8, u16, u32)
 
 TIMEOUT = 2                     # sasl_timeout of these tests
 AT_ONCE = 1.0 * SLOW
@@ -537,9 +537,7 @@ class CapturedToBroker(Fake):
         number = 0xfffffff0
 
         def ask(channel, sock):
-            socket.send_fds(channel, [u16(ADMIT) + bytes(4) + u32(number) +
-                                      u8(1)],
-                            [sock.fileno()])
+            socket.send_fds(channel, [admit(number)], [sock.fileno()])
             channel.send(u16(AUTH) + bytes(4) + u32(number))
 
         with self.tls() as c:

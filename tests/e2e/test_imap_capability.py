@@ -105,13 +105,14 @@ class Learned(Lists):
         began = time.monotonic()
         words = self.inner_words(relais.ssl, True)
         self.assertLess(time.monotonic() - began, 10 * harness.SLOW)
-        self.assertEqual(words, ["IMAP4rev1"])
+        self.assertEqual(words, ["IMAP4rev1", "ID"])
 
     def test_a_server_that_is_down_at_the_start(self):
         inner = StandIn(self)
         inner.stop()
         relais = harness.Gateway(self, inner.port, "capability_refresh 1")
-        self.assertEqual(self.inner_words(relais.ssl, True), ["IMAP4rev1"])
+        self.assertEqual(self.inner_words(relais.ssl, True),
+                         ["IMAP4rev1", "ID"])
         inner.start()
         wait_for(lambda: "NAMESPACE" in self.greeting(relais.ssl, True), 10,
                  "the list")

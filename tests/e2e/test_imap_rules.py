@@ -62,6 +62,11 @@ def accuse(number, serial, role=WORKER):
     return message(ACCUSE, u8(role), u16(number), u32(serial))
 
 
+def admit(session, client=u8(0)):
+    """client: who a proxy said it is; else nobody did."""
+    return message(ADMIT, u32(session), u8(1), client)
+
+
 def sign(key=0, scheme=0x0403, content=0, data=32 * b"d"):
     return message(SIGN, u16(key), u16(scheme), u8(content), text(data))
 
@@ -469,13 +474,27 @@ class Greed(Rules):
             with take(culprit, BROKER) as channel:
                 for n in range(100):
                     try:
-                        channel.sendmsg([message(ADMIT, u32(9000000 + n), u8(1))],
-                                        rights)
+                        channel.sendmsg([admit(9000000 + n)], rights)
                     except BlockingIOError:
                         time.sleep(0.01)
                     except OSError:
                         break   # it is found out
             self.worker_replaced(culprit, others)
+
+    def test_an_address_that_no_proxy_told(self):
+        """Whose client it is, the kernel knows."""
+        mark = self.relais.mark()
+        self.one_on_each()
+        others = self.relais.processes()
+        culprit = self.relais.pids("worker")[0]
+        with socket.socket() as s:
+            s.connect(("127.0.0.1", self.relais.plain))
+            with take(culprit, BROKER) as channel:
+                socket.send_fds(channel, [admit(
+                    9000000, u8(4) + u16(4711) + u8(192, 0, 2, 7))],
+                    [s.fileno()])
+            self.worker_replaced(culprit, others)
+        self.relais.wait_log("worker 1 sent " + MALFORMED, mark)
 
     def test_a_list_for_all(self):
         """What is no capability gets into no greeting."""

@@ -214,6 +214,13 @@ fake_server_tls(void)
 	return true;
 }
 
+void
+session_limit_hops(struct session *s, uint64_t hops)
+{
+	if (hops != UINT64_MAX)
+		stream_printf(&s->client, "{hops %u}", (unsigned int)hops);
+}
+
 bool
 session_is_lesson(const struct session *s)
 {

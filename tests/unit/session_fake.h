@@ -99,8 +99,13 @@ worker_list(const struct worker *w, const struct capability **list)
 bool
 worker_admit(struct worker *w, const struct session *s)
 {
+	char shown[ADDR_STRLEN];
+
 	assert_true(s->accepted != -1 || stream_is_open(&s->client));
-	trace("admit");
+	if (s->proxied)
+		trace("admit(%s)", addr_print(&s->client_addr, shown));
+	else
+		trace("admit");
 	return !w->hasty;
 }
 

@@ -44,7 +44,9 @@ enum situation {
 	LESSON = 256, /* begins with a connection to the inner server */
 	NO_TIMEOUTS = 512,
 	CHECK_HERE = 1024, /* authenticate_in */
-	HASTY = 2048       /* the broker need not have spoken yet */
+	HASTY = 2048,      /* the broker need not have spoken yet */
+	PROXIED = 4096,    /* the client's address is a proxy's */
+	SEND_HEADER = 8192 /* of version 1, to inner servers */
 };
 
 struct script {
@@ -446,7 +448,14 @@ set_situation(unsigned int situation)
 	static char name[] = "mail.example", words[] = "SET";
 	bool limits = (situation & NO_TIMEOUTS) == 0;
 
+	static struct addr_range proxies;
+
 	fake.conf = fake_pki.conf;
+	assert_int_equal(
+	    addr_range_parse(TEXT_LIT("127.0.0.0/8"), &proxies), 0);
+	fake.conf.proxies = &proxies;
+	fake.conf.nproxies = situation & PROXIED ? 1 : 0;
+	fake.conf.outgoing_proxy = situation & SEND_HEADER ? 1 : 0;
 	fake.servers[0].name = fake.servers[1].name = name;
 	fake.conf.servers = fake.servers;
 	fake.conf.nservers = situation & TWO_SERVERS ? 2 : 1;

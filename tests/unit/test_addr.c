@@ -298,6 +298,56 @@ test_socket(void **state)
 	close(pair[1]);
 }
 
+static void
+test_range(void **state)
+{
+	static const struct {
+		const char *range, *in, *out; /* NULL: the range is none */
+	} cases[] = {
+		{ "192.0.2.7", "192.0.2.7", "192.0.2.6" },
+		{ "192.0.2.7/32", "192.0.2.7", "192.0.2.6" },
+		{ "192.0.2.0/24", "192.0.2.255", "192.0.3.0" },
+		{ "192.0.2.128/25", "192.0.2.128", "192.0.2.127" },
+		{ "192.0.0.0/9", "192.127.0.0", "192.128.0.0" },
+		{ "0.0.0.0/0", "255.255.255.255", "::1" },
+		{ "::ffff:192.0.2.7", "192.0.2.7", "::1" },
+		{ "192.0.2.0/24", "::ffff:192.0.2.9", "::192.0.2.9" },
+		{ "2001:db8::/32", "2001:db8:ffff::", "2001:db9::" },
+		{ "[2001:db8::]/33", "2001:db8:7fff::", "2001:db8:8000::" },
+		{ "2001:db8::1/128", "2001:db8::1", "2001:db8::2" },
+		{ "::/0", "2001:db8::1", "192.0.2.1" },
+		{ "192.0.2.1/24", NULL, NULL },
+		{ "192.0.2.0/33", NULL, NULL },
+		{ "192.0.2.0/", NULL, NULL },
+		{ "192.0.2.0/-1", NULL, NULL },
+		{ "192.0.2.0/24/24", NULL, NULL },
+		{ "192.0.2/24", NULL, NULL },
+		{ "/24", NULL, NULL },
+		{ "", NULL, NULL },
+		{ "2001:db8::/129", NULL, NULL },
+		{ "2001:db8::8000/112", NULL, NULL },
+		{ "::ffff:192.0.2.0/120", NULL, NULL },
+		{ "example.org", NULL, NULL },
+	};
+	struct addr_range r;
+	struct addr a;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (addr_range_parse(text_of(cases[i].range), &r) !=
+		    (cases[i].in != NULL ? 0 : -1))
+			fail_msg("%s", cases[i].range);
+		if (cases[i].in == NULL)
+			continue;
+		a = parse(cases[i].in);
+		assert_true(addr_in_range(&a, &r));
+		a = parse(cases[i].out);
+		if (addr_in_range(&a, &r))
+			fail_msg("%s: %s", cases[i].range, cases[i].out);
+	}
+}
+
 int
 main(void)
 {
@@ -305,6 +355,7 @@ main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_kind),
+		cmocka_unit_test(test_range),
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_sockaddr),
 		cmocka_unit_test(test_socket),

@@ -280,6 +280,45 @@ test_servers(void **state)
 	}
 }
 
+/* Whose PROXY header counts; and what the workers are handed says the same. */
+static void
+test_proxies(void **state)
+{
+	static const char *const in[] = { "192.0.2.7", "198.51.100.9",
+		"2001:db8:1::1" };
+	static const char *const out[] = { "192.0.2.8", "198.51.101.0",
+		"2001:db9::", "127.0.0.1" };
+	struct said said;
+	struct conf *c = fixture_settled(&said,
+	    "outgoing_server 192.168.0.5\n"
+	    "proxy_protocol_from 192.0.2.7, 198.51.100.0/24\n"
+	    "proxy_protocol_from 2001:db8::/32\noutgoing_proxy_protocol V2\n",
+	    NULL);
+	struct conf *role;
+	struct addr a;
+	struct buf b;
+	size_t i;
+
+	(void)state;
+	fixture_check("proxies", &said, 0, NULL);
+	buf_init(&b, 65536);
+	conf_write_role(c, ROLE_WORKER, &b);
+	role = fixture_new(&said);
+	assert_int_equal(conf_read_role(role, buf_view(&b)), 0);
+	assert_int_equal(role->outgoing_proxy, 2);
+	for (i = 0; i < nitems(in); i++) {
+		assert_int_equal(addr_parse(text_of(in[i]), 1, &a), 0);
+		assert_true(conf_is_proxy(c, &a) && conf_is_proxy(role, &a));
+	}
+	for (i = 0; i < nitems(out); i++) {
+		assert_int_equal(addr_parse(text_of(out[i]), 1, &a), 0);
+		assert_false(conf_is_proxy(c, &a) || conf_is_proxy(role, &a));
+	}
+	buf_free(&b);
+	conf_free(&role);
+	conf_free(&c);
+}
+
 static void
 test_too_many_servers(void **state)
 {
@@ -523,6 +562,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_servers),
+		cmocka_unit_test(test_proxies),
 		cmocka_unit_test(test_too_many_servers),
 		cmocka_unit_test(test_original),
 		cmocka_unit_test(test_roles),

@@ -72,6 +72,12 @@ static const struct {
 	    "* ID NIL\r\na OK ID completed\r\n", "" },
 	{ S("a ID ({4}\r\nname {1+}\r\nx)\r\n"),
 	    "+ OK\r\n* ID NIL\r\na OK ID completed\r\n", "" },
+	{ S("a ID (\"x-originating-ip\" \"192.0.2.1\" \"X-Proxy-TTL\" \"3\")"
+	    "\r\n"),
+	    "{hops 3}* ID NIL\r\na OK ID completed\r\n", "" },
+	{ S("a ID (\"x-proxy-ttl\" NIL \"x-proxy-ttl\" \"-1\")\r\n"),
+	    "* ID NIL\r\na OK ID completed\r\n", "" },
+	{ S("a ID (\"x-proxy-ttl\" \"3\" x)\r\n"), "a" ID_SYNTAX, "" },
 	{ S("a ID\r\n"), "a" ID_SYNTAX, "" },
 	{ S("a ID x\r\n"), "a" ID_SYNTAX, "" },
 	{ S("a ID NIL x\r\n"), "a" ID_SYNTAX, "" },

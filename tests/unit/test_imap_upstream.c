@@ -154,6 +154,77 @@ test_cases(void **state)
 	}
 }
 
+/* outgoing_client_info; from 192.0.2.1:4711 to 203.0.113.2:993. */
+#define INFO_LIST "IMAP4rev1 ID"
+#define INFO_HELLO "* OK [CAPABILITY " INFO_LIST "] x\r\n"
+#define INFO_HEARD "{learned " INFO_LIST "}{greeted}"
+#define INFO                                                                   \
+	"r1 ID (\"x-originating-ip\" \"192.0.2.1\" "                           \
+	"\"x-originating-port\" \"4711\" \"x-connected-ip\" "                  \
+	"\"203.0.113.2\" \"x-connected-port\" \"993\" "                        \
+	"\"x-proxy-ttl\" \"4\")\r\n"
+#define INFO_LOGIN INFO "r2 LOGIN \"joe\" \"secret\"\r\n"
+
+static const struct {
+	struct text in;
+	const char *server, *client;
+} info_cases[] = {
+	{ S(INFO_HELLO), INFO, INFO_HEARD },
+	{ S(INFO_HELLO "r1 OK x\r\n"), INFO_LOGIN, INFO_HEARD },
+	{ S(INFO_HELLO "* ID NIL\r\nr1 OK x\r\n"), INFO_LOGIN, INFO_HEARD },
+	{ S(INFO_HELLO "* ID (\"name\" \"y\")\r\nr1 OK x\r\n"), INFO_LOGIN,
+	    INFO_HEARD },
+	{ S(INFO_HELLO "* ID ({4}\r\nname {5}\r\nr1 OK {2}\r\n\0\n \"a\")\r\n"
+	               "r1 OK x\r\n"),
+	    INFO_LOGIN, INFO_HEARD },
+	{ S(INFO_HELLO "* ID ({0}\r\n NIL)\r\nr1 OK x\r\n"), INFO_LOGIN,
+	    INFO_HEARD },
+	{ S(INFO_HELLO "* ID (\"x\" {1025}\r\n"), INFO,
+	    INFO_HEARD FAILED("Literal from server before login") },
+	{ S(INFO_HELLO "* ID (\"x\" {1}\r\nx {9999999999}\r\n"), INFO,
+	    INFO_HEARD FAILED("Literal from server before login") },
+	{ S(INFO_HELLO "* FETCH {1}\r\n"), INFO,
+	    INFO_HEARD FAILED("Literal from server before login") },
+	{ S(INFO_HELLO "r1 NO x\r\n"), INFO_LOGIN, INFO_HEARD },
+	{ S(INFO_HELLO "r1 BAD x\r\n"), INFO_LOGIN, INFO_HEARD },
+	{ S(INFO_HELLO "r1 OK x\r\nr2 NO wrong\r\n"), INFO_LOGIN,
+	    INFO_HEARD REFUSED "wrong\r\n" },
+	{ S(INFO_HELLO "r2 OK x\r\n"), INFO, INFO_HEARD GARBAGE },
+	{ S(INFO_HELLO "+ x\r\n"), INFO,
+	    INFO_HEARD FAILED("Unexpected challenge from server") },
+	{ S(INFO_HELLO "* BYE x\r\n"), INFO,
+	    INFO_HEARD FAILED("Could not connect to server") },
+	/* It cannot hear it. */
+	{ S(HELLO), ASKED, HEARD },
+};
+
+static void
+test_client_info(void **state)
+{
+	static char name[] = "inner";
+	struct conf_server server = { .name = name };
+	size_t i, step;
+
+	(void)state;
+	for (i = 0; i < NITEMS(info_cases); i++)
+		for (step = 1; step <= info_cases[i].in.len; step++) {
+			start("", "joe", "secret");
+			fake.conf.outgoing_client_info = true;
+			fake.conf.servers = &server;
+			fake.s.hops = 5;
+			assert_int_equal(addr_parse(S("192.0.2.1"), 4711,
+			                     &fake.s.client_addr),
+			    0);
+			assert_int_equal(addr_parse(S("203.0.113.2"), 993,
+			                     &fake.s.local_addr),
+			    0);
+			feed(info_cases[i].in, step);
+			check("info", i, info_cases[i].server,
+			    info_cases[i].client);
+			fake_end();
+		}
+}
+
 /* STARTTLS towards the inner server; after: what it says in TLS. */
 static const struct {
 	enum conf_outgoing_tls mode;
@@ -369,6 +440,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_client_info),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_tls_injection),
 		cmocka_unit_test(test_lessons),

@@ -67,7 +67,8 @@ make(struct writer *w, enum msg_type type)
 		        { key, sizeof(key) }, { key, sizeof(key) } });
 		return 0;
 	case MSG_ADMIT:
-		msg_put_admit(w, &(struct msg_admit){ 1, 1 });
+		msg_put_admit(
+		    w, &(struct msg_admit){ .session = 1, .waits = 1 });
 		return 0;
 	case MSG_ADMIT_REPLY:
 		msg_put_admit_reply(w,
@@ -300,6 +301,35 @@ test_values(void **state)
 	w.data[MSG_HEADER + 4] = 2; /* ok is 0 or 1 */
 	r = (struct reader){ w.data + MSG_HEADER, w.len - MSG_HEADER };
 	assert_int_equal(msg_get_connect_reply(&r, &g), -1);
+}
+
+/* Whom a proxy has brought, or nobody. */
+static void
+test_admit_client(void **state)
+{
+	static const char *const hosts[] = { "192.0.2.7", "2001:db8::7", NULL };
+	struct msg_admit m = { .session = 0x01020304 }, g;
+	struct reader r;
+	struct writer w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		memset(&m.client, 0, sizeof(m.client));
+		if (hosts[i] != NULL)
+			assert_int_equal(
+			    addr_parse(text_of(hosts[i]), 4711, &m.client), 0);
+		msg_start(&w, MSG_ADMIT, 0);
+		msg_put_admit(&w, &m);
+		r = (struct reader){ w.data + MSG_HEADER, w.len - MSG_HEADER };
+		assert_int_equal(msg_get_admit(&r, &g), 0);
+		assert_int_equal(g.session, m.session);
+		assert_int_equal(g.client.sa.sa_family, m.client.sa.sa_family);
+		assert_true(hosts[i] == NULL || addr_eq(&g.client, &m.client));
+		put_u8(&w, 0);
+		r = (struct reader){ w.data + MSG_HEADER, w.len - MSG_HEADER };
+		assert_int_equal(msg_get_admit(&r, &g), -1);
+	}
 }
 
 /* A client's name has no octet more than names can have. */
@@ -592,6 +622,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_admit_client),
 		cmocka_unit_test(test_peer_name_longest),
 		cmocka_unit_test(test_record_bounds),
 		cmocka_unit_test(test_sasl_values),

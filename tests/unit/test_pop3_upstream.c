@@ -93,6 +93,52 @@ test_cases(void **state)
 }
 
 /* STLS towards the inner server; after: what it says in TLS. */
+/* outgoing_client_info, from [2001:db8::1]:4711. */
+#define ASKING "+OK [XCLIENT] ready\r\n+OK\r\nUSER\r\n.\r\n"
+#define INFO "XCLIENT ADDR=2001:db8::1 PORT=4711 TTL=4\r\n"
+#define INFO_HEARD "{learned USER}{greeted}"
+
+static const struct {
+	struct text in;
+	const char *server, *client;
+} info_cases[] = {
+	{ S(ASKING), "CAPA\r\n" INFO, INFO_HEARD },
+	{ S(ASKING "+OK Updated\r\n"), "CAPA\r\n" INFO "USER joe\r\n",
+	    INFO_HEARD },
+	{ S(ASKING "-ERR who are you\r\n"), "CAPA\r\n" INFO "USER joe\r\n",
+	    INFO_HEARD },
+	{ S(ASKING "what\r\n"), "CAPA\r\n" INFO, INFO_HEARD GARBAGE },
+	{ S(LIST("USER\r\nXCLIENT\r\n")), "CAPA\r\n" INFO,
+	    "{learned USER XCLIENT}{greeted}" },
+	/* It asks for nothing. */
+	{ S(LIST("USER\r\n")), ASKED, INFO_HEARD },
+	{ S("+OK ready [XCLIENT]\r\n+OK\r\nUSER\r\n.\r\n"), ASKED, INFO_HEARD },
+};
+
+static void
+test_client_info(void **state)
+{
+	static char name[] = "inner";
+	struct conf_server server = { .name = name };
+	size_t i, step;
+
+	(void)state;
+	for (i = 0; i < NITEMS(info_cases); i++)
+		for (step = 1; step <= info_cases[i].in.len; step++) {
+			start("", "joe", "secret");
+			fake.conf.outgoing_client_info = true;
+			fake.conf.servers = &server;
+			fake.s.hops = 5;
+			assert_int_equal(addr_parse(S("2001:db8::1"), 4711,
+			                     &fake.s.client_addr),
+			    0);
+			feed(info_cases[i].in, step);
+			check("info", i, info_cases[i].server,
+			    info_cases[i].client);
+			fake_end();
+		}
+}
+
 static const struct {
 	enum conf_outgoing_tls mode;
 	struct text before, after;
@@ -280,6 +326,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_client_info),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_tls_injection),
 		cmocka_unit_test(test_lessons),

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * broker_admit: by whose address a client counts: the kernel's, or what a
+ * worker says of one that a listed proxy has brought; of others it may say
+ * nothing.
+ */
+#include <sys/socket.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "broker_admit.h"
+#include "broker_connect.h"
+#include "conf.h"
+#include "ipc.h"
+#include "limit.h"
+
+#define CONNECTIONS 16
+#define WORKER 5 /* its serial */
+
+static struct {
+	struct event_base *base;
+	struct conf conf;
+	struct addr_range proxies;
+	void *book;
+	struct limit *limit;
+	struct upstreams *upstreams;
+	struct admits *admits;
+	struct ipc *ch;
+	int worker;           /* the other end of ch */
+	int client, accepted; /* both ends of a connection from 127.0.0.1 */
+} b;
+
+static struct addr
+address(const char *host)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(text_of(host), 4711, &a), 0);
+	return a;
+}
+
+static int
+on_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
+    struct reader *r, int fd)
+{
+	(void)arg;
+	(void)ch;
+	(void)type;
+	(void)id;
+	(void)r;
+	(void)fd;
+	return -1;
+}
+
+static void
+on_closed(void *arg, struct ipc *ch, const char *why)
+{
+	(void)arg;
+	(void)ch;
+	(void)why;
+}
+
+static void
+connect_client(void)
+{
+	struct addr a = address("127.0.0.1");
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	addr_set_port(&a, 0);
+	assert_int_equal(bind(listener, &a.sa, addr_len(&a)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(addr_local(listener, &a), 0);
+	b.client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(b.client, &a.sa, addr_len(&a)), 0);
+	b.accepted = accept(listener, NULL, NULL);
+	assert_int_not_equal(b.accepted, -1);
+	close(listener);
+}
+
+/* from: proxy_protocol_from; NULL: none. */
+static void
+start(const char *from, unsigned int limit_address)
+{
+	int fds[2];
+
+	b.conf = (struct conf){ .proxies = &b.proxies };
+	if (from != NULL) {
+		assert_int_equal(
+		    addr_range_parse(text_of(from), &b.proxies), 0);
+		b.conf.nproxies = 1;
+	}
+	b.base = event_base_new();
+	b.book = calloc(1, limit_size(CONNECTIONS));
+	b.limit = limit_new(b.book, CONNECTIONS, 0, limit_address);
+	b.upstreams = upstreams_new(b.base, &b.conf, NULL);
+	b.admits = admits_new(b.base, &b.conf, b.limit, b.upstreams);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
+	b.worker = fds[1];
+	b.ch = ipc_new(b.base, fds[0], ROLE_BROKER, ROLE_WORKER, on_message,
+	    on_closed, NULL);
+	connect_client();
+}
+
+static void
+stop(void)
+{
+	ipc_free(&b.ch);
+	close(b.worker);
+	close(b.client);
+	close(b.accepted);
+	free(b.admits);
+	upstreams_free(&b.upstreams);
+	limit_free(&b.limit);
+	free(b.book);
+	event_base_free(b.base);
+}
+
+/* What the worker hears; ADMIT_VERDICTS: nothing. */
+static enum admit_verdict
+heard(void)
+{
+	struct msg_admit_reply m;
+	char octets[MSG_MAX];
+	ssize_t n = recv(b.worker, octets, sizeof(octets), 0);
+	struct reader r = { octets + MSG_HEADER, (size_t)n - MSG_HEADER };
+
+	if (n == -1)
+		return ADMIT_VERDICTS;
+	assert_true(n > MSG_HEADER);
+	assert_int_equal(msg_get_admit_reply(&r, &m), 0);
+	return m.verdict;
+}
+
+/* claim: what the worker says; NULL: nothing. */
+static int
+ask(uint32_t session, const char *claim)
+{
+	struct msg_admit m = { .session = session, .waits = 1 };
+
+	if (claim != NULL)
+		m.client = address(claim);
+	return admits_ask(b.admits, b.ch, WORKER, &m, b.accepted);
+}
+
+static const char *
+counts_as(uint32_t session)
+{
+	static char shown[ADDR_STRLEN];
+	struct addr a;
+
+	if (limit_address(b.limit, WORKER, session, &a) == -1)
+		return "nobody";
+	return addr_print_host(&a, shown);
+}
+
+static void
+test_kernel(void **state)
+{
+	(void)state;
+	start(NULL, 0);
+	assert_int_equal(ask(1, NULL), 1);
+	assert_int_equal(heard(), ADMIT_OK);
+	assert_string_equal(counts_as(1), "127.0.0.1");
+	stop();
+}
+
+/* It has read no header that it could have this from. */
+static void
+test_lie(void **state)
+{
+	static const char *const froms[] = { NULL, "127.0.0.2", "192.0.2.0/24",
+		"::1" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(froms) / sizeof(froms[0]); i++) {
+		start(froms[i], 0);
+		assert_int_equal(ask(1, "192.0.2.7"), -1);
+		assert_int_equal(heard(), ADMIT_VERDICTS);
+		assert_string_equal(counts_as(1), "nobody");
+		stop();
+	}
+}
+
+static void
+test_proxy(void **state)
+{
+	(void)state;
+	start("127.0.0.0/8", 1);
+	assert_int_equal(ask(1, "192.0.2.7"), 1);
+	assert_int_equal(heard(), ADMIT_OK);
+	assert_string_equal(counts_as(1), "192.0.2.7");
+	/* One of each address, and the proxy's own is one. */
+	assert_int_equal(ask(2, "2001:db8::7"), 1);
+	assert_int_equal(heard(), ADMIT_OK);
+	assert_int_equal(ask(3, NULL), 1);
+	assert_int_equal(heard(), ADMIT_OK);
+	assert_string_equal(counts_as(3), "127.0.0.1");
+	assert_int_equal(ask(4, "192.0.2.7"), 0);
+	assert_int_equal(heard(), ADMIT_TOO_MANY_ADDRESS);
+	stop();
+}
+
+static void
+test_gone(void **state)
+{
+	const struct linger now = { .l_onoff = 1 };
+
+	(void)state;
+	start(NULL, 0);
+	assert_int_equal(
+	    setsockopt(b.client, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	close(b.client);
+	assert_int_equal(ask(1, "192.0.2.7"), 0);
+	assert_int_equal(heard(), ADMIT_GONE);
+	b.client = -1;
+	stop();
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_lie),
+		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
