@@ -24,7 +24,7 @@
 #define SASLDB "/etc/sasldb2" /* where Cyrus SASL has it by itself */
 
 struct generation {
-	int fds[ROLE_MAX];
+	int fds[ROLE_MAX]; /* a nursery's is its workers' */
 	unsigned int faults;
 	uint16_t ncas;
 	char *sasldb;
@@ -242,8 +242,8 @@ add_filter(struct generation *g, const struct conf *c, enum role role)
 
 	buf_init(&filter, SANDBOX_FILTER_MAX);
 	sandbox_compile(role, c->sasl_network, &filter);
-	if (handover_add(g->fds[role], HANDOVER_FILTER, 0, buf_view(&filter)) ==
-	    -1)
+	if (handover_add(generation_handover(g, role), HANDOVER_FILTER,
+	        (uint16_t)role, buf_view(&filter)) == -1)
 		fatal("handing over a system call filter");
 	buf_free(&filter);
 }
@@ -274,7 +274,7 @@ generation_new(const struct conf *c)
 	struct generation *g = xcalloc(1, sizeof(*g));
 	int role;
 
-	for (role = ROLE_KEEPER; role < ROLE_MAX; role++) {
+	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++) {
 		g->fds[role] = handover_new(role_name(role));
 		if (g->fds[role] == -1)
 			fatal("memfd_create");
@@ -283,6 +283,8 @@ generation_new(const struct conf *c)
 		if (priv_am_root())
 			add_user(g, c, role);
 	}
+	if (c->worker_connections == 1)
+		add_filter(g, c, ROLE_NURSERY);
 	add_pairs(g, c);
 	find_passphrase(g, c);
 	if (c->outgoing_password_file != NULL)
@@ -296,12 +298,12 @@ generation_new(const struct conf *c)
 	}
 	if (c->sasl)
 		add_sasl_conf(g, c);
-	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
 		if (handover_seal(g->fds[role]) == -1)
 			fatal("sealing a memfd");
 	if (g->faults == 0)
 		return g;
-	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
 		close(g->fds[role]);
 	free(g->sasldb);
 	free(g);
@@ -317,5 +319,5 @@ generation_sasldb(const struct generation *g)
 int
 generation_handover(const struct generation *g, enum role role)
 {
-	return g->fds[role];
+	return g->fds[role == ROLE_NURSERY ? ROLE_WORKER : role];
 }

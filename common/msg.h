@@ -26,6 +26,7 @@ enum role {
 	ROLE_BROKER,
 	ROLE_WORKER,
 	ROLE_AUTHENTICATOR,
+	ROLE_NURSERY, /* of workers that serve one client each */
 	ROLE_MAX
 };
 
@@ -69,6 +70,9 @@ enum msg_type {
 	MSG_SASL_REPLY,
 	/* worker to master: as MSG_EVENT, in a protocol's own form */
 	MSG_RECORD,
+	/* master to nursery: a worker, please (its channel to the master) */
+	MSG_BIRTH,
+	MSG_BORN, /* nursery to master: it is there */
 	/* several others, as texts, that travel together: see ipc.h */
 	MSG_MANY,
 	MSG_TYPES
@@ -187,6 +191,20 @@ struct msg_peer {
 struct msg_ticket_key {
 	struct text current;  /* TICKET_KEY_LEN octets */
 	struct text previous; /* TICKET_KEY_LEN octets or none */
+};
+
+/*
+ * MSG_BIRTH: fork a worker for this place; the descriptor is its channel to
+ * the master.  MSG_BORN: this is its process.
+ */
+struct msg_birth {
+	uint16_t number; /* of the worker's place */
+	uint32_t serial;
+};
+struct msg_born {
+	uint16_t number;
+	uint32_t serial;
+	uint32_t pid; /* above 1, and a pid_t */
 };
 
 /*
@@ -433,6 +451,8 @@ MSG_CODEC(log);
 MSG_CODEC(event);
 MSG_CODEC(record);
 MSG_CODEC(peer);
+MSG_CODEC(birth);
+MSG_CODEC(born);
 MSG_CODEC(accuse);
 MSG_CODEC(ticket_key);
 MSG_CODEC(admit);

@@ -35,6 +35,8 @@ running(const struct supervisor *s, bool workers_only)
 		n += s->keepers[i].pid != 0;
 	for (i = 0; i < s->nauthenticators && !workers_only; i++)
 		n += s->authenticators[i].pid != 0;
+	for (i = 0; i < s->nnurseries; i++) /* there may be one in birth */
+		n += s->nurseries[i].pid != 0;
 	return n + (!workers_only && s->broker.pid != 0);
 }
 
@@ -69,6 +71,10 @@ on_chld(int fd, short what, void *arg)
 	(void)what;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		p = place_of(s, pid);
+		if (p == NULL) {
+			nursery_listen(s);
+			p = place_of(s, pid);
+		}
 		if (p == NULL)
 			continue;
 		if (p->ch != NULL)
@@ -94,6 +100,8 @@ kill_all(struct supervisor *s)
 		place_end(&s->keepers[i]);
 	for (i = 0; i < s->nauthenticators; i++)
 		place_end(&s->authenticators[i]);
+	for (i = 0; i < s->nnurseries; i++)
+		place_end(&s->nurseries[i]);
 	place_end(&s->broker);
 }
 
@@ -125,6 +133,8 @@ stop(struct supervisor *s)
 		return;
 	s->stopping = true;
 	event_add(&s->deadline, &grace);
+	for (i = 0; i < s->nnurseries; i++)
+		place_end(&s->nurseries[i]);
 	for (i = 0; i < s->nworkers; i++)
 		place_send(&s->workers[i], MSG_STOP);
 	go_on_stopping(s);
@@ -145,6 +155,7 @@ on_ticket(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	supervise_change_ticket_key(arg);
+	nursery_renew(arg);
 }
 
 /* A log file that was moved away is opened anew. */
@@ -312,6 +323,8 @@ supervise_new(
 		place_init(s, &s->keepers[i], ROLE_KEEPER, i);
 	for (i = 0; i < s->nworkers; i++)
 		place_init(s, &s->workers[i], ROLE_WORKER, i);
+	if (c->worker_connections == 1)
+		nursery_init(s);
 	arc4random_buf(s->ticket_key, TICKET_KEY_LEN);
 	watch(s);
 	return s;
@@ -370,7 +383,9 @@ supervise_start(struct supervisor *s)
 		return -1;
 	}
 	/* Only now: the keepers have seen that no key is in a certificate. */
-	for (i = 0; i < s->conf->workers; i++)
+	if (s->nnurseries > 0)
+		nursery_start(s);
+	for (i = 0; i < s->conf->workers && s->nnurseries == 0; i++)
 		place_spawn(&s->workers[i]);
 	supervise_change_ticket_key(s);
 	return 0;

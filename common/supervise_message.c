@@ -148,6 +148,8 @@ do_ready(struct place *p, struct reader *r)
 	log_missing(p->s, m.missing);
 	if (p->s->starting)
 		break_when_ready(p->s);
+	if (p->role == ROLE_NURSERY)
+		supervise_want_spares(p->s);
 	return 0;
 }
 
@@ -184,6 +186,8 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_accuse(p, r);
 	case MSG_POOL:
 		return do_pool(p->s, r);
+	case MSG_BORN:
+		return nursery_born(p, r);
 	case MSG_BUSY:
 		p->busy = true;
 		supervise_want_spares(p->s);

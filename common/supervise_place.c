@@ -128,20 +128,24 @@ on_closed(void *arg, struct ipc *ch, const char *why)
 	place_end(p);
 }
 
-/* The descriptors of a worker beside the two that every role has. */
+/* The descriptors of a role beside the two that every one has. */
 static size_t
-worker_fds(struct place *p, int *fds, int ends[2][2])
+further_fds(struct place *p, int *fds, int ends[2][2])
 {
 	struct supervisor *s = p->s;
 	size_t i, n = 0;
 
-	make_pair(ends[0]);
-	make_pair(ends[1]);
-	fds[n++] = ends[0][0];
-	fds[n++] = ends[1][0];
+	if (p->role == ROLE_BROKER)
+		fds[n++] = s->counters;
+	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
+		return n;
 	fds[n++] = s->loads;
 	for (i = 0; i < s->conf->nlisten; i++)
 		fds[n++] = s->listeners[i];
+	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++) {
+		make_pair(ends[i]);
+		fds[n++] = ends[i][0];
+	}
 	return n;
 }
 
@@ -154,9 +158,14 @@ connect_peers(struct place *p, int ends[2][2])
 
 	switch (p->role) {
 	case ROLE_WORKER:
-		send_peer(&s->broker, p, ends[0][1]);
-		send_peer(keeper_of(s, p), p, ends[1][1]);
-		send_ticket_key(p);
+		if (p->kin != 0) {
+			introduce(p, &s->broker);
+			introduce(p, keeper_of(s, p));
+		} else {
+			send_peer(&s->broker, p, ends[0][1]);
+			send_peer(keeper_of(s, p), p, ends[1][1]);
+		}
+		send_ticket_key(p); /* last: then it accepts */
 		break;
 	case ROLE_BROKER:
 		for (i = 0; i < s->nworkers; i++)
@@ -176,34 +185,47 @@ connect_peers(struct place *p, int ends[2][2])
 			    keeper_of(s, &s->workers[i]) == p)
 				introduce(&s->workers[i], p);
 		break;
+	case ROLE_NURSERY: /* it has none */
 	case ROLE_MASTER:
 	case ROLE_MAX:
 		break;
 	}
 }
 
-void
-place_spawn(struct place *p)
+/* A new process, with fd as its end of the channel to us. */
+static void
+start_process(struct place *p, int fd, int ends[2][2])
 {
 	struct supervisor *s = p->s;
 	int *fds = xcalloc(s->conf->nlisten + 5, sizeof(*fds));
-	int master[2], ends[2][2] = { { -1, -1 }, { -1, -1 } };
 	size_t n = 2;
 
-	make_pair(master);
-	fds[0] = master[1];
+	fds[0] = fd;
 	fds[1] = generation_handover(s->generation, p->role);
-	if (p->role == ROLE_WORKER)
-		n += worker_fds(p, fds + 2, ends);
-	else if (p->role == ROLE_BROKER)
-		fds[n++] = s->counters;
-	p->serial = ++s->serial;
-	p->started = clock_seconds();
-	p->ready = p->busy = p->accused = false;
+	n += further_fds(p, fds + 2, ends);
 	p->pid =
 	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
 	if (p->pid == -1)
 		fatal("cannot start a %s", role_name(p->role));
+	free(fds);
+}
+
+void
+place_spawn(struct place *p)
+{
+	struct supervisor *s = p->s;
+	int master[2], ends[2][2] = { { -1, -1 }, { -1, -1 } };
+	size_t n;
+
+	make_pair(master);
+	p->serial = ++s->serial;
+	p->started = clock_seconds();
+	p->ready = p->busy = p->accused = p->given_up = false;
+	p->borne = 0;
+	if (p->role == ROLE_WORKER && s->nnurseries > 0)
+		nursery_bear(p, master[1]);
+	else
+		start_process(p, master[1], ends);
 	close(master[1]);
 	p->ch = ipc_new(s->base, master[0], ROLE_MASTER, p->role,
 	    supervise_message, on_closed, p);
@@ -214,7 +236,13 @@ place_spawn(struct place *p)
 			close(ends[n][0]);
 			close(ends[n][1]);
 		}
-	free(fds);
+}
+
+/* Its process is there, or in birth. */
+static bool
+is_taken(const struct place *p)
+{
+	return p->pid != 0 || p->ch != NULL;
 }
 
 /* With a process per client: as many that wait as there are to be. */
@@ -226,10 +254,13 @@ supervise_want_spares(struct supervisor *s)
 	if (s->conf->worker_connections != 1 || s->stopping)
 		return;
 	for (i = 0; i < s->nworkers; i++)
-		if (s->workers[i].pid != 0 && !s->workers[i].busy)
+		if (is_taken(&s->workers[i]) && !s->workers[i].busy &&
+		    !s->workers[i].given_up)
 			idle++;
-	for (i = 0; i < s->nworkers && idle < s->conf->workers; i++)
-		if (s->workers[i].pid == 0 &&
+	for (i = 0; i < s->nworkers && idle < s->conf->workers &&
+	     nursery_can_bear(s);
+	     i++)
+		if (!is_taken(&s->workers[i]) &&
 		    !evtimer_pending(&s->workers[i].respawn, NULL)) {
 			place_spawn(&s->workers[i]);
 			idle++;
@@ -250,7 +281,9 @@ on_respawn(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (p->pid == 0 && !p->s->stopping && is_wanted(p))
+	if (p->role == ROLE_WORKER && p->s->nnurseries > 0)
+		supervise_want_spares(p->s);
+	else if (p->pid == 0 && !p->s->stopping && is_wanted(p))
 		place_spawn(p);
 }
 
@@ -295,12 +328,15 @@ place_died(struct place *p, int status)
 
 	p->pid = 0;
 	ipc_free(&p->ch);
+	if (p->role == ROLE_NURSERY)
+		nursery_died(p);
 	if (s->stopping || s->checking)
 		return;
 	if (!is_wanted(p))
 		return;
-	if (good && (p->busy || p->role == ROLE_AUTHENTICATOR)) {
-		p->failures = 0; /* it served its one client, or was too many */
+	if (p->given_up ||
+	    (good && (p->busy || p->role == ROLE_AUTHENTICATOR))) {
+		p->failures = 0; /* it did its share, or was too many */
 	} else if (p->accused && p->role == ROLE_AUTHENTICATOR) {
 		p->failures = 0; /* what it hung on is not its fault */
 	} else {
@@ -309,8 +345,10 @@ place_died(struct place *p, int status)
 		p->failures = clock_seconds() - p->started >= CHILD_SETTLED
 		    ? 1
 		    : p->failures + 1;
-		if (p->role == ROLE_WORKER)
+		if (p->role == ROLE_WORKER) {
 			supervise_change_ticket_key(s);
+			nursery_give_up_kin(p);
+		}
 	}
 	respawn(p);
 }
@@ -331,6 +369,9 @@ place_of(struct supervisor *s, pid_t pid)
 	for (i = 0; i < s->nworkers; i++)
 		if (s->workers[i].pid == pid)
 			return &s->workers[i];
+	for (i = 0; i < s->nnurseries; i++)
+		if (s->nurseries[i].pid == pid)
+			return &s->nurseries[i];
 	return NULL;
 }
 

@@ -23,7 +23,9 @@
  * After a refusal all wait for so long: a flood is not worth a handshake.
  */
 #define WARY_SECONDS 10
-enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS, FIRST_LISTENER };
+/* Behind the listeners: the broker, the keeper; a nursery has these not. */
+enum { FD_LOADS = ROLE_FD_FIRST, FIRST_LISTENER };
+#define CHANNELS 2
 
 struct worker {
 	const struct role_start *start;
@@ -41,6 +43,7 @@ struct worker {
 	unsigned int places, used;
 	unsigned int *free_places;
 	unsigned int nfree;
+	bool began; /* it has its channels, and accepts */
 	bool stopping;
 	time_t wary_until; /* CLOCK_MONOTONIC seconds */
 
@@ -502,14 +505,15 @@ introduce(struct worker *w)
 			session_broker_back(w->sessions[i]);
 }
 
+/* The one that came with us has nothing to hear of before. */
 static void
-set_broker(struct worker *w, int fd, bool first)
+set_broker(struct worker *w, int fd)
 {
 	forget_told(w);
 	ipc_free(&w->broker);
 	w->broker = ipc_new(w->base, fd, ROLE_WORKER, ROLE_BROKER, on_broker,
 	    on_broker_closed, w);
-	if (!first)
+	if (w->began)
 		introduce(w);
 }
 
@@ -557,10 +561,20 @@ do_peer(struct worker *w, struct reader *r, int fd)
 		return -1;
 	}
 	if (m.role == ROLE_BROKER)
-		set_broker(w, fd, false);
+		set_broker(w, fd);
 	else
 		tls_key_set_channel(fd);
 	return 0;
+}
+
+/* Out of a nursery: the keys are what comes last. */
+static void
+accept_now(struct worker *w)
+{
+	if (w->began || w->stopping)
+		return;
+	w->began = true;
+	acceptor_open(w->acceptor);
 }
 
 /* What the master may say. */
@@ -582,6 +596,7 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		if (w->tls_server != NULL)
 			tls_server_set_ticket_key(
 			    w->tls_server, key.current, key.previous);
+		accept_now(w);
 		return 0;
 	case MSG_STOP:
 		stop(w);
@@ -631,32 +646,62 @@ take_outgoing_password(const struct role_start *start)
 		start->conf->outgoing_password = xstrndup(t.p, t.len);
 }
 
-/* Further descriptors: see FD_BROKER and those behind it. */
+struct worker *
+worker_load(const struct role_start *start)
+{
+	struct worker *w = xcalloc(1, sizeof(*w));
+	const bool nursery = start->role == ROLE_NURSERY;
+
+	w->start = start;
+	w->conf = start->conf;
+	w->base = start->base;
+	if (start->nfds + (nursery ? CHANNELS : 0) !=
+	    FIRST_LISTENER - ROLE_FD_FIRST + w->conf->nlisten + CHANNELS)
+		fatalx("the descriptors handed over are too few");
+	make_places(w);
+	w->told = xcalloc(w->conf->nservers, sizeof(*w->told));
+	stream_global_init();
+	set_up_tls(w);
+	take_outgoing_password(start);
+	w->authenticators = sasl_channels_new(w->base);
+	w->acceptor = acceptor_new(w->base, FD_LOADS,
+	    nursery ? ACCEPTOR_NOBODY : start->number, FIRST_LISTENER,
+	    (unsigned int)w->conf->nlisten, on_client, w);
+	return w;
+}
+
+/* By exec with all its channels; out of a nursery they are on their way. */
+static void
+begin(struct worker *w)
+{
+	int channels = FIRST_LISTENER + (int)w->conf->nlisten;
+
+	if (w->start->born)
+		return;
+	set_broker(w, channels);
+	tls_key_set_channel(channels + 1);
+	w->began = true;
+	acceptor_open(w->acceptor);
+}
+
+void
+worker_serve(struct worker *w, struct text filter)
+{
+	struct sandbox box = { .role = ROLE_WORKER, .filter = filter };
+
+	if (w->start->born)
+		acceptor_set_number(w->acceptor, w->start->number);
+	w->master = role_confine(w->start, &box,
+	    2 * (w->places + w->conf->authenticators_max) + SPARE_FILES +
+	        w->start->nfds,
+	    on_master, w);
+	begin(w);
+	event_base_dispatch(w->base);
+	leave(w);
+}
+
 void
 worker_main(const struct role_start *start)
 {
-	struct worker w = {
-		.start = start, .conf = start->conf, .base = start->base
-	};
-	struct sandbox box = { .role = ROLE_WORKER };
-
-	if (start->nfds != FIRST_LISTENER - ROLE_FD_FIRST + w.conf->nlisten)
-		fatalx("the descriptors handed over are too few");
-	make_places(&w);
-	w.told = xcalloc(w.conf->nservers, sizeof(*w.told));
-	stream_global_init();
-	set_up_tls(&w);
-	take_outgoing_password(start);
-	w.authenticators = sasl_channels_new(w.base);
-	tls_key_set_channel(FD_KEEPER);
-	w.acceptor = acceptor_new(w.base, FD_LOADS, start->number,
-	    FIRST_LISTENER, (unsigned int)w.conf->nlisten, on_client, &w);
-	w.master = role_confine(start, &box,
-	    2 * (w.places + w.conf->authenticators_max) + SPARE_FILES +
-	        start->nfds,
-	    on_master, &w);
-	set_broker(&w, FD_BROKER, true);
-	acceptor_open(w.acceptor);
-	event_base_dispatch(w.base);
-	leave(&w);
+	worker_serve(worker_load(start), TEXT_NONE);
 }

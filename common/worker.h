@@ -14,6 +14,15 @@ struct worker;
 
 _Noreturn void worker_main(const struct role_start *start);
 
+/*
+ * The two halves of worker_main(), for a nursery.  worker_load(): all that is
+ * the same for each worker, before confinement; start stays borrowed.
+ * worker_serve(): confine this process, with filter where it was born in a
+ * nursery, and serve.
+ */
+struct worker *worker_load(const struct role_start *start);
+_Noreturn void worker_serve(struct worker *w, struct text filter);
+
 /* For sessions: */
 
 struct event_base *worker_base(struct worker *w);

@@ -368,7 +368,7 @@ status_of(const struct sandbox *s, bool hardened)
 	if (pid == 0) {
 		log_set_sink(no_log, NULL);
 		if (hardened)
-			priv_harden(0, false);
+			priv_harden(0, false, false);
 		sandbox_enter(s);
 		_exit(0);
 	}
