@@ -19,6 +19,7 @@
 #include "xmalloc.h"
 
 #define FDS_MAX 1024
+#define ENV_MAX 256
 
 /* Lay fds out from ROLE_FD_MASTER on; all else is closed. */
 static int
@@ -41,11 +42,29 @@ lay_out(const int *fds, int *high, size_t nfds)
 }
 
 /*
+ * Our environment.  A nursery looks up all functions at once (ld.so(8)), or
+ * each of its workers would look up anew those that it calls.
+ */
+static void
+fill_env(enum role role, char **env)
+{
+	static char bind_now[] = "LD_BIND_NOW=1";
+	size_t i, n = 0;
+
+	for (i = 0; environ[i] != NULL && n < ENV_MAX - 2; i++)
+		env[n++] = environ[i];
+	if (role == ROLE_NURSERY)
+		env[n++] = bind_now;
+	env[n] = NULL;
+}
+
+/*
  * In the child, on the master's memory: only async-signal-safe calls, and no
  * signal, or a handler of the master's would run in it.
  */
 static pid_t
-fork_and_exec(char *const *argv, const int *fds, int *high, size_t nfds)
+fork_and_exec(char *const *argv, char *const *env, const int *fds, int *high,
+    size_t nfds)
 {
 	sigset_t all, before;
 	pid_t pid;
@@ -55,7 +74,7 @@ fork_and_exec(char *const *argv, const int *fds, int *high, size_t nfds)
 	pid = vfork();
 	if (pid == 0) {
 		if (lay_out(fds, high, nfds) == 0)
-			execv("/proc/self/exe", argv);
+			execve("/proc/self/exe", argv, env);
 		_exit(127);
 	}
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
@@ -69,6 +88,7 @@ child_spawn(const char *daemon, enum role role, unsigned int number,
 	char name[32], place[16], id[16], parent[16], count[16];
 	char flag[] = ROLE_ARG, what[16];
 	char *argv[] = { name, flag, what, place, id, parent, count, NULL };
+	char *env[ENV_MAX];
 	int high[FDS_MAX];
 
 	if (nfds > FDS_MAX || nfds < ROLE_FD_FIRST - ROLE_FD_MASTER) {
@@ -82,7 +102,8 @@ child_spawn(const char *daemon, enum role role, unsigned int number,
 	(void)snprintf(parent, sizeof(parent), "%ld", (long)getpid());
 	(void)snprintf(count, sizeof(count), "%zu",
 	    nfds - (ROLE_FD_FIRST - ROLE_FD_MASTER));
-	return fork_and_exec(argv, fds, high, nfds);
+	fill_env(role, env);
+	return fork_and_exec(argv, env, fds, high, nfds);
 }
 
 unsigned int

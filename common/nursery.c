@@ -55,8 +55,8 @@ live(struct nursery *n, const int go[2])
 }
 
 /*
- * In the one between.  The master hears of the worker before it can be its
- * parent, and so before it can hear of its end.
+ * In the one between, on the nursery's memory.  The master hears of the worker
+ * before it can be its parent, and so before it can hear of its end.
  */
 static _Noreturn void
 pass_on(struct nursery *n, const int go[2])
@@ -72,8 +72,8 @@ pass_on(struct nursery *n, const int go[2])
 	m.pid = (uint32_t)pid;
 	msg_start(&w, MSG_BORN, 0);
 	msg_put_born(&w, &m);
-	/* There is room: the master asks for fewer in a nursery's life. */
-	_exit(ipc_send(n->master, &w, -1) == 0 ? 0 : EPIPE);
+	(void)ipc_send(n->master, &w, -1);
+	_exit(0);
 }
 
 /* A nursery that cannot ends, and the master makes another in good time. */
@@ -85,7 +85,7 @@ bear(struct nursery *n)
 
 	if (pipe2(go, O_CLOEXEC) == -1)
 		fatal("pipe");
-	pid = fork();
+	pid = vfork();
 	if (pid == 0)
 		pass_on(n, go);
 	if (pid == -1 || waitpid(pid, &status, 0) != pid)

@@ -63,8 +63,8 @@ enum {
 	BUT_N = ALL & ~N
 };
 
-/* fork(3): glibc wants to know the child's number, and nothing is shared. */
-#define FORK_FLAGS ((scmp_datum_t)(CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD))
+/* fork(3), of which glibc wants to know the child's number. */
+#define FORK (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
 
 #define RULE_ARGS 4
 
@@ -188,7 +188,9 @@ static const struct rule allowed[] = {
 	{ B, SYS(socketpair), { EQ(0, AF_UNIX), TYPE(1, SOCK_SEQPACKET) } },
 
 	/* a nursery forks, by way of a child that ends and is waited for ... */
-	{ N, SYS(clone), { CLEAR(0, ~FORK_FLAGS) } },
+	{ N, SYS(clone), { EQ(0, FORK) } },
+	{ N, SYS(clone), { EQ(0, CLONE_VM | CLONE_VFORK | SIGCHLD) } },
+	{ N, SYS(vfork), { ANY } }, /* where that is not clone(2) */
 	{ N, SYS(wait4), { ANY } },
 	{ N, SYS(pipe2), { ANY } },
 	/* ... what was born begins a loop of its own and confines itself */
@@ -288,9 +290,9 @@ static const struct rule killed[] = {
 	{ ALL, SYS(execve), { ANY } },
 	{ ALL, SYS(execveat), { ANY } },
 	{ ALL, SYS(fork), { ANY } },
-	{ ALL, SYS(vfork), { ANY } },
+	{ BUT_N, SYS(vfork), { ANY } },
 	{ BUT_N, SYS(clone), { ANY } },
-	{ N, SYS(clone), { SET(0, CLONE_VM) } }, /* a thread */
+	{ N, SYS(clone), { SET(0, CLONE_THREAD) } },
 	{ BUT_N, SYS(clone3), { ANY } },
 	{ ALL, SYS(ptrace), { ANY } },
 	{ ALL, SYS(process_vm_readv), { ANY } },
