@@ -248,6 +248,21 @@ add_filter(struct generation *g, const struct conf *c, enum role role)
 	buf_free(&filter);
 }
 
+/* A nursery's, and what makes it a worker's. */
+static void
+add_nursery_filters(struct generation *g, const struct conf *c)
+{
+	struct buf filter;
+
+	add_filter(g, c, ROLE_NURSERY);
+	buf_init(&filter, SANDBOX_FILTER_MAX);
+	sandbox_compile_born(&filter);
+	if (handover_add(g->fds[ROLE_WORKER], HANDOVER_FILTER_BORN, 0,
+	        buf_view(&filter)) == -1)
+		fatal("handing over a system call filter");
+	buf_free(&filter);
+}
+
 /* Looked up once: who a name is must not change between two workers. */
 static void
 add_user(struct generation *g, const struct conf *c, enum role role)
@@ -284,7 +299,7 @@ generation_new(const struct conf *c)
 			add_user(g, c, role);
 	}
 	if (c->worker_connections == 1)
-		add_filter(g, c, ROLE_NURSERY);
+		add_nursery_filters(g, c);
 	add_pairs(g, c);
 	find_passphrase(g, c);
 	if (c->outgoing_password_file != NULL)

@@ -27,7 +27,7 @@
 struct nursery {
 	struct role_start start; /* a worker's, in what is born */
 	struct worker *worker;   /* as each is at its birth */
-	struct text filter;      /* a worker's */
+	struct text filter;      /* for each */
 	struct ipc *master;
 	/* what the master asked for, and the worker's channel; -1: nothing */
 	struct msg_birth birth;
@@ -126,7 +126,7 @@ static void
 keep_filter(struct nursery *n)
 {
 	struct text t =
-	    handover_get(n->start.handover, HANDOVER_FILTER, ROLE_WORKER);
+	    handover_get(n->start.handover, HANDOVER_FILTER_BORN, 0);
 	char *copy = xmalloc(t.len);
 
 	if (t.len > 0)

@@ -52,7 +52,7 @@ enum {
 	A = 1 << ROLE_AUTHENTICATOR,
 	/*
 	 * What a worker may, its nursery may, too: the nursery's filter stays
-	 * with what is born in it, whose own comes on top.
+	 * with what is born in it, and sandbox_compile_born()'s comes on top.
 	 */
 	N = 1 << ROLE_NURSERY,
 	W = 1 << ROLE_WORKER | N,
@@ -60,7 +60,8 @@ enum {
 	NET = 1 << ROLE_MAX,
 	NO_NET = NET << 1,
 	ALL = K | B | W | A,
-	BUT_N = ALL & ~N
+	BUT_N = ALL & ~N,
+	WORKER = W & ~N
 };
 
 /* fork(3), of which glibc wants to know the child's number. */
@@ -470,11 +471,10 @@ static void export(scmp_filter_ctx filter, struct buf *out)
 	close(fd);
 }
 
-void
-sandbox_compile(enum role role, bool network, struct buf *out)
+static scmp_filter_ctx
+new_filter(uint32_t otherwise)
 {
-	unsigned int roles = roles_of(role, network);
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	scmp_filter_ctx filter = seccomp_init(otherwise);
 
 	if (filter == NULL)
 		fatalx("seccomp: no filter to be had");
@@ -483,11 +483,59 @@ sandbox_compile(enum role role, bool network, struct buf *out)
 	    filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
 	/* A binary tree rather than a list of comparisons. */
 	must(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2));
+	return filter;
+}
+
+void
+sandbox_compile(enum role role, bool network, struct buf *out)
+{
+	unsigned int roles = roles_of(role, network);
+	scmp_filter_ctx filter = new_filter(SCMP_ACT_ERRNO(ENOSYS));
+
 	add_rules(filter, SCMP_ACT_ALLOW, roles, allowed, nitems(allowed));
 	add_rules(
 	    filter, SCMP_ACT_ERRNO(EACCES), roles, refused, nitems(refused));
 	add_rules(filter, SCMP_ACT_KILL_PROCESS, roles, killed, nitems(killed));
 	add_abort(filter, role);
+	export(filter, out);
+	seccomp_release(filter);
+}
+
+/* Has one of these rows, before the end, to do with the call, for roles? */
+static bool
+has_call(const struct rule *rules, size_t end, unsigned int roles, int call)
+{
+	size_t i;
+
+	for (i = 0; i < end; i++)
+		if ((rules[i].roles & roles) != 0 && rules[i].call == call)
+			return true;
+	return false;
+}
+
+/*
+ * Of several filters the strictest word holds: all that is left to say is what
+ * a worker may not do of what its nursery may.
+ */
+void
+sandbox_compile_born(struct buf *out)
+{
+	scmp_filter_ctx filter = new_filter(SCMP_ACT_ALLOW);
+	struct rule r = { 0 };
+	size_t i;
+
+	for (i = 0; i < nitems(killed); i++)
+		if ((killed[i].roles & W) == WORKER)
+			add_rule(filter, SCMP_ACT_KILL_PROCESS, &killed[i]);
+	for (i = 0; i < nitems(allowed); i++) {
+		r.call = allowed[i].call;
+		if ((allowed[i].roles & W) == N &&
+		    !has_call(allowed, i, N, r.call) &&
+		    !has_call(killed, nitems(killed), WORKER, r.call))
+			add_rule(filter, SCMP_ACT_ERRNO(ENOSYS), &r);
+	}
+	must(seccomp_rule_add_exact(filter, SCMP_ACT_KILL_PROCESS,
+	    SCMP_SYS(tgkill), 1, NE(0, SELF)));
 	export(filter, out);
 	seccomp_release(filter);
 }
