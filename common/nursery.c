@@ -5,22 +5,14 @@
  * else, so that what it gives to a worker never came from a client.
  *
  * The master is to be the parent of what is born here: it waits for it, and
- * its death is to kill it.  clone(2) has CLONE_PARENT for that, but not
- * fork(3), and it must be fork(3): GnuTLS and libbsd learn by pthread_atfork(3)
- * alone that their random numbers are no longer theirs, and two workers with
- * the same ones would give the same keys and nonces to two clients.  So there
- * is a child between: it forks the worker and ends, and the kernel gives the
- * orphan to the master (PR_SET_CHILD_SUBREAPER).
+ * its death is to kill it (orphan.h).
  */
-#include <sys/wait.h>
-
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "nursery.h"
+#include "orphan.h"
 #include "worker.h"
 #include "xmalloc.h"
 
@@ -34,68 +26,35 @@ struct nursery {
 	int channel;
 };
 
-/* In the worker: the one between us and the master is gone. */
+/* In what was born. */
 static void
-await_parent(const int go[2])
+live(void *arg)
 {
-	char octet;
+	struct nursery *n = arg;
 
-	close(go[1]);
-	if (read(go[0], &octet, sizeof(octet)) != sizeof(octet))
-		_exit(1); /* the nursery died */
-	close(go[0]);
-}
-
-static _Noreturn void
-live(struct nursery *n, const int go[2])
-{
-	await_parent(go);
 	role_born(&n->start, n->birth.number, n->birth.serial, n->channel);
 	worker_serve(n->worker, n->filter);
 }
 
-/*
- * In the one between, on the nursery's memory.  The master hears of the worker
- * before it can be its parent, and so before it can hear of its end.
- */
-static _Noreturn void
-pass_on(struct nursery *n, const int go[2])
+/* Before the master can hear of its end. */
+static void
+tell(void *arg, pid_t pid)
 {
-	struct msg_born m = { n->birth.number, n->birth.serial, 0 };
+	const struct nursery *n = arg;
+	struct msg_born m = { n->birth.number, n->birth.serial, (uint32_t)pid };
 	struct writer w UNZEROED;
-	pid_t pid = fork();
 
-	if (pid == 0)
-		live(n, go);
-	if (pid == -1)
-		_exit(errno & 0xff);
-	m.pid = (uint32_t)pid;
 	msg_start(&w, MSG_BORN, 0);
 	msg_put_born(&w, &m);
 	(void)ipc_send(n->master, &w, -1);
-	_exit(0);
 }
 
 /* A nursery that cannot ends, and the master makes another in good time. */
 static void
 bear(struct nursery *n)
 {
-	int go[2], status;
-	pid_t pid;
-
-	if (pipe2(go, O_CLOEXEC) == -1)
-		fatal("pipe");
-	pid = vfork();
-	if (pid == 0)
-		pass_on(n, go);
-	if (pid == -1 || waitpid(pid, &status, 0) != pid)
-		fatal("fork");
-	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-	if (errno != 0)
-		fatal("a worker's fork");
-	(void)!write(go[1], "", 1); /* it may have been killed already */
-	close(go[0]);
-	close(go[1]);
+	if (orphan_fork(live, tell, n) == -1)
+		fatal("a worker cannot be forked");
 	close(n->channel);
 	n->channel = -1;
 }
