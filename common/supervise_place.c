@@ -139,13 +139,13 @@ further_fds(struct place *p, int *fds, int ends[2][2])
 		fds[n++] = s->counters;
 	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
 		return n;
-	fds[n++] = s->loads;
-	for (i = 0; i < s->conf->nlisten; i++)
-		fds[n++] = s->listeners[i];
 	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++) {
 		make_pair(ends[i]);
 		fds[n++] = ends[i][0];
 	}
+	fds[n++] = s->loads;
+	for (i = 0; i < s->conf->nlisten; i++)
+		fds[n++] = s->listeners[i];
 	return n;
 }
 

@@ -23,9 +23,8 @@
  * After a refusal all wait for so long: a flood is not worth a handshake.
  */
 #define WARY_SECONDS 10
-/* Behind the listeners: the broker, the keeper; a nursery has these not. */
-enum { FD_LOADS = ROLE_FD_FIRST, FIRST_LISTENER };
-#define CHANNELS 2
+/* FD_LOADS, and the listeners behind it; a nursery has these alone. */
+enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS };
 
 struct worker {
 	const struct role_start *start;
@@ -651,12 +650,12 @@ worker_load(const struct role_start *start)
 {
 	struct worker *w = xcalloc(1, sizeof(*w));
 	const bool nursery = start->role == ROLE_NURSERY;
+	const int loads = nursery ? ROLE_FD_FIRST : FD_LOADS;
 
 	w->start = start;
 	w->conf = start->conf;
 	w->base = start->base;
-	if (start->nfds + (nursery ? CHANNELS : 0) !=
-	    FIRST_LISTENER - ROLE_FD_FIRST + w->conf->nlisten + CHANNELS)
+	if (start->nfds != loads + 1 - ROLE_FD_FIRST + w->conf->nlisten)
 		fatalx("the descriptors handed over are too few");
 	make_places(w);
 	w->told = xcalloc(w->conf->nservers, sizeof(*w->told));
@@ -664,8 +663,8 @@ worker_load(const struct role_start *start)
 	set_up_tls(w);
 	take_outgoing_password(start);
 	w->authenticators = sasl_channels_new(w->base);
-	w->acceptor = acceptor_new(w->base, FD_LOADS,
-	    nursery ? ACCEPTOR_NOBODY : start->number, FIRST_LISTENER,
+	w->acceptor = acceptor_new(w->base, loads,
+	    nursery ? ACCEPTOR_NOBODY : start->number, loads + 1,
 	    (unsigned int)w->conf->nlisten, on_client, w);
 	return w;
 }
@@ -674,12 +673,10 @@ worker_load(const struct role_start *start)
 static void
 begin(struct worker *w)
 {
-	int channels = FIRST_LISTENER + (int)w->conf->nlisten;
-
 	if (w->start->born)
 		return;
-	set_broker(w, channels);
-	tls_key_set_channel(channels + 1);
+	set_broker(w, FD_BROKER);
+	tls_key_set_channel(FD_KEEPER);
 	w->began = true;
 	acceptor_open(w->acceptor);
 }
