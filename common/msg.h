@@ -70,11 +70,10 @@ enum msg_type {
 	MSG_SASL_REPLY,
 	/* worker to master: as MSG_EVENT, in a protocol's own form */
 	MSG_RECORD,
-	/* master to nursery: a worker, please (its channel to the master) */
-	MSG_BIRTH,
-	MSG_BORN, /* nursery to master: it is there */
 	/* several others, as texts, that travel together: see ipc.h */
 	MSG_MANY,
+	MSG_BIRTH, /* master to nursery: a worker, please (its channel) */
+	MSG_BORN,  /* nursery to master: it is there */
 	MSG_TYPES
 };
 
