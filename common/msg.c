@@ -89,6 +89,8 @@ static const struct {
 	[MSG_BIRTH] = { "birth", FROM(ROLE_MASTER), FROM(ROLE_NURSERY),
 	    WITH_FD },
 	[MSG_BORN] = { "born", FROM(ROLE_NURSERY), FROM(ROLE_MASTER), NO_FD },
+	[MSG_LOGGED_IN] = { "logged-in", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
+	    NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
 };
 

@@ -188,6 +188,9 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_pool(p->s, r);
 	case MSG_BORN:
 		return nursery_born(p, r);
+	case MSG_LOGGED_IN:
+		p->logged_in = true;
+		return get_end(r);
 	case MSG_BUSY:
 		p->busy = true;
 		supervise_want_spares(p->s);

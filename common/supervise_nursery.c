@@ -5,9 +5,10 @@
  *
  * All that came of one nursery have its address layout and its canary: who can
  * read addresses in one worker knows those of its kin.  To guess them gains
- * nothing, since a guess that fails ends a worker: then the nursery and all of
- * it that serve nobody yet are given up, and the next client meets another
- * layout.  No nursery has more than a hundred, nor for longer than an hour.
+ * nothing, since a guess that fails ends a worker: then the nursery is given up
+ * and all of it in which nobody has logged in, so that who holds connections to
+ * several has no second guess, and the next client meets another layout.
+ * No nursery has more than a hundred, nor for longer than an hour.
  *
  * There are two, so that the second is ready when the first has had its share
  * or is given up.
@@ -148,13 +149,13 @@ give_up(struct place *p)
 	place_end(p);
 }
 
-/* Who has a client meanwhile has said so: it is left alone. */
+/* Who has logged in meanwhile has said so, and is left alone. */
 static void
-give_up_spare(struct place *p)
+give_up_unless_logged_in(struct place *p)
 {
 	if (p->ch != NULL)
 		ipc_drain(p->ch);
-	if (!p->busy)
+	if (!p->logged_in)
 		give_up(p);
 }
 
@@ -171,8 +172,8 @@ nursery_give_up_kin(struct place *worker)
 			give_up(p);
 	for (p = s->workers; p < s->workers + s->nworkers; p++)
 		if (p->kin == worker->kin && (p->pid != 0 || p->ch != NULL))
-			give_up_spare(p);
-	log_info("the workers of its kind that wait for clients are replaced");
+			give_up_unless_logged_in(p);
+	log_info("the workers of its kind without a login are replaced");
 	supervise_want_spares(s);
 }
 

@@ -220,7 +220,8 @@ place_spawn(struct place *p)
 	make_pair(master);
 	p->serial = ++s->serial;
 	p->started = clock_seconds();
-	p->ready = p->busy = p->accused = p->given_up = false;
+	p->ready = p->busy = p->logged_in = false;
+	p->accused = p->given_up = false;
 	p->borne = 0;
 	if (p->role == ROLE_WORKER && s->nnurseries > 0)
 		nursery_bear(p, master[1]);

@@ -181,6 +181,17 @@ worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 		to_broker(w, &msg, -1);
 }
 
+void
+worker_logged_in(struct worker *w)
+{
+	struct writer msg UNZEROED;
+
+	if (w->places > 1)
+		return;
+	msg_start(&msg, MSG_LOGGED_IN, 0);
+	ipc_send_later(w->master, &msg);
+}
+
 /* The broker may have heard otherwise from others: nothing is told yet. */
 static void
 forget_told(struct worker *w)

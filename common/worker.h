@@ -54,6 +54,8 @@ void worker_auth(struct worker *w, const struct session *s);
 void worker_submit(struct worker *w, const struct session *s);
 void worker_outcome(
     struct worker *w, const struct session *s, enum outcome outcome);
+/* The client has logged in: with a process of its own, the master knows. */
+void worker_logged_in(struct worker *w);
 /* A server's list, when it differs from what all were told (NULL: none). */
 void worker_learned(
     struct worker *w, uint16_t server, const struct capability *list);

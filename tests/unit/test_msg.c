@@ -160,6 +160,7 @@ make(struct writer *w, enum msg_type type)
 		msg_put_sasl_reply(w, &(struct msg_sasl_reply){ AUTH_OK, t });
 		return 0;
 	case MSG_BUSY:
+	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
 	case MSG_MANY:
@@ -250,6 +251,7 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_SASL_CHECK, sasl_check);
 		TAKE(MSG_SASL_REPLY, sasl_reply);
 	case MSG_BUSY:
+	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
 	case MSG_MANY:
@@ -462,6 +464,8 @@ test_who_may(void **state)
 		{ MSG_SUBMIT_REPLY, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ MSG_POOL, ROLE_BROKER, ROLE_MASTER, false, true },
 		{ MSG_POOL, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_LOGGED_IN, ROLE_WORKER, ROLE_MASTER, false, true },
+		{ MSG_LOGGED_IN, ROLE_BROKER, ROLE_MASTER, false, false },
 		{ MSG_BIRTH, ROLE_MASTER, ROLE_NURSERY, true, true },
 		{ MSG_BIRTH, ROLE_MASTER, ROLE_NURSERY, false, false },
 		{ MSG_BIRTH, ROLE_MASTER, ROLE_WORKER, true, false },
