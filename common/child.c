@@ -63,8 +63,8 @@ fill_env(enum role role, char **env)
  * signal, or a handler of the master's would run in it.
  */
 static pid_t
-fork_and_exec(char *const *argv, char *const *env, const int *fds, int *high,
-    size_t nfds)
+fork_and_exec(
+    char *const *argv, char *const *env, const int *fds, int *high, size_t nfds)
 {
 	sigset_t all, before;
 	pid_t pid;

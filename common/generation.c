@@ -257,8 +257,8 @@ add_nursery_filters(struct generation *g, const struct conf *c)
 	add_filter(g, c, ROLE_NURSERY);
 	buf_init(&filter, SANDBOX_FILTER_MAX);
 	sandbox_compile_born(&filter);
-	if (handover_add(g->fds[ROLE_WORKER], HANDOVER_FILTER_BORN, 0,
-	        buf_view(&filter)) == -1)
+	if (handover_add(
+	        g->fds[ROLE_WORKER], HANDOVER_BORN, 0, buf_view(&filter)) == -1)
 		fatal("handing over a system call filter");
 	buf_free(&filter);
 }

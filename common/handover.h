@@ -23,7 +23,7 @@ enum handover_kind {
 	HANDOVER_SASL_CONF,  /* Cyrus SASL's; authenticators only */
 	HANDOVER_PASSWORD,   /* of outgoing_user; workers only */
 	HANDOVER_FILTER,     /* sandbox_compile(); number: the role */
-	HANDOVER_FILTER_BORN, /* sandbox_compile_born(); nurseries only */
+	HANDOVER_BORN,       /* sandbox_compile_born(); nurseries only */
 	HANDOVER_USER        /* struct priv_user; none: not started as root */
 };
 

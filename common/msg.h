@@ -72,8 +72,8 @@ enum msg_type {
 	MSG_RECORD,
 	/* several others, as texts, that travel together: see ipc.h */
 	MSG_MANY,
-	MSG_BIRTH, /* master to nursery: a worker, please (its channel) */
-	MSG_BORN,  /* nursery to master: it is there */
+	MSG_BIRTH,     /* master to nursery: a worker, please (its channel) */
+	MSG_BORN,      /* nursery to master: it is there */
 	MSG_LOGGED_IN, /* worker to master: its one client (MSG_BUSY) is */
 	MSG_TYPES
 };

@@ -84,8 +84,7 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 static void
 keep_filter(struct nursery *n)
 {
-	struct text t =
-	    handover_get(n->start.handover, HANDOVER_FILTER_BORN, 0);
+	struct text t = handover_get(n->start.handover, HANDOVER_BORN, 0);
 	char *copy = xmalloc(t.len);
 
 	if (t.len > 0)

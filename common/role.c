@@ -184,7 +184,8 @@ role_run(const struct protocol *p, int argc, char *argv[])
 }
 
 void
-role_born(struct role_start *start, unsigned int number, uint32_t serial, int fd)
+role_born(
+    struct role_start *start, unsigned int number, uint32_t serial, int fd)
 {
 	/* The nursery's loop has descriptors that it shares with us. */
 	if (event_reinit(start->base) == -1)
@@ -276,8 +277,8 @@ role_confine(const struct role_start *start, const struct sandbox *box,
 	if (start->born && getppid() != start->master)
 		_exit(1); /* it died before we were to die with it */
 	ready.missing = sandbox_enter(&whole);
-	if (!start->born)
-		handover_close(&h); /* the mapping is sealed: it cannot be wiped */
+	if (!start->born) /* the mapping is sealed: it cannot be wiped */
+		handover_close(&h);
 	msg_start(&w, MSG_READY, 0);
 	msg_put_ready(&w, &ready);
 	(void)ipc_send(master, &w, -1);

@@ -32,7 +32,7 @@ struct role_start {
 	struct handover *handover;
 	struct event_base *base;
 	pid_t master;
-	bool born; /* in a nursery, not by exec: role_born() */
+	bool born;         /* in a nursery, not by exec: role_born() */
 	unsigned int nfds; /* further descriptors from ROLE_FD_FIRST on */
 };
 
@@ -66,9 +66,9 @@ void role_born(
 
 /*
  * Confine this process (priv, sandbox; of one that was born in a nursery, what
- * it has not inherited: box has its filter then), have handler hear what the master
- * says and send MSG_READY.  The channel to the master is there, and the log
- * goes through it, before a role's main is called; what comes in waits for
+ * it has not inherited: box has its filter then), have handler hear what the
+ * master says and send MSG_READY.  The channel to the master is there, and the
+ * log goes through it, before a role's main is called; what comes in waits for
  * handler.  When the master is gone, the process ends.  What was handed over
  * is closed.
  */

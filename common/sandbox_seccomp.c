@@ -534,8 +534,8 @@ sandbox_compile_born(struct buf *out)
 		    !has_call(killed, nitems(killed), WORKER, r.call))
 			add_rule(filter, SCMP_ACT_ERRNO(ENOSYS), &r);
 	}
-	must(seccomp_rule_add_exact(filter, SCMP_ACT_KILL_PROCESS,
-	    SCMP_SYS(tgkill), 1, NE(0, SELF)));
+	must(seccomp_rule_add_exact(
+	    filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(tgkill), 1, NE(0, SELF)));
 	export(filter, out);
 	seccomp_release(filter);
 }

@@ -29,10 +29,10 @@ struct place {
 	pid_t pid; /* 0: none */
 	struct ipc *ch;
 	bool ready, busy;
-	bool logged_in; /* of a worker's only client */
-	bool accused;   /* its death is our doing */
-	bool given_up; /* the same, and not for a fault of its own */
-	uint32_t kin;  /* of a worker: its nursery's serial; 0: by exec */
+	bool logged_in;     /* of a worker's only client */
+	bool accused;       /* its death is our doing */
+	bool given_up;      /* the same, and not for a fault of its own */
+	uint32_t kin;       /* of a worker: its nursery's serial; 0: by exec */
 	unsigned int borne; /* of a nursery: workers so far */
 	time_t started;
 	unsigned int failures;

@@ -258,8 +258,8 @@ supervise_want_spares(struct supervisor *s)
 		if (is_taken(&s->workers[i]) && !s->workers[i].busy &&
 		    !s->workers[i].given_up)
 			idle++;
-	for (i = 0; i < s->nworkers && idle < s->conf->workers &&
-	     nursery_can_bear(s);
+	for (i = 0;
+	     i < s->nworkers && idle < s->conf->workers && nursery_can_bear(s);
 	     i++)
 		if (!is_taken(&s->workers[i]) &&
 		    !evtimer_pending(&s->workers[i].respawn, NULL)) {

@@ -387,7 +387,7 @@ test_sasl_values(void **state)
 		{ MSG_SASL_REPLY, 0, AUTH_FAILED }, /* with a text */
 		{ MSG_ACCUSE, 0, ROLE_MAX },
 		{ MSG_BORN, 6, -1 }, /* a negative pid */
-		{ MSG_BORN, 9, 1 },    /* init's */
+		{ MSG_BORN, 9, 1 },  /* init's */
 		{ MSG_BORN, 9, 0 },
 	};
 	struct writer w;
