@@ -314,5 +314,9 @@ class Confined(test_imap_processes.Confinement):
         """See Kin."""
 
 
+class Unprivileged(test_imap_processes.Unprivileged):
+    lines = ("worker_connections 1",)
+
+
 if __name__ == "__main__":
     main()
