@@ -162,6 +162,17 @@ acceptor_close(struct acceptor *a)
 }
 
 void
+acceptor_leave(struct acceptor *a)
+{
+	unsigned int i;
+
+	enter(a, CLOSED);
+	for (i = 0; i < a->nlisteners; i++)
+		close(event_get_fd(&a->listeners[i].ready));
+	a->nlisteners = 0; /* acceptor_open() finds none */
+}
+
+void
 acceptor_set_load(struct acceptor *a, unsigned int clients)
 {
 	atomic_store_explicit(

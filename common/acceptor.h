@@ -36,6 +36,8 @@ void acceptor_set_number(struct acceptor *a, unsigned int number);
 /* Take clients from now on, or no more.  It begins closed. */
 void acceptor_open(struct acceptor *a);
 void acceptor_close(struct acceptor *a);
+/* For good: not even the listeners are held any more. */
+void acceptor_leave(struct acceptor *a);
 
 /* Tell the siblings how many clients we have. */
 void acceptor_set_load(struct acceptor *a, unsigned int clients);

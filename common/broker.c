@@ -30,6 +30,8 @@
 /* Sockets under way at a time: a connect in flight each, channels, DNS. */
 #define BROKER_FILES 16384
 #define SETTLE_SECONDS 2
+/* How often old generations' clients are counted. */
+#define OLD_BOOKS_SECONDS 1
 /*
  * Messages of a worker in a second, beside one for each client that ends when
  * all do: six for each session, and more.
@@ -68,6 +70,7 @@ struct broker {
 	struct lessons *lessons;
 	struct auths *auths;
 	struct submits *submits;
+	struct event old_books;
 	TAILQ_HEAD(peers, peer) peers;
 };
 
@@ -499,24 +502,61 @@ on_settled(int fd, short what, void *arg)
 	free(serials);
 }
 
-static struct limit *
-open_limit(const struct role_start *start, unsigned int *places)
+static void *
+map_book(int fd, int protection, size_t *size)
 {
-	const struct conf *c = start->conf;
 	struct stat st;
 	void *mem;
 
-	*places = broker_places(c);
-	if (start->nfds != 1 || fstat(ROLE_FD_FIRST, &st) == -1 ||
-	    (size_t)st.st_size < limit_size(*places))
-		fatalx("the counters handed over are not what they should be");
-	mem = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-	    ROLE_FD_FIRST, 0);
+	if (fstat(fd, &st) == -1)
+		fatal("the counters handed over");
+	*size = (size_t)st.st_size;
+	mem = mmap(NULL, *size, protection, MAP_SHARED, fd, 0);
 	if (mem == MAP_FAILED)
 		fatal("the counters handed over");
-	close(ROLE_FD_FIRST);
-	return limit_new(
-	    mem, *places, c->connection_limit, c->connection_limit_address);
+	close(fd);
+	return mem;
+}
+
+/* Who is with an old generation's workers leaves, and none comes to them. */
+static void
+on_old_books(int fd, short what, void *arg)
+{
+	struct broker *b = arg;
+
+	(void)fd;
+	(void)what;
+	if (!limit_look_at_old(b->limit))
+		event_del(&b->old_books);
+}
+
+static void
+open_limit(struct broker *b, const struct role_start *start)
+{
+	const struct timeval every = { .tv_sec = OLD_BOOKS_SECONDS };
+	const struct conf *c = start->conf;
+	unsigned int i, n = start->nfds - 1;
+	void *mem, *old[BROKER_BOOKS_MAX];
+	size_t size, sizes[BROKER_BOOKS_MAX];
+
+	if (start->nfds < 1 || n > BROKER_BOOKS_MAX)
+		fatalx("the counters handed over are not what they should be");
+	b->places = broker_places(c);
+	mem = map_book(ROLE_FD_FIRST, PROT_READ | PROT_WRITE, &size);
+	if (size < limit_size(b->places))
+		fatalx("the counters handed over are too few");
+	for (i = 0; i < n; i++)
+		old[i] =
+		    map_book(ROLE_FD_FIRST + 1 + (int)i, PROT_READ, &sizes[i]);
+	if (n > 0)
+		limit_inherit(mem, b->places, old[0], sizes[0]);
+	b->limit = limit_new(
+	    mem, b->places, c->connection_limit, c->connection_limit_address);
+	for (i = 0; i < n; i++)
+		limit_add_old(b->limit, old[i], sizes[i]);
+	event_assign(&b->old_books, b->base, -1, EV_PERSIST, on_old_books, b);
+	if (limit_look_at_old(b->limit))
+		event_add(&b->old_books, &every);
 }
 
 /* The ports of the inner servers, for Landlock. */
@@ -550,7 +590,7 @@ broker_main(const struct role_start *start)
 	const struct timeval settle = { .tv_sec = SETTLE_SECONDS };
 
 	TAILQ_INIT(&b.peers);
-	b.limit = open_limit(start, &b.places);
+	open_limit(&b, start);
 	b.upstreams = upstreams_new(
 	    b.base, b.conf, has_names(b.conf) ? dns_new(b.base) : NULL);
 	b.admits = admits_new(b.base, b.conf, b.limit, b.upstreams);

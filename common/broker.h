@@ -13,7 +13,11 @@
 unsigned int broker_places(const struct conf *c);
 #define BROKER_CLIENTS_MAX 1024 /* with a process each, and no limit set */
 
-/* Its one further descriptor: the memory of the counters (limit.h). */
+/*
+ * Its further descriptors: the memory of the counters (limit.h), and that of
+ * old generations' brokers, the newest first.
+ */
 _Noreturn void broker_main(const struct role_start *start);
+#define BROKER_BOOKS_MAX 64 /* of old generations */
 
 #endif

@@ -100,6 +100,7 @@ struct conf {
 	unsigned int user_message_limit, user_recipient_limit; /* an hour */
 	unsigned int sasl_timeout; /* one step of an authenticator */
 	unsigned int stop_timeout; /* from SIGTERM to a worker's end */
+	unsigned int drain_timeout; /* of old sessions after a reload */
 
 	/* TLS for clients */
 	struct conf_pair *pairs;

@@ -28,6 +28,7 @@ struct generation {
 	unsigned int faults;
 	uint16_t ncas;
 	char *sasldb;
+	int passphrase; /* -1: none came by a descriptor */
 };
 
 static void
@@ -62,10 +63,25 @@ add_pairs(struct generation *g, const struct conf *c)
 	}
 }
 
-/* The first line of fd is a secret of role's.  -1: there is none in it. */
+/* A memfd with just that in it. */
 static int
-add_secret(
-    struct generation *g, enum role role, enum handover_kind kind, int fd)
+keep_aside(const char *text, size_t len)
+{
+	int fd = handover_new("passphrase");
+
+	if (fd == -1 || write(fd, text, len) != (ssize_t)len ||
+	    handover_seal(fd) == -1)
+		fatal("keeping a passphrase");
+	return fd;
+}
+
+/*
+ * The first line of fd is a secret of role's.  -1: there is none in it.  copy
+ * is a memfd with it in; NULL: none is wanted.
+ */
+static int
+add_secret(struct generation *g, enum role role, enum handover_kind kind,
+    int fd, int *copy)
 {
 	char text[SECRET_MAX];
 	ssize_t n = 0, got;
@@ -81,6 +97,8 @@ add_secret(
 	if (handover_add(
 	        g->fds[role], kind, 0, (struct text){ text, (size_t)n }) == -1)
 		fatal("handing over a secret");
+	if (copy != NULL)
+		*copy = keep_aside(text, (size_t)n);
 	good = n > 0 && memchr(text, '\0', (size_t)n) == NULL;
 	explicit_bzero(text, sizeof(text));
 	return good ? 0 : -1;
@@ -97,7 +115,7 @@ add_secret_file(struct generation *g, enum role role, enum handover_kind kind,
 		g->faults++;
 		return;
 	}
-	if (add_secret(g, role, kind, fd) == -1) {
+	if (add_secret(g, role, kind, fd, NULL) == -1) {
 		log_warnx("%s %s: its first line is empty, or no text",
 		    directive, path);
 		g->faults++;
@@ -109,8 +127,8 @@ static void
 find_passphrase(struct generation *g, const struct conf *c)
 {
 	if (c->ssl_passphrase_fd >= 0) {
-		(void)add_secret(
-		    g, ROLE_KEEPER, HANDOVER_PASSPHRASE, c->ssl_passphrase_fd);
+		(void)add_secret(g, ROLE_KEEPER, HANDOVER_PASSPHRASE,
+		    c->ssl_passphrase_fd, &g->passphrase);
 		if (c->ssl_passphrase_fd > STDERR_FILENO)
 			close(c->ssl_passphrase_fd);
 	}
@@ -284,11 +302,12 @@ add_user(struct generation *g, const struct conf *c, enum role role)
 }
 
 struct generation *
-generation_new(const struct conf *c)
+generation_new(const struct conf *c, bool strict)
 {
 	struct generation *g = xcalloc(1, sizeof(*g));
 	int role;
 
+	g->passphrase = -1;
 	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++) {
 		g->fds[role] = handover_new(role_name(role));
 		if (g->fds[role] == -1)
@@ -298,6 +317,10 @@ generation_new(const struct conf *c)
 		if (priv_am_root())
 			add_user(g, c, role);
 	}
+	if (strict &&
+	    handover_add(
+	        g->fds[ROLE_KEEPER], HANDOVER_STRICT, 0, TEXT_LIT("")) == -1)
+		fatal("handing over a word");
 	if (c->worker_connections == 1)
 		add_nursery_filters(g, c);
 	add_pairs(g, c);
@@ -320,9 +343,17 @@ generation_new(const struct conf *c)
 		return g;
 	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
 		close(g->fds[role]);
+	if (g->passphrase != -1)
+		close(g->passphrase);
 	free(g->sasldb);
 	free(g);
 	return NULL;
+}
+
+int
+generation_passphrase(const struct generation *g)
+{
+	return g->passphrase;
 }
 
 const char *

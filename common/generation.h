@@ -11,8 +11,17 @@
 
 struct generation;
 
-/* NULL, with a message for each file that cannot be had. */
-struct generation *generation_new(const struct conf *c);
+/*
+ * NULL, with a message for each file that cannot be had.  strict: keepers are
+ * to take no certificate that is not valid today.
+ */
+struct generation *generation_new(const struct conf *c, bool strict);
+
+/*
+ * What ssl_passphrase_fd gave, for the generation after a reload, since there
+ * it cannot be read again: a sealed memfd, the generation's, or -1.
+ */
+int generation_passphrase(const struct generation *g);
 
 /* The file of users' passwords that authenticators are to have a copy of. */
 const char *generation_sasldb(const struct generation *g);

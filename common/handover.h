@@ -24,7 +24,8 @@ enum handover_kind {
 	HANDOVER_PASSWORD,   /* of outgoing_user; workers only */
 	HANDOVER_FILTER,     /* sandbox_compile(); number: the role */
 	HANDOVER_BORN,       /* sandbox_compile_born(); nurseries only */
-	HANDOVER_USER        /* struct priv_user; none: not started as root */
+	HANDOVER_USER,       /* struct priv_user; none: not started as root */
+	HANDOVER_STRICT      /* there: certificates must be valid today */
 };
 
 #define HANDOVER_FILE_MAX (4 * 1024 * 1024) /* octets of one part */

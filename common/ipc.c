@@ -46,6 +46,7 @@ struct ipc {
 	struct writer *held; /* MSG_MANY, of ipc_send_later(); NULL: none yet */
 	bool held_matters;   /* more than log lines */
 	struct event held_ev;
+	bool is_foreign;    /* ipc_set_foreign() */
 	bool is_broken;     /* no more is sent; the loop is to close it */
 	const char *broken; /* why; NULL: the peer is gone */
 	bool *freed;        /* tells the reader below that we are gone */
@@ -122,6 +123,18 @@ ipc_set_quota(struct ipc *ch, unsigned int per_second)
 	ch->quota = per_second;
 }
 
+void
+ipc_set_foreign(struct ipc *ch)
+{
+	ch->is_foreign = true;
+}
+
+int
+ipc_fd(const struct ipc *ch)
+{
+	return ch->fd;
+}
+
 /* Have the loop tell that the channel is at its end. */
 static void
 break_later(struct ipc *ch, const char *why)
@@ -163,8 +176,13 @@ hand_on(struct ipc *ch, struct text t, int fd, const char **why)
 	if (get_u16(&r, &type) == -1 || get_u32(&r, &id) == -1)
 		goto bad;
 	*why = "a forbidden message";
-	if (!msg_allowed(type, ch->peer, ch->self, fd != -1, t.len))
-		goto bad;
+	if (!msg_allowed(type, ch->peer, ch->self, fd != -1, t.len)) {
+		if (!ch->is_foreign)
+			goto bad;
+		if (fd != -1)
+			close(fd);
+		return 0;
+	}
 	*why = "too many messages";
 	if (over_quota(ch))
 		goto bad;
@@ -371,6 +389,12 @@ hold(struct ipc *ch, const struct writer *w)
 	if (!is_droppable(w))
 		ch->held_matters = true;
 	return true;
+}
+
+bool
+ipc_is_waiting(const struct ipc *ch)
+{
+	return !TAILQ_EMPTY(&ch->queue) || is_holding(ch);
 }
 
 /* Send what is held, fd with it. */

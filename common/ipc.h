@@ -48,6 +48,16 @@ void ipc_drain(struct ipc *ch);
 void ipc_set_quota(struct ipc *ch, unsigned int per_second);
 
 /*
+ * The peer is of another build, and may say what we do not know: that is
+ * passed over, and the channel stays.
+ */
+void ipc_set_foreign(struct ipc *ch);
+
+/* Is there something that the peer has not taken yet? */
+bool ipc_is_waiting(const struct ipc *ch);
+int ipc_fd(const struct ipc *ch); /* it stays the channel's */
+
+/*
  * Send what w holds, and fd (-1: none; a copy travels, it stays the
  * caller's).  What the socket does not take now is queued to a bound.  -1
  * when the channel is broken or the queue is full (the message is lost, and

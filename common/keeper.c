@@ -54,9 +54,10 @@ now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+/* At a reload there is a certificate to go on with; at a start there is not. */
 static struct keeper_key *
 load_pair(struct text cert, struct text key, struct text passphrase,
-    struct text name, size_t i)
+    struct text name, size_t i, bool strict)
 {
 	struct keeper_key *k;
 	const char *why;
@@ -67,9 +68,13 @@ load_pair(struct text cert, struct text key, struct text passphrase,
 		    TEXT_ARG(name), why);
 		return NULL;
 	}
-	if ((why = keeper_key_dates(k, time(NULL))) != NULL)
-		log_warnx("certificate pair %zu (%.*s): %s", i + 1,
-		    TEXT_ARG(name), why);
+	if ((why = keeper_key_dates(k, time(NULL))) != NULL) {
+		log_at(strict ? LOG_ERR : LOG_WARNING,
+		    "certificate pair %zu (%.*s): %s", i + 1, TEXT_ARG(name),
+		    why);
+		if (strict)
+			keeper_key_free(&k);
+	}
 	return k;
 }
 
@@ -78,6 +83,7 @@ static void
 load_pairs(struct keeper *kp, const struct handover *h)
 {
 	struct text passphrase = handover_get(h, HANDOVER_PASSPHRASE, 0);
+	const bool strict = handover_get(h, HANDOVER_STRICT, 0).p != NULL;
 	struct text cert, key;
 	bool bad = false;
 
@@ -91,7 +97,7 @@ load_pairs(struct keeper *kp, const struct handover *h)
 		kp->keys = xrecallocarray(
 		    kp->keys, kp->nkeys, kp->nkeys + 1, sizeof(*kp->keys));
 		kp->keys[i] = load_pair(cert, key, passphrase,
-		    handover_get(h, HANDOVER_NAME, i), i);
+		    handover_get(h, HANDOVER_NAME, i), i, strict);
 		if (kp->keys[i] == NULL)
 			bad = true;
 	}

@@ -29,7 +29,7 @@
 
 /* The shared memory: a header, then failures, then connections. */
 struct header {
-	uint32_t format;
+	_Atomic uint32_t format;
 	uint32_t connections;
 };
 _Static_assert(sizeof(struct header) % 8 == 0, "failures want alignment");
@@ -45,6 +45,7 @@ struct host {
 	RB_ENTRY(host) entry;
 	struct addr_net net;
 	unsigned int count; /* connections */
+	unsigned int old;   /* those of old generations */
 };
 
 struct connection {
@@ -60,9 +61,16 @@ RB_HEAD(limit_hosts, host);
 RB_HEAD(limit_connections, connection);
 SLIST_HEAD(limit_spares, connection);
 
+struct old_book {
+	SLIST_ENTRY(old_book) entry;
+	const struct header *header;
+	size_t size;
+};
+
 struct limit {
 	unsigned int connections, max_all, max_address;
-	unsigned int count;
+	unsigned int count, old; /* here; of old generations */
+	SLIST_HEAD(, old_book) old_books;
 	struct failures *failures;
 	struct connection_slot *slots; /* in shared memory */
 	struct connection *pool;
@@ -107,16 +115,33 @@ find_connection(struct limit *l, uint32_t worker, uint32_t session)
 	return RB_FIND(limit_connections, &l->by_id, &key);
 }
 
+static struct host *
+make_host(struct limit *l, const struct addr *a)
+{
+	struct host *host = find_host(l, a);
+
+	if (host != NULL)
+		return host;
+	host = xcalloc(1, sizeof(*host));
+	host->net = addr_net(a);
+	RB_INSERT(limit_hosts, &l->hosts, host);
+	return host;
+}
+
+static void
+drop_if_empty(struct limit *l, struct host *host)
+{
+	if (host->count > 0 || host->old > 0)
+		return;
+	RB_REMOVE(limit_hosts, &l->hosts, host);
+	free(host);
+}
+
 /* Enter c, whose addr, worker and session are set, in the indexes. */
 static void
 index_connection(struct limit *l, struct connection *c)
 {
-	c->host = find_host(l, &c->addr);
-	if (c->host == NULL) {
-		c->host = xcalloc(1, sizeof(*c->host));
-		c->host->net = addr_net(&c->addr);
-		RB_INSERT(limit_hosts, &l->hosts, c->host);
-	}
+	c->host = make_host(l, &c->addr);
 	c->host->count++;
 	l->count++;
 	RB_INSERT(limit_connections, &l->by_id, c);
@@ -128,10 +153,8 @@ drop_connection(struct limit *l, struct connection *c)
 	atomic_store(&l->slots[c - l->pool].used, 0);
 	RB_REMOVE(limit_connections, &l->by_id, c);
 	l->count--;
-	if (--c->host->count == 0) {
-		RB_REMOVE(limit_hosts, &l->hosts, c->host);
-		free(c->host);
-	}
+	c->host->count--;
+	drop_if_empty(l, c->host);
 	c->host = NULL;
 	SLIST_INSERT_HEAD(&l->spares, c, spare);
 }
@@ -187,6 +210,7 @@ limit_new(void *mem, unsigned int connections, unsigned int max_all,
 	RB_INIT(&l->hosts);
 	RB_INIT(&l->by_id);
 	SLIST_INIT(&l->spares);
+	SLIST_INIT(&l->old_books);
 
 	if (h->format != LIMIT_FORMAT || h->connections != connections) {
 		memset(mem, 0, limit_size(connections));
@@ -204,6 +228,7 @@ limit_free(struct limit **lp)
 {
 	struct limit *l = *lp;
 	struct host *host, *next;
+	struct old_book *b;
 
 	if (l == NULL)
 		return;
@@ -211,6 +236,10 @@ limit_free(struct limit **lp)
 		next = RB_NEXT(limit_hosts, &l->hosts, host);
 		RB_REMOVE(limit_hosts, &l->hosts, host);
 		free(host);
+	}
+	while ((b = SLIST_FIRST(&l->old_books)) != NULL) {
+		SLIST_REMOVE_HEAD(&l->old_books, entry);
+		free(b);
 	}
 	free(l->pool);
 	failures_free(&l->failures);
@@ -227,7 +256,7 @@ limit_admit(
 
 	/* A number that comes again has a new client: the old one is gone. */
 	limit_release(l, worker, session);
-	if ((l->max_all != 0 && l->count >= l->max_all) ||
+	if ((l->max_all != 0 && limit_count(l) >= l->max_all) ||
 	    SLIST_EMPTY(&l->spares))
 		return LIMIT_TOO_MANY;
 	if (l->max_address != 0 && limit_count_address(l, a) >= l->max_address)
@@ -348,7 +377,7 @@ limit_keep_workers(struct limit *l, const uint32_t *workers, size_t n)
 unsigned int
 limit_count(const struct limit *l)
 {
-	return l->count;
+	return l->count + l->old;
 }
 
 unsigned int
@@ -356,7 +385,90 @@ limit_count_address(struct limit *l, const struct addr *a)
 {
 	struct host *host = find_host(l, a);
 
-	return host != NULL ? host->count : 0;
+	return host != NULL ? host->count + host->old : 0;
+}
+
+/* Does mem begin a book that is whole and of our layout? */
+static bool
+is_book(const struct header *h, size_t size)
+{
+	return size >= limit_size(0) &&
+	    atomic_load(&h->format) == LIMIT_FORMAT &&
+	    size >= limit_size(h->connections);
+}
+
+void
+limit_inherit(void *mem, unsigned int connections, const void *old, size_t size)
+{
+	const struct header *from = old;
+	struct header *h = mem;
+
+	if (h->format != 0 || !is_book(from, size))
+		return;
+	memcpy(h + 1, from + 1, failures_size()); /* which checks it, too */
+	h->connections = connections;
+	h->format = LIMIT_FORMAT;
+}
+
+void
+limit_add_old(struct limit *l, const void *mem, size_t size)
+{
+	struct old_book *b = xcalloc(1, sizeof(*b));
+
+	b->header = mem;
+	b->size = size;
+	SLIST_INSERT_HEAD(&l->old_books, b, entry);
+}
+
+static void
+forget_old_counts(struct limit *l)
+{
+	struct host *host, *next;
+
+	for (host = RB_MIN(limit_hosts, &l->hosts); host != NULL; host = next) {
+		next = RB_NEXT(limit_hosts, &l->hosts, host);
+		host->old = 0;
+		drop_if_empty(l, host);
+	}
+	l->old = 0;
+}
+
+/* The other broker may write in it at this very moment, or be captured. */
+static void
+count_old(struct limit *l, const struct old_book *b)
+{
+	const struct connection_slot *slot =
+	    (const void *)((const char *)(b->header + 1) + failures_size());
+	size_t i, n = (b->size - limit_size(0)) / sizeof(*slot);
+	struct addr copy, a;
+
+	for (i = 0; i < n; i++) {
+		if (atomic_load(&slot[i].used) != 1)
+			continue;
+		copy = slot[i].addr;
+		if (addr_from_sockaddr(&copy.sa, sizeof(copy), &a) == -1)
+			continue;
+		make_host(l, &a)->old++;
+		l->old++;
+	}
+}
+
+bool
+limit_look_at_old(struct limit *l)
+{
+	struct old_book *b, *next;
+
+	forget_old_counts(l);
+	for (b = SLIST_FIRST(&l->old_books); b != NULL; b = next) {
+		next = SLIST_NEXT(b, entry);
+		if (is_book(b->header, b->size)) {
+			count_old(l, b);
+			continue;
+		}
+		SLIST_REMOVE(&l->old_books, b, old_book, entry);
+		free(b);
+	}
+	return !SLIST_EMPTY(&l->old_books);
 }
 
 void

@@ -12,6 +12,7 @@
 #ifndef LIMIT_H
 #define LIMIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -37,6 +38,20 @@ size_t limit_size(unsigned int connections);
 struct limit *limit_new(void *mem, unsigned int connections,
     unsigned int max_all, unsigned int max_address);
 void limit_free(struct limit **l);
+
+/*
+ * The book of an old generation's broker, whose clients count as well for as
+ * long as they stay (mem stays the caller's and is only read; its broker
+ * writes it still).  limit_inherit(), before limit_new(): take over who
+ * failed to log in, where mem has not been used yet.  limit_look_at_old():
+ * count them again; false: there is no such book any more.  A book of another
+ * layout, or one that the master has struck out (its first four octets are
+ * 0), counts for nothing.
+ */
+void limit_inherit(
+    void *mem, unsigned int connections, const void *old, size_t size);
+void limit_add_old(struct limit *l, const void *mem, size_t size);
+bool limit_look_at_old(struct limit *l);
 
 enum limit_verdict limit_admit(
     struct limit *l, uint32_t worker, uint32_t session, const struct addr *a);

@@ -15,13 +15,33 @@
 
 #include "listen.h"
 #include "log.h"
+#include "reload_state.h"
 #include "stream.h"
 #include "xmalloc.h"
 
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
+/* An address that is to come can be bound, once this is set (ip(7)). */
 static int
-open_one(const struct conf_listen *l)
+bind_to(int fd, const struct addr *a)
+{
+	const int on = 1;
+	char name[ADDR_STRLEN];
+
+	if (bind(fd, &a->sa, addr_len(a)) == 0)
+		return 0;
+	if (errno != EADDRNOTAVAIL || addr_is_any(a) ||
+	    setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) == -1 ||
+	    bind(fd, &a->sa, addr_len(a)) == -1)
+		return -1;
+	log_warnx("listening on %s, which this host has not got (yet)",
+	    addr_print(a, name));
+	return 0;
+}
+
+/* listens: not only bound, for a try. */
+static int
+open_one(const struct conf_listen *l, bool listens)
 {
 	const int on = 1;
 	int fd, save;
@@ -36,8 +56,8 @@ open_one(const struct conf_listen *l)
 		goto fail;
 	stream_tune(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-	    bind(fd, &l->addr.sa, addr_len(&l->addr)) == -1 ||
-	    listen(fd, BACKLOG) == -1)
+	    bind_to(fd, &l->addr) == -1 ||
+	    (listens && listen(fd, BACKLOG) == -1))
 		goto fail;
 	return fd;
 fail:
@@ -55,8 +75,42 @@ is_dispensable(const struct conf_listen *l, int error)
 	    (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
 }
 
+/* -1: it is not among them. */
+static int
+find(const struct reload_state *before, const struct addr *a)
+{
+	size_t i;
+
+	for (i = 0; before != NULL && i < before->nlisteners; i++)
+		if (addr_eq(&before->listeners[i].addr, a))
+			return before->listeners[i].fd;
+	return -1;
+}
+
 int
-listen_open(struct conf *c, int **fds)
+listen_try(const struct conf *c, const struct reload_state *before)
+{
+	char name[ADDR_STRLEN];
+	int fd, result = 0;
+	size_t i;
+
+	for (i = 0; i < c->nlisten; i++) {
+		if (find(before, &c->listen[i].addr) != -1)
+			continue;
+		fd = open_one(&c->listen[i], false);
+		if (fd != -1) {
+			close(fd);
+		} else if (!is_dispensable(&c->listen[i], errno)) {
+			log_warn("cannot listen on %s",
+			    addr_print(&c->listen[i].addr, name));
+			result = -1;
+		}
+	}
+	return result;
+}
+
+int
+listen_open(struct conf *c, int **fds, const struct reload_state *before)
 {
 	char name[ADDR_STRLEN];
 	size_t i, n = 0;
@@ -64,7 +118,9 @@ listen_open(struct conf *c, int **fds)
 
 	*fds = xcalloc(c->nlisten, sizeof(**fds));
 	for (i = 0; i < c->nlisten; i++) {
-		fd = open_one(&c->listen[i]);
+		fd = find(before, &c->listen[i].addr);
+		if (fd == -1)
+			fd = open_one(&c->listen[i], true);
 		if (fd == -1 && is_dispensable(&c->listen[i], errno))
 			continue;
 		if (fd == -1) {

@@ -10,11 +10,22 @@
 
 #include "conf.h"
 
+struct reload_state;
+
 /*
  * Bind every listener of c; fds[i] belongs to c->listen[i], close-on-exec.
- * A wildcard IPv6 listener on a host without IPv6 is taken out of c.  -1 with
- * a message logged for each that could not be had.
+ * A wildcard IPv6 listener on a host without IPv6 is taken out of c.  An
+ * address that the host has not got yet, for its network comes late, is
+ * listened on all the same.  What before has open already (NULL: nothing) is
+ * taken from there, the very same socket.  -1 with a message logged for each
+ * that could not be had.
  */
-int listen_open(struct conf *c, int **fds);
+int listen_open(struct conf *c, int **fds, const struct reload_state *before);
+
+/*
+ * Could that be had, before not NULL?  Only those that before has not are
+ * tried, and let go again.  -1 with messages.
+ */
+int listen_try(const struct conf *c, const struct reload_state *before);
 
 #endif

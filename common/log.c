@@ -226,7 +226,8 @@ log_open(const char *target, const char *ident, const char **why)
 		close(target_fd);
 	target_fd = fd;
 	target_kind = (unsigned int)kind;
-	(void)strlcpy(target_ident, ident, sizeof(target_ident));
+	if (ident != target_ident)
+		(void)strlcpy(target_ident, ident, sizeof(target_ident));
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,9 @@
 #include "listen.h"
 #include "log.h"
 #include "master.h"
+#include "pid_file.h"
 #include "priv.h"
+#include "reload_state.h"
 #include "session.h"
 #include "spool.h"
 #include "supervise.h"
@@ -28,11 +31,16 @@
 
 #define CONF_FOLDER "/etc/relais"
 #define OUTPUT_MAX 4194304 /* octets of --help and --print_config */
+#define NETWORK_SECONDS 60 /* that a start waits for a name server */
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
 
-static struct pidfh *pid_file;
+static struct pid_file *pid_file;
 static int parent = -1; /* the process that waits for us to be ready */
+
+/* What a reload hands over; NULL: this is a start. */
+static struct reload_state *before;
+static struct supervise_launch launch;
 
 /* Before there is a log: to the one who typed the command. */
 static void
@@ -48,6 +56,15 @@ to_terminal(void *arg, int priority, const char *text)
 	(void)arg;
 	if (priority <= LOG_NOTICE)
 		fprintf(stderr, "%s\n", text);
+}
+
+/* There is nobody at a terminal; the check has told all warnings before. */
+static void
+report_to_log(void *arg, bool is_error, const char *text)
+{
+	(void)arg;
+	if (is_error)
+		log_at(LOG_ERR, "reload: %s", text);
 }
 
 /* At start, what goes to the log is also told to the one who waits. */
@@ -88,10 +105,10 @@ file_of(const struct protocol *p, const struct conf_command *cmd)
 
 /* What it calls itself where others can check it (RFC 5321 4.1.1.1). */
 static int
-find_hostname(struct conf *c)
+find_hostname(struct conf *c, unsigned int patience)
 {
 	if (c->sasl && c->hostname == NULL)
-		c->hostname = hostname_full();
+		c->hostname = hostname_full(patience);
 	return c->sasl && c->hostname == NULL ? -1 : 0;
 }
 
@@ -176,17 +193,29 @@ into_background(void)
 static int
 open_pid_file(const struct conf *c)
 {
-	pid_t other;
-
 	if (c->pid_file == NULL || c->pid_file[0] == '\0')
 		return 0;
-	pid_file = pidfile_open(c->pid_file, 0644, &other);
-	if (pid_file == NULL && errno == EEXIST)
-		log_warnx("pid_file %s: process %ld runs already", c->pid_file,
-		    (long)other);
-	else if (pid_file == NULL)
-		log_warn("pid_file %s", c->pid_file);
+	pid_file = pid_file_open(c->pid_file);
 	return pid_file == NULL ? -1 : 0;
+}
+
+/* The image before had one: its lock is ours already. */
+static void
+take_pid_file(const struct conf *c, bool is_good)
+{
+	struct pid_file *old = NULL;
+
+	if (before->pid_path != NULL)
+		old = pid_file_adopt(before->pid_path, before->pid_fd);
+	if (!is_good ||
+	    (old != NULL && c->pid_file != NULL &&
+	        strcmp(c->pid_file, before->pid_path) == 0)) {
+		pid_file = old;
+		return;
+	}
+	pid_file_remove(&old);
+	if (open_pid_file(c) == 0 && pid_file != NULL)
+		pid_file_write(pid_file);
 }
 
 /* It serves: let go of the terminal and of whoever waits. */
@@ -213,6 +242,22 @@ let_go(void)
 	close(parent);
 }
 
+static void
+become_master(const char *name)
+{
+	setproctitle("master");
+	(void)prctl(PR_SET_NAME, name);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+trim(void)
+{
+	if (priv_trim_master() == -1)
+		log_warn("giving up capabilities");
+	(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
 static int
 serve(struct conf *c, const struct protocol *p)
 {
@@ -221,36 +266,67 @@ serve(struct conf *c, const struct protocol *p)
 	int *listeners, status = 1;
 
 	fit_to_machine(c);
-	if (find_hostname(c) == -1 || listen_open(c, &listeners) == -1)
+	if (find_hostname(c, NETWORK_SECONDS) == -1 ||
+	    listen_open(c, &listeners, NULL) == -1)
 		return 1;
 	if (!c->no_daemon)
 		into_background();
-	setproctitle("master");
-	(void)prctl(PR_SET_NAME, name);
-	(void)signal(SIGPIPE, SIG_IGN);
+	launch.background = !c->no_daemon;
+	become_master(name);
 	if (open_pid_file(c) == -1)
 		return 1;
 	if (!priv_am_root())
 		log_info("not started as root: no chroot, no change of user");
 	else if (spool_prepare(c->spool_directory) == -1)
 		goto done;
-	if (priv_trim_master() == -1)
-		log_warn("giving up capabilities");
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	trim();
 	s = supervise_new(c, p, listeners);
 	if (s == NULL || supervise_start(s) == -1)
 		goto done;
 	if (pid_file != NULL)
-		(void)pidfile_write(pid_file);
+		pid_file_write(pid_file);
+	launch.pid_file = pid_file;
 	log_info("Starting %s version=" VERSION " workers=%u keepers=%u", name,
 	    c->workers, c->keepers);
 	let_go();
-	supervise_run(s);
+	status = supervise_run(s, &launch) == 0 ? 0 : 1;
 	log_info("stopped");
-	status = 0;
 done:
-	if (pid_file != NULL)
-		(void)pidfile_remove(pid_file);
+	pid_file_remove(&pid_file);
+	return status;
+}
+
+/*
+ * We were executed by a reload, in the place of a master that has looked at
+ * all this before; what it did not see must not end those who are served.
+ */
+static int
+take_over(struct conf *c, const struct protocol *p, bool is_good)
+{
+	struct supervisor *s;
+	int *listeners = NULL, status;
+
+	fit_to_machine(c);
+	if (is_good &&
+	    (find_hostname(c, 0) == -1 ||
+	        listen_open(c, &listeners, before) == -1 ||
+	        (priv_am_root() && spool_prepare(c->spool_directory) == -1)))
+		is_good = false;
+	become_master(p->defaults->name);
+	take_pid_file(c, is_good);
+	trim();
+	if (before->background && chdir("/") == -1)
+		log_warn("chdir");
+	launch.background = before->background;
+	launch.pid_file = pid_file;
+	s = supervise_resume(c, p, is_good ? listeners : NULL, before);
+	if (supervise_start(s) == -1)
+		log_at(LOG_ERR,
+		    "reload: there is no new generation: those of "
+		    "before go on");
+	status = supervise_run(s, &launch) == 0 ? 0 : 1;
+	log_info("stopped");
+	pid_file_remove(&pid_file);
 	return status;
 }
 
@@ -271,31 +347,75 @@ pairs_are_there(const struct conf *c)
 static int
 check(struct conf *c, const struct protocol *p, unsigned int errors)
 {
-	struct supervisor *s;
-
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
-	if (find_hostname(c) == -1)
+	if (find_hostname(c, 0) == -1)
 		errors++;
 	fit_to_machine(c);
-	if (pairs_are_there(c)) {
-		s = supervise_new(c, p, NULL);
-		if (s == NULL || supervise_check(s) == -1)
-			errors++;
+	if (pairs_are_there(c) && supervise_check(c, p, before != NULL) == -1)
+		errors++;
+	if (before != NULL && listen_try(c, before) == -1)
+		errors++;
+	if (before != NULL && !c->enabled) {
+		fprintf(stderr, "enabled no: stop the daemon, then\n");
+		errors++;
 	}
 	if (errors > 0) {
 		fprintf(stderr, "%s: %u fault%s\n", p->defaults->name, errors,
 		    errors == 1 ? "" : "s");
 		return 1;
 	}
+	if (before != NULL)
+		return RELOAD_YES;
 	printf("%s: the configuration is good\n", p->defaults->name);
 	return 0;
 }
 
-static int
-run(struct conf *c, const struct protocol *p, struct conf_command *cmd)
+/* What came by a descriptor is there once: the image before has kept it. */
+static unsigned int
+find_passphrase(struct conf *c)
 {
-	unsigned int errors = 0;
+	if (before == NULL || c->ssl_passphrase_fd < 0)
+		return 0;
+	if (before->passphrase == -1) {
+		log_warnx("ssl_passphrase_fd: none was given when the daemon "
+		          "was started: it has to be started again");
+		return 1;
+	}
+	c->ssl_passphrase_fd = fcntl(before->passphrase, F_DUPFD_CLOEXEC, 3);
+	if (c->ssl_passphrase_fd == -1 ||
+	    lseek(c->ssl_passphrase_fd, 0, SEEK_SET) == -1)
+		fatal("the passphrase of before");
+	return 0;
+}
+
+/* We are not the check that comes before, but the next image itself. */
+static bool
+is_successor(void)
+{
+	return before != NULL && before->pid == getpid();
+}
+
+/* It goes where the image before had it until the configuration is known. */
+static int
+reopen_log(const struct conf *c, const struct protocol *p)
+{
+	const char *why;
+
+	if (log_open(c->log_facility,
+	        c->log_ident != NULL ? c->log_ident : p->defaults->name,
+	        &why) == -1) {
+		log_warnx("reload: log_facility %s: %s", c->log_facility, why);
+		return -1;
+	}
+	log_set_level(c->debug ? LOG_DEBUG : c->quiet ? LOG_ERR : LOG_INFO);
+	return 0;
+}
+
+static int
+run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
+    unsigned int errors)
+{
 	struct buf out;
 	char *file;
 
@@ -313,7 +433,12 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd)
 	if (file != NULL)
 		errors += conf_read_file(c, file);
 	errors += conf_settle(c, file);
+	errors += find_passphrase(c);
 	free(file);
+	if (is_successor())
+		return take_over(c, p,
+		    errors == 0 && reopen_log(c, p) == 0 &&
+		        check_machine(c, p, report_to_log, NULL) == 0);
 	if (errors > 0)
 		return 1;
 	if (cmd->print_config) {
@@ -332,11 +457,84 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd)
 	return serve(c, p);
 }
 
+/*
+ * The file that was executed, by a name that stays good whatever becomes of
+ * the working directory; a link is followed at each reload.
+ */
+static const char *
+find_program(const char *name, const char *folder)
+{
+	struct stat ours, named;
+	char path[PATH_MAX], *full;
+	ssize_t n;
+
+	full =
+	    name[0] == '/' ? xstrdup(name) : xasprintf("%s/%s", folder, name);
+	if (strchr(name, '/') != NULL && stat(full, &named) == 0 &&
+	    stat("/proc/self/exe", &ours) == 0 && named.st_dev == ours.st_dev &&
+	    named.st_ino == ours.st_ino)
+		return full;
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (n == -1)
+		return full;
+	free(full);
+	return xstrndup(path, (size_t)n);
+}
+
+/* Copies: a title is written over what argv points to. */
+static void
+find_launch(int argc, char *const *argv)
+{
+	char folder[PATH_MAX];
+	char **copy = xcalloc((size_t)argc + 2, sizeof(*copy));
+	int i;
+
+	launch.folder =
+	    xstrdup(getcwd(folder, sizeof(folder)) != NULL ? folder : "/");
+	launch.program = find_program(argc > 0 ? argv[0] : "", launch.folder);
+	copy[0] = xstrdup(launch.program);
+	for (i = 1; i < argc; i++)
+		copy[i] = xstrdup(argv[i]);
+	launch.argv = copy;
+}
+
+/* Is there a running master that hands over, or has the check done? */
+static void
+find_before(void)
+{
+	const char *text = getenv(RELOAD_VARIABLE), *why;
+	uint64_t fd;
+
+	if (text == NULL)
+		return;
+	if (!text_u64(text_of(text), INT_MAX, &fd) || fd <= STDERR_FILENO)
+		fatalx("%s: \"%s\" is no descriptor of ours", RELOAD_VARIABLE,
+		    text);
+	(void)unsetenv(RELOAD_VARIABLE);
+	before = reload_state_read((int)fd, &why);
+	if (before == NULL)
+		fatalx("what the running master hands over: %s", why);
+	close((int)fd);
+	reload_state_keep_open(before, false);
+}
+
+static void
+log_as_before(void)
+{
+	const char *why;
+
+	log_set_level((int)before->log_level);
+	log_set_sink(NULL, NULL);
+	if (log_open(before->log_target, before->log_ident, &why) == -1)
+		log_warnx("log_facility %s: %s", before->log_target, why);
+}
+
 int
 master_main(const struct protocol *p, int argc, char *argv[])
 {
 	struct conf_command cmd = { .file = NULL };
-	struct conf *c = conf_new(p->defaults, report, NULL);
+	unsigned int errors;
+	struct conf *c;
 	int fd;
 
 	/* Descriptors 0 to 2 exist, whatever started us. */
@@ -347,8 +545,15 @@ master_main(const struct protocol *p, int argc, char *argv[])
 		close(fd);
 	(void)umask(022);
 	log_set_sink(to_terminal, NULL);
+	find_launch(argc, argv);
+	find_before();
 	setproctitle_init(argc, argv, environ);
-	if (conf_read_args(c, argc, argv, &cmd) > 0)
+	if (is_successor())
+		log_as_before();
+	c = conf_new(
+	    p->defaults, is_successor() ? report_to_log : report, NULL);
+	errors = conf_read_args(c, argc, argv, &cmd);
+	if (errors > 0 && !is_successor())
 		return 1;
-	return run(c, p, &cmd);
+	return run(c, p, &cmd, errors);
 }

@@ -72,11 +72,21 @@ enum msg_type {
 	MSG_RECORD,
 	/* several others, as texts, that travel together: see ipc.h */
 	MSG_MANY,
+	MSG_DRAIN,     /* master to role: a new generation serves */
+	MSG_SETTLED,   /* an old worker: nobody here has still to log in */
 	MSG_BIRTH,     /* master to nursery: a worker, please (its channel) */
 	MSG_BORN,      /* nursery to master: it is there */
 	MSG_LOGGED_IN, /* worker to master: its one client (MSG_BUSY) is */
 	MSG_TYPES
 };
+
+/*
+ * After an upgrade the new program's master goes on with the old program's
+ * roles.  Another number whenever a message between a role and the master has
+ * changed; then it understands no more of what they say than MSG_LOG.  The
+ * numbers of that, MSG_STOP, MSG_MANY and MSG_DRAIN stay what they are.
+ */
+#define MSG_VERSION 1
 
 #define MSG_HEADER 6 /* octets: type and request number */
 /* Octets of a whole message: that of MSG_SASL_MAX, and what is beside it. */

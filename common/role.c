@@ -120,11 +120,24 @@ master_gone(void *arg, struct ipc *ch, const char *why)
 	_exit(1);
 }
 
+/* A new generation serves; what there is to it, workers alone do. */
+static void
+grow_old(const struct role_start *start)
+{
+	setproctitle("old %s %u", role_name(start->role), start->number + 1);
+}
+
 static int
 on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
     struct reader *r, int fd)
 {
-	(void)arg;
+	const struct role_start *start = arg;
+
+	if (type == MSG_DRAIN) {
+		grow_old(start);
+		if (start->role != ROLE_WORKER)
+			return get_end(r);
+	}
 	return from_master(from_master_arg, ch, type, id, r, fd);
 }
 
@@ -134,7 +147,7 @@ open_master(struct role_start *start)
 {
 	start->base = role_event_base();
 	master = ipc_new(start->base, ROLE_FD_MASTER, start->role, ROLE_MASTER,
-	    on_master, master_gone, NULL);
+	    on_master, master_gone, start);
 	log_set_sink(to_master, NULL);
 }
 
@@ -160,6 +173,7 @@ role_run(const struct protocol *p, int argc, char *argv[])
 	/* A terminal's Ctrl-C is the master's business. */
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGUSR1, SIG_IGN);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 
@@ -197,7 +211,7 @@ role_born(
 	start->born = true;
 	setproctitle("%s %u", role_name(start->role), number + 1);
 	master = ipc_new(start->base, fd, start->role, ROLE_MASTER, on_master,
-	    master_gone, NULL);
+	    master_gone, start);
 }
 
 void

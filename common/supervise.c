@@ -12,11 +12,14 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "crew.h"
 #include "generation.h"
 #include "limit.h"
 #include "log.h"
 #include "priv.h"
+#include "reload_state.h"
 #include "supervise_impl.h"
+#include "tls.h"
 #include "xmalloc.h"
 
 #define START_SECONDS 20 /* for keepers and broker to be ready */
@@ -24,8 +27,9 @@
 #define COPY_SECONDS 2   /* how often they are looked at */
 #define FLUSH_SECONDS 1  /* a busy syslog daemon is tried again */
 
+/* Those of this generation. */
 static unsigned int
-running(const struct supervisor *s, bool workers_only)
+running_now(const struct supervisor *s, bool workers_only)
 {
 	unsigned int i, n = 0;
 
@@ -40,13 +44,27 @@ running(const struct supervisor *s, bool workers_only)
 	return n + (!workers_only && s->broker.pid != 0);
 }
 
+static unsigned int
+running(const struct supervisor *s, bool workers_only)
+{
+	return running_now(s, workers_only) + crews_running(s, workers_only);
+}
+
+static void
+end_loop(struct supervisor *s)
+{
+	s->ended = true;
+	event_base_loopbreak(s->base);
+}
+
 /* Workers first: what they still say, broker and keepers are there to hear. */
 static void
 go_on_stopping(struct supervisor *s)
 {
 	unsigned int i;
 
-	if (running(s, true) > 0)
+	crews_go_on(s);
+	if (running_now(s, true) > 0)
 		return;
 	place_send(&s->broker, MSG_STOP);
 	for (i = 0; i < s->nkeepers; i++)
@@ -55,7 +73,43 @@ go_on_stopping(struct supervisor *s)
 	for (i = 0; i < s->nauthenticators; i++)
 		place_end(&s->authenticators[i]);
 	if (running(s, false) == 0)
-		event_base_loopbreak(s->base);
+		end_loop(s);
+}
+
+/* There is no new generation, and the old one has come to its end. */
+static void
+look_whether_served(struct supervisor *s)
+{
+	if (!supervise_is_idle(s) || s->starting || crews_running(s, true) > 0)
+		return;
+	log_at(LOG_ERR, "nobody is left to serve: ending");
+	s->failed = true;
+	s->stopping = true;
+	go_on_stopping(s);
+}
+
+static void
+died(struct supervisor *s, pid_t pid, int status)
+{
+	struct place *p = place_of(s, pid);
+
+	if (p == NULL) {
+		nursery_listen(s);
+		p = place_of(s, pid);
+	}
+	if (p == NULL) {
+		(void)supervise_reload_died(s, pid, status);
+		return;
+	}
+	if (p->ch != NULL)
+		ipc_drain(p->ch);
+	if (p->crew != NULL) {
+		crew_died(p, status);
+		return;
+	}
+	if (!p->ready && !s->stopping && s->starting)
+		s->failed = true;
+	place_died(p, status);
 }
 
 /* Last words are in the channel: read them before it is closed. */
@@ -63,34 +117,23 @@ static void
 on_chld(int fd, short what, void *arg)
 {
 	struct supervisor *s = arg;
-	struct place *p;
 	pid_t pid;
 	int status;
 
 	(void)fd;
 	(void)what;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		p = place_of(s, pid);
-		if (p == NULL) {
-			nursery_listen(s);
-			p = place_of(s, pid);
-		}
-		if (p == NULL)
-			continue;
-		if (p->ch != NULL)
-			ipc_drain(p->ch);
-		if (!p->ready && !s->stopping && s->starting)
-			s->failed = true;
-		place_died(p, status);
-	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		died(s, pid, status);
 	if (s->starting && s->failed)
 		event_base_loopbreak(s->base);
 	if (s->stopping)
 		go_on_stopping(s);
+	else
+		look_whether_served(s);
 }
 
 static void
-kill_all(struct supervisor *s)
+kill_now(struct supervisor *s)
 {
 	unsigned int i;
 
@@ -106,6 +149,13 @@ kill_all(struct supervisor *s)
 }
 
 static void
+kill_all(struct supervisor *s)
+{
+	kill_now(s);
+	crews_kill(s);
+}
+
+static void
 on_deadline(int fd, short what, void *arg)
 {
 	struct supervisor *s = arg;
@@ -113,8 +163,9 @@ on_deadline(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (s->starting) {
-		log_warnx("keepers, broker and authenticators are not ready "
-		          "in time");
+		log_warnx("%skeepers, broker and authenticators are not ready "
+		          "in time",
+		    s->await_workers ? "workers, " : "");
 		s->failed = true;
 		event_base_loopbreak(s->base);
 	} else {
@@ -123,16 +174,25 @@ on_deadline(int fd, short what, void *arg)
 }
 
 static void
-stop(struct supervisor *s)
+set_end(struct supervisor *s)
 {
 	const struct timeval grace = { .tv_sec = (time_t)s->conf->stop_timeout +
 		    END_SECONDS };
+
+	event_add(&s->deadline, &grace);
+}
+
+static void
+stop(struct supervisor *s)
+{
 	unsigned int i;
 
 	if (s->stopping)
 		return;
 	s->stopping = true;
-	event_add(&s->deadline, &grace);
+	supervise_reload_cancel(s);
+	set_end(s);
+	crews_stop(s);
 	for (i = 0; i < s->nnurseries; i++)
 		place_end(&s->nurseries[i]);
 	for (i = 0; i < s->nworkers; i++)
@@ -158,19 +218,25 @@ on_ticket(int fd, short what, void *arg)
 	nursery_renew(arg);
 }
 
-/* A log file that was moved away is opened anew. */
 static void
 on_hup(int fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	supervise_reload(arg);
+}
+
+/* A log file that was moved away is opened anew. */
+static void
+on_usr1(int fd, short what, void *arg)
 {
 	const struct supervisor *s = arg;
 	const char *why;
 
 	(void)fd;
 	(void)what;
-	if (log_open(s->conf->log_facility,
-	        s->conf->log_ident != NULL ? s->conf->log_ident : s->conf_name,
-	        &why) == -1)
-		log_warnx("log_facility %s: %s", s->conf->log_facility, why);
+	if (log_open(supervise_log_target(s), log_ident(), &why) == -1)
+		log_warnx("log_facility %s: %s", supervise_log_target(s), why);
 }
 
 static void
@@ -236,6 +302,7 @@ watch(struct supervisor *s)
 	evsignal_assign(&s->term, s->base, SIGTERM, on_term, s);
 	evsignal_assign(&s->intr, s->base, SIGINT, on_term, s);
 	evsignal_assign(&s->hup, s->base, SIGHUP, on_hup, s);
+	evsignal_assign(&s->usr1, s->base, SIGUSR1, on_usr1, s);
 	evtimer_assign(&s->ticket, s->base, on_ticket, s);
 	evtimer_assign(&s->deadline, s->base, on_deadline, s);
 	event_assign(&s->flush, s->base, -1, EV_PERSIST, on_flush, s);
@@ -245,6 +312,7 @@ watch(struct supervisor *s)
 	event_add(&s->term, NULL);
 	event_add(&s->intr, NULL);
 	event_add(&s->hup, NULL);
+	event_add(&s->usr1, NULL);
 	event_add(&s->flush, &every);
 }
 
@@ -289,23 +357,12 @@ keep_senders(struct supervisor *s)
 	return spool_copy_look(s->senders);
 }
 
-struct supervisor *
-supervise_new(
-    const struct conf *c, const struct protocol *p, const int *listeners)
+static void
+make_places(struct supervisor *s)
 {
-	struct supervisor *s = xcalloc(1, sizeof(*s));
+	const struct conf *c = s->conf;
 	unsigned int i;
 
-	s->conf = c;
-	s->protocol = p;
-	s->conf_name = p->defaults->name;
-	s->listeners = listeners;
-	s->generation = generation_new(c);
-	if (s->generation == NULL) {
-		free(s);
-		return NULL;
-	}
-	s->base = role_event_base();
 	s->counters = make_memory("counters", limit_size(broker_places(c)));
 	s->nkeepers = c->keepers;
 	s->nworkers =
@@ -316,7 +373,6 @@ supervise_new(
 	s->workers = xcalloc(s->nworkers, sizeof(*s->workers));
 	s->authenticators =
 	    xcalloc(s->nauthenticators, sizeof(*s->authenticators));
-	place_init(s, &s->broker, ROLE_BROKER, 0);
 	for (i = 0; i < s->nauthenticators; i++)
 		place_init(s, &s->authenticators[i], ROLE_AUTHENTICATOR, i);
 	for (i = 0; i < s->nkeepers; i++)
@@ -325,9 +381,81 @@ supervise_new(
 		place_init(s, &s->workers[i], ROLE_WORKER, i);
 	if (c->worker_connections == 1)
 		nursery_init(s);
-	arc4random_buf(s->ticket_key, TICKET_KEY_LEN);
+}
+
+static struct supervisor *
+make(const struct conf *c, const struct protocol *p, const int *listeners,
+    struct generation *g)
+{
+	struct supervisor *s = xcalloc(1, sizeof(*s));
+
+	s->conf = c;
+	s->protocol = p;
+	s->conf_name = p->defaults->name;
+	s->listeners = listeners;
+	s->generation = g;
+	s->number = 1;
+	TAILQ_INIT(&s->crews);
+	s->base = role_event_base();
+	s->counters = s->loads = -1;
+	place_init(s, &s->broker, ROLE_BROKER, 0);
+	if (g != NULL)
+		make_places(s);
 	watch(s);
 	return s;
+}
+
+struct supervisor *
+supervise_new(
+    const struct conf *c, const struct protocol *p, const int *listeners)
+{
+	struct generation *g = generation_new(c, false);
+	struct supervisor *s;
+
+	if (g == NULL)
+		return NULL;
+	s = make(c, p, listeners, g);
+	arc4random_buf(s->ticket_key, TICKET_KEY_LEN);
+	return s;
+}
+
+/* The signals were blocked since before the exec: they come now. */
+static void
+hear_signals(struct supervisor *s)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	/* A death may have been told to the image before. */
+	event_active(&s->chld, EV_SIGNAL, 1);
+}
+
+struct supervisor *
+supervise_resume(const struct conf *c, const struct protocol *p,
+    const int *listeners, const struct reload_state *before)
+{
+	struct supervisor *s = make(c, p, listeners,
+	    listeners != NULL ? generation_new(c, false) : NULL);
+
+	s->before = before;
+	s->number = before->generation + 1;
+	s->serial = before->serial;
+	s->told_missing = before->told_missing;
+	s->reload_again = before->again;
+	s->has_previous = before->has_previous;
+	memcpy(s->ticket_key, before->ticket_key, TICKET_KEY_LEN);
+	memcpy(s->previous_key, before->previous_key, TICKET_KEY_LEN);
+	s->ticket_at = before->ticket_at;
+	crews_adopt(s, before);
+	hear_signals(s);
+	return s;
+}
+
+bool
+supervise_is_idle(const struct supervisor *s)
+{
+	return s->nworkers == 0;
 }
 
 /* Run the loop until those that were started are ready, or one failed. */
@@ -337,6 +465,7 @@ await_ready(struct supervisor *s)
 	const struct timeval limit = { .tv_sec = START_SECONDS };
 
 	s->starting = true;
+	s->failed = false;
 	event_add(&s->deadline, &limit);
 	event_base_dispatch(s->base);
 	event_del(&s->deadline);
@@ -353,21 +482,56 @@ end_all(struct supervisor *s)
 		event_base_loop(s->base, EVLOOP_ONCE);
 }
 
-int
-supervise_check(struct supervisor *s)
+/*
+ * What workers would do with the authorities of inner servers.  Only a check,
+ * which is a process of its own and short-lived, looks into them itself.
+ */
+static int
+check_authorities(const struct conf *c, const struct generation *g)
 {
+	struct handover *h;
+	struct tls_client *client;
+	const char *why;
+
+	if (c->outgoing_tls == OUTGOING_PLAIN)
+		return 0;
+	h = handover_open(generation_handover(g, ROLE_WORKER));
+	if (h == NULL)
+		fatal("what workers are handed");
+	tls_global_init();
+	client = tls_client_new(c, h, &why);
+	if (client == NULL)
+		log_warnx("TLS towards inner servers (ssl_ca_file, "
+		          "ssl_ca_path, ssl_ca_chain_file): %s",
+		    why);
+	handover_close(&h);
+	if (client == NULL)
+		return -1;
+	tls_client_free(&client);
+	return 0;
+}
+
+int
+supervise_check(const struct conf *c, const struct protocol *p, bool strict)
+{
+	struct generation *g = generation_new(c, strict);
+	struct supervisor *s;
 	int result;
 
+	if (g == NULL)
+		return -1;
+	s = make(c, p, NULL, g);
 	s->nkeepers = 1;
 	s->checking = true;
 	place_spawn(&s->keepers[0]);
 	result = await_ready(s);
 	end_all(s);
-	return result;
+	return check_authorities(c, g) == -1 ? -1 : result;
 }
 
-int
-supervise_start(struct supervisor *s)
+/* Keepers, broker, authenticators. */
+static int
+start_helpers(struct supervisor *s)
 {
 	unsigned int i;
 
@@ -378,21 +542,92 @@ supervise_start(struct supervisor *s)
 	place_spawn(&s->broker);
 	if (s->conf->sasl)
 		supervise_want_authenticators(s, s->conf->authenticators);
-	if (await_ready(s) == -1) {
-		end_all(s);
-		return -1;
-	}
-	/* Only now: the keepers have seen that no key is in a certificate. */
+	return await_ready(s);
+}
+
+static void
+start_workers(struct supervisor *s)
+{
+	unsigned int i;
+
 	if (s->nnurseries > 0)
 		nursery_start(s);
 	for (i = 0; i < s->conf->workers && s->nnurseries == 0; i++)
 		place_spawn(&s->workers[i]);
+}
+
+/* What was begun of a new generation ends; the old ones go on. */
+static void
+give_up(struct supervisor *s)
+{
+	s->checking = true; /* nobody is replaced */
+	kill_now(s);
+	while (running_now(s, false) > 0)
+		event_base_loop(s->base, EVLOOP_ONCE);
+	s->checking = false;
+	event_del(&s->copy);
+	spool_copy_free(&s->sasldb);
+	spool_copy_free(&s->senders);
+	supervise_drop_new_listeners(s);
+	s->nworkers = s->nkeepers = s->nauthenticators = s->wanted = 0;
+	s->nnurseries = 0;
+}
+
+/*
+ * The old generation's workers take clients until all the new one's do: what
+ * does not come up leaves them where they are.
+ */
+static int
+start_beside(struct supervisor *s)
+{
+	supervise_set_ticket_timer(s);
+	if (supervise_is_idle(s))
+		return -1;
+	if (start_helpers(s) == -1)
+		goto fail;
+	start_workers(s);
+	s->await_workers = true;
+	if (await_ready(s) == -1)
+		goto fail;
+	s->await_workers = false;
+	supervise_take_over(s);
+	return 0;
+fail:
+	s->await_workers = false;
+	if (s->stopping)
+		set_end(s); /* that was the deadline for something else */
+	else
+		give_up(s);
+	return -1;
+}
+
+int
+supervise_start(struct supervisor *s)
+{
+	if (s->before != NULL)
+		return start_beside(s);
+	if (start_helpers(s) == -1) {
+		end_all(s);
+		return -1;
+	}
+	/* Only now: the keepers have seen that no key is in a certificate. */
+	start_workers(s);
 	supervise_change_ticket_key(s);
 	return 0;
 }
 
-void
-supervise_run(struct supervisor *s)
+int
+supervise_run(struct supervisor *s, const struct supervise_launch *launch)
 {
-	event_base_dispatch(s->base);
+	s->launch = launch;
+	if (!s->stopping)
+		look_whether_served(s);
+	if (s->reload_again && !s->stopping)
+		supervise_reload(s);
+	while (!s->ended) {
+		event_base_dispatch(s->base);
+		if (s->execute)
+			supervise_execute(s);
+	}
+	return s->failed ? -1 : 0;
 }

@@ -12,8 +12,19 @@
 
 #include "conf.h"
 
+struct pid_file;
 struct protocol;
+struct reload_state;
 struct supervisor;
+
+/* How the daemon was started: what a reload executes again. */
+struct supervise_launch {
+	const char *program; /* a path */
+	char *const *argv;   /* a copy: a process's title goes over the first */
+	const char *folder;  /* the working directory; relative paths */
+	bool background;
+	const struct pid_file *pid_file; /* NULL: none */
+};
 
 /*
  * c is settled, with workers, worker_connections and keepers filled in;
@@ -24,17 +35,30 @@ struct supervisor *supervise_new(
     const struct conf *c, const struct protocol *p, const int *listeners);
 
 /*
- * Start one keeper, see whether the keys are good, and end it: for
- * --check_config.  0 or -1 (messages are logged).
+ * The same in a program that was executed by a reload: before's processes
+ * are its own from now on, and before is kept.  Never NULL: where there is no
+ * new generation to be had (listeners NULL, or a message was logged), those
+ * of before go on.
  */
-int supervise_check(struct supervisor *s);
+struct supervisor *supervise_resume(const struct conf *c,
+    const struct protocol *p, const int *listeners,
+    const struct reload_state *before);
+
+/*
+ * Start one keeper, see whether the keys are good, and end it: for
+ * --check_config.  strict: a certificate that is not valid today is a fault.
+ * 0 or -1 (messages are logged).
+ */
+int supervise_check(
+    const struct conf *c, const struct protocol *p, bool strict);
 
 /*
  * Start the roles; -1 when keepers, broker or authenticators do not come up.
  * Then supervise_run() serves until SIGTERM or SIGINT and returns when all
- * processes have ended.
+ * processes have ended: 0, or -1 when they did so by themselves.  launch is
+ * kept.  SIGHUP: it executes the program again and then does not return.
  */
 int supervise_start(struct supervisor *s);
-void supervise_run(struct supervisor *s);
+int supervise_run(struct supervisor *s, const struct supervise_launch *launch);
 
 #endif

@@ -2,11 +2,14 @@
 /*
  * supervise_impl: what supervise.c (start, signals, end), supervise_place.c
  * (a process and its channels), supervise_nursery.c (workers that are not made
- * by exec) and supervise_message.c (what roles say) know of each other.
+ * by exec), supervise_message.c (what roles say), supervise_reload.c (the next
+ * image of the master) and crew.c (processes of an old generation) know of each
+ * other.
  */
 #ifndef SUPERVISE_IMPL_H
 #define SUPERVISE_IMPL_H
 
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include <event2/event_struct.h>
@@ -23,12 +26,14 @@
 /* A place for a process of a role. */
 struct place {
 	struct supervisor *s;
+	struct crew *crew; /* of an old generation; NULL: of this one */
 	enum role role;
 	unsigned int number;
 	uint32_t serial;
 	pid_t pid; /* 0: none */
 	struct ipc *ch;
 	bool ready, busy;
+	bool settled;       /* of an old worker: MSG_SETTLED */
 	bool logged_in;     /* of a worker's only client */
 	bool accused;       /* its death is our doing */
 	bool given_up;      /* the same, and not for a fault of its own */
@@ -57,8 +62,20 @@ struct supervisor {
 	uint32_t serial;
 	bool starting, checking, stopping, failed, has_previous;
 	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];
+	uint64_t ticket_at; /* CLOCK_MONOTONIC seconds: the next key */
 	uint32_t told_missing;
-	struct event chld, term, intr, hup, ticket, flush, room, deadline, copy;
+	struct event chld, term, intr, hup, usr1;
+	struct event ticket, flush, room, deadline, copy;
+
+	uint32_t number;               /* of this generation: 1 at the start */
+	TAILQ_HEAD(crews, crew) crews; /* those of before, the oldest first */
+	const struct reload_state *before; /* NULL: nobody was */
+	const struct supervise_launch *launch;
+	struct reload *reload; /* NULL: none is under way */
+	bool await_workers;    /* they are among those to be ready */
+	bool reload_again;     /* as soon as what is under way is done */
+	bool execute;          /* out of the loop, to run the next image */
+	bool ended;
 };
 
 void place_init(
@@ -66,6 +83,8 @@ void place_init(
 struct place *place_of(struct supervisor *s, pid_t pid); /* NULL: none */
 /* Start its process and make it known to its peers. */
 void place_spawn(struct place *p);
+/* It runs, and fd is our end of its channel. */
+void place_open(struct place *p, int fd);
 void place_send(struct place *p, enum msg_type type); /* without more */
 void place_end(struct place *p); /* SIGKILL; SIGCHLD does the rest */
 /* status is waitpid(2)'s; it is replaced as its end deserves. */
@@ -73,6 +92,20 @@ void place_died(struct place *p, int status);
 
 /* The log's lines may have to wait for room: go on when there is some. */
 void supervise_wait_for_room(struct supervisor *s);
+/* SIGHUP: check what is on the disk, then execute it. */
+void supervise_reload(struct supervisor *s);
+/* Was it the check that ended so? */
+bool supervise_reload_died(struct supervisor *s, pid_t pid, int status);
+void supervise_reload_cancel(struct supervisor *s);
+/* Run the next image.  It returns when that cannot be had. */
+void supervise_execute(struct supervisor *s);
+/* We are the next image, and serve: what was before need no more. */
+void supervise_take_over(struct supervisor *s);
+void supervise_drop_new_listeners(struct supervisor *s); /* it does not */
+bool supervise_is_idle(const struct supervisor *s);      /* no new generation */
+const char *supervise_log_target(const struct supervisor *s);
+void supervise_set_ticket_timer(struct supervisor *s);
+
 /* A new key for tickets: hourly, and after a worker's bad end. */
 void supervise_change_ticket_key(struct supervisor *s);
 /* With a process per client: as many that wait as there are to be. */

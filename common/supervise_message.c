@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crew.h"
 #include "log.h"
 #include "session_log.h"
 #include "supervise_impl.h"
@@ -37,8 +38,9 @@ write_log(struct place *p, const struct msg_log *m)
 	size_t i, n;
 
 	/* A role's free words do not pass for a line of ours, "Auth: ...". */
-	(void)snprintf(
-	    plain, sizeof(plain), "%s %u: ", role_name(p->role), p->number + 1);
+	(void)snprintf(plain, sizeof(plain),
+	    "%s%s %u: ", p->crew != NULL ? "old " : "", role_name(p->role),
+	    p->number + 1);
 	n = strlen(plain);
 	/* Our own roles escape client text; control octets are not ours. */
 	for (i = 0; i < m->text.len; i++)
@@ -49,10 +51,18 @@ write_log(struct place *p, const struct msg_log *m)
 	plain[n] = '\0';
 	if (!log_wants(m->priority))
 		return;
-	if (p->s->starting) /* whoever starts us sees it, too */
+	if (p->s->starting && p->crew == NULL) /* whoever starts us sees it */
 		log_at(m->priority, "%s", plain);
 	else
 		log_write(m->priority, p->pid, plain);
+}
+
+/* By which its numbers of inner servers are to be read. */
+static const struct conf *
+conf_of(const struct place *p)
+{
+	return p->crew != NULL && p->crew->conf != NULL ? p->crew->conf
+	                                                : p->s->conf;
 }
 
 static void
@@ -61,7 +71,7 @@ write_event(struct place *p, const struct msg_event *e)
 	char line[LOG_LINE_MAX];
 	int level;
 
-	level = session_log_format(p->s->conf, e, line, sizeof(line));
+	level = session_log_format(conf_of(p), e, line, sizeof(line));
 	if (log_wants(level))
 		log_write(level, p->pid, line);
 }
@@ -87,22 +97,34 @@ do_record(struct place *p, struct reader *r)
 	return 0;
 }
 
+/* NULL: there is no such place. */
+static struct place *
+accused_of(const struct place *p, const struct msg_accuse *m)
+{
+	struct supervisor *s = p->s;
+
+	if (m->role != ROLE_WORKER &&
+	    (m->role != ROLE_AUTHENTICATOR || p->role != ROLE_BROKER))
+		return NULL;
+	if (p->crew != NULL)
+		return crew_place(p->crew, (enum role)m->role, m->number);
+	if (m->role == ROLE_WORKER)
+		return m->number < s->nworkers ? &s->workers[m->number] : NULL;
+	return m->number < s->nauthenticators ? &s->authenticators[m->number]
+	                                      : NULL;
+}
+
 static int
 do_accuse(struct place *p, struct reader *r)
 {
-	struct supervisor *s = p->s;
-	struct place *accused = NULL;
+	struct place *accused;
 	struct msg_accuse m;
 
 	if (msg_get_accuse(r, &m) == -1)
 		return -1;
-	if (m.role == ROLE_WORKER && m.number < s->nworkers)
-		accused = &s->workers[m.number];
-	else if (m.role == ROLE_AUTHENTICATOR && p->role == ROLE_BROKER &&
-	    m.number < s->nauthenticators)
-		accused = &s->authenticators[m.number];
-	if (accused == NULL)
-		return -1;
+	accused = accused_of(p, &m);
+	if (accused == NULL) /* in a crew it may be one that was gone before */
+		return p->crew != NULL ? 0 : -1;
 	if (accused->serial == m.serial) {
 		accused->accused = true;
 		place_end(accused);
@@ -133,6 +155,9 @@ break_when_ready(struct supervisor *s)
 	for (i = 0; i < s->wanted; i++)
 		if (!s->authenticators[i].ready)
 			return;
+	for (i = 0; s->await_workers && i < s->conf->workers; i++)
+		if (!s->workers[i].ready)
+			return;
 	if (s->checking || s->broker.ready)
 		event_base_loopbreak(s->base);
 }
@@ -153,6 +178,15 @@ do_ready(struct place *p, struct reader *r)
 	return 0;
 }
 
+/* What an old generation says that means nothing any more. */
+static bool
+is_idle_word(const struct crew *c, enum msg_type type)
+{
+	if (crew_is_foreign(c))
+		return type != MSG_LOG;
+	return type == MSG_READY || type == MSG_POOL || type == MSG_BUSY;
+}
+
 /* What a role may say. */
 int
 supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
@@ -165,6 +199,8 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	(void)ch;
 	(void)id;
 	(void)fd; /* msg_allowed(): none of these brings one */
+	if (p->crew != NULL && is_idle_word(p->crew, type))
+		return 0;
 	switch (type) {
 	case MSG_READY:
 		return do_ready(p, r);
@@ -191,6 +227,12 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	case MSG_LOGGED_IN:
 		p->logged_in = true;
 		return get_end(r);
+	case MSG_SETTLED:
+		if (p->crew == NULL || get_end(r) == -1)
+			return -1;
+		p->settled = true;
+		crew_settled(p->crew);
+		return 0;
 	case MSG_BUSY:
 		p->busy = true;
 		supervise_want_spares(p->s);

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "child.h"
 #include "clock.h"
+#include "crew.h"
 #include "generation.h"
 #include "log.h"
 #include "supervise_impl.h"
@@ -96,7 +98,6 @@ send_ticket_key(struct place *p)
 void
 supervise_change_ticket_key(struct supervisor *s)
 {
-	const struct timeval hour = { .tv_sec = TICKET_SECONDS };
 	unsigned int i;
 
 	memcpy(s->previous_key, s->ticket_key, TICKET_KEY_LEN);
@@ -105,7 +106,20 @@ supervise_change_ticket_key(struct supervisor *s)
 	for (i = 0; i < s->nworkers; i++)
 		if (s->workers[i].ch != NULL)
 			send_ticket_key(&s->workers[i]);
-	event_add(&s->ticket, &hour);
+	s->ticket_at = (uint64_t)clock_seconds() + TICKET_SECONDS;
+	supervise_set_ticket_timer(s);
+}
+
+/* The hour goes on where another image of the master began it. */
+void
+supervise_set_ticket_timer(struct supervisor *s)
+{
+	const uint64_t now = (uint64_t)clock_seconds();
+	struct timeval left = { .tv_sec = 0 };
+
+	if (s->ticket_at > now && s->ticket_at - now <= TICKET_SECONDS)
+		left.tv_sec = (time_t)(s->ticket_at - now);
+	event_add(&s->ticket, &left);
 }
 
 void
@@ -122,10 +136,26 @@ on_closed(void *arg, struct ipc *ch, const char *why)
 
 	(void)ch;
 	if (why != NULL)
-		log_warnx(
-		    "%s %u sent %s", role_name(p->role), p->number + 1, why);
+		log_warnx("%s%s %u sent %s", p->crew != NULL ? "old " : "",
+		    role_name(p->role), p->number + 1, why);
 	ipc_free(&p->ch);
 	place_end(p);
+}
+
+/* Its own book, and those of the newest old generations. */
+static size_t
+broker_fds(const struct supervisor *s, int *fds)
+{
+	const struct crew *c;
+	size_t n = 1;
+
+	fds[0] = s->counters;
+	for (c = TAILQ_LAST(&s->crews, crews);
+	     c != NULL && n <= BROKER_BOOKS_MAX;
+	     c = TAILQ_PREV(c, crews, entry))
+		if (c->counters != -1)
+			fds[n++] = c->counters;
+	return n;
 }
 
 /* The descriptors of a role beside the two that every one has. */
@@ -136,7 +166,7 @@ further_fds(struct place *p, int *fds, int ends[2][2])
 	size_t i, n = 0;
 
 	if (p->role == ROLE_BROKER)
-		fds[n++] = s->counters;
+		return broker_fds(s, fds);
 	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
 		return n;
 	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++) {
@@ -192,12 +222,23 @@ connect_peers(struct place *p, int ends[2][2])
 	}
 }
 
+void
+place_open(struct place *p, int fd)
+{
+	struct supervisor *s = p->s;
+
+	p->ch = ipc_new(
+	    s->base, fd, ROLE_MASTER, p->role, supervise_message, on_closed, p);
+	ipc_set_quota(p->ch, QUOTA + s->conf->worker_connections);
+}
+
 /* A new process, with fd as its end of the channel to us. */
 static void
 start_process(struct place *p, int fd, int ends[2][2])
 {
 	struct supervisor *s = p->s;
-	int *fds = xcalloc(s->conf->nlisten + 5, sizeof(*fds));
+	const size_t most = s->conf->nlisten + BROKER_BOOKS_MAX + 5;
+	int *fds = xcalloc(most, sizeof(*fds));
 	size_t n = 2;
 
 	fds[0] = fd;
@@ -228,9 +269,7 @@ place_spawn(struct place *p)
 	else
 		start_process(p, master[1], ends);
 	close(master[1]);
-	p->ch = ipc_new(s->base, master[0], ROLE_MASTER, p->role,
-	    supervise_message, on_closed, p);
-	ipc_set_quota(p->ch, QUOTA + s->conf->worker_connections);
+	place_open(p, master[0]);
 	connect_peers(p, ends);
 	for (n = 0; n < 2; n++)
 		if (ends[n][0] != -1) {
@@ -252,7 +291,7 @@ supervise_want_spares(struct supervisor *s)
 {
 	unsigned int i, idle = 0;
 
-	if (s->conf->worker_connections != 1 || s->stopping)
+	if (s->conf->worker_connections != 1 || s->stopping || s->checking)
 		return;
 	for (i = 0; i < s->nworkers; i++)
 		if (is_taken(&s->workers[i]) && !s->workers[i].busy &&
@@ -331,7 +370,7 @@ place_died(struct place *p, int status)
 	ipc_free(&p->ch);
 	if (p->role == ROLE_NURSERY)
 		nursery_died(p);
-	if (s->stopping || s->checking)
+	if (s->stopping || s->checking || (s->starting && s->failed))
 		return;
 	if (!is_wanted(p))
 		return;
@@ -373,7 +412,7 @@ place_of(struct supervisor *s, pid_t pid)
 	for (i = 0; i < s->nnurseries; i++)
 		if (s->nurseries[i].pid == pid)
 			return &s->nurseries[i];
-	return NULL;
+	return crew_place_of(s, pid);
 }
 
 void

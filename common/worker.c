@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/event_struct.h>
+
 #include "acceptor.h"
 #include "clock.h"
 #include "log.h"
@@ -23,6 +25,7 @@
  * After a refusal all wait for so long: a flood is not worth a handshake.
  */
 #define WARY_SECONDS 10
+#define SETTLING_SECONDS 1 /* how often an old worker's sessions are seen */
 /* FD_LOADS, and the listeners behind it; a nursery has these alone. */
 enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS };
 
@@ -44,6 +47,9 @@ struct worker {
 	unsigned int nfree;
 	bool began; /* it has its channels, and accepts */
 	bool stopping;
+	bool draining;     /* MSG_DRAIN: the clients it has, and no more */
+	bool settled;      /* the same, and all have logged in: MSG_SETTLED */
+	struct event settling;
 	time_t wary_until; /* CLOCK_MONOTONIC seconds */
 
 	enum worker_list list_state;
@@ -247,8 +253,17 @@ worker_record(struct worker *w, const struct msg_record *m)
 static void
 leave_if_done(struct worker *w)
 {
-	if (w->used == 0 && (w->stopping || w->conf->worker_connections == 1))
+	if (w->used == 0 &&
+	    (w->stopping || w->draining || w->conf->worker_connections == 1))
 		event_base_loopbreak(w->base);
+}
+
+/* For whoever looks at the processes. */
+static void
+show_sessions(const struct worker *w)
+{
+	setproctitle("old worker %u, %u session%s", w->start->number + 1,
+	    w->used, w->used == 1 ? "" : "s");
 }
 
 void
@@ -267,8 +282,10 @@ worker_forget(struct worker *w, struct session *s)
 	w->free_places[w->nfree++] = place;
 	w->used--;
 	acceptor_set_load(w->acceptor, w->used);
-	if (!w->stopping && w->places > 1)
+	if (!w->stopping && !w->draining && w->places > 1)
 		acceptor_open(w->acceptor);
+	if (w->draining)
+		show_sessions(w);
 	leave_if_done(w);
 }
 
@@ -560,6 +577,57 @@ stop(struct worker *w)
 	leave_if_done(w);
 }
 
+static void
+tell_settled(struct worker *w)
+{
+	struct writer msg UNZEROED;
+
+	msg_start(&msg, MSG_SETTLED, 0);
+	(void)ipc_send(w->master, &msg, -1);
+}
+
+/* Who has logged in needs no signature and no authenticator any more. */
+static void
+on_settling(int fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	unsigned int i;
+
+	(void)fd;
+	(void)what;
+	for (i = 0; i < w->places; i++)
+		if (w->sessions[i] != NULL && !w->sessions[i]->logged_in)
+			return;
+	w->settled = true;
+	event_del(&w->settling);
+	tell_settled(w);
+}
+
+/*
+ * Its listeners are others' now, or nobody's.  The master may say so again,
+ * with one more generation, and wants to hear again, too.
+ */
+static void
+drain(struct worker *w)
+{
+	const struct timeval every = { .tv_sec = SETTLING_SECONDS };
+
+	if (w->draining) {
+		if (w->settled)
+			tell_settled(w);
+		return;
+	}
+	w->draining = true;
+	event_assign(&w->settling, w->base, -1, EV_PERSIST, on_settling, w);
+	event_add(&w->settling, &every);
+	acceptor_leave(w->acceptor);
+	if (w->used > 0)
+		log_info("takes no more clients: %u session%s to go", w->used,
+		    w->used == 1 ? "" : "s");
+	show_sessions(w);
+	leave_if_done(w);
+}
+
 static int
 do_peer(struct worker *w, struct reader *r, int fd)
 {
@@ -581,7 +649,7 @@ do_peer(struct worker *w, struct reader *r, int fd)
 static void
 accept_now(struct worker *w)
 {
-	if (w->began || w->stopping)
+	if (w->began || w->stopping || w->draining)
 		return;
 	w->began = true;
 	acceptor_open(w->acceptor);
@@ -610,6 +678,9 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return 0;
 	case MSG_STOP:
 		stop(w);
+		return 0;
+	case MSG_DRAIN:
+		drain(w);
 		return 0;
 	default:
 		return -1; /* msg_allowed() has let nothing else in */

@@ -7,6 +7,7 @@ import os
 import pwd
 import signal
 import subprocess
+import sys
 
 import harness
 from case import TestCase, main, needs_root
@@ -77,6 +78,40 @@ class Start(TestCase):
             logged = ""
         self.assertNotIn(PHRASE, text + logged)
         return done.returncode, text, logged
+
+
+class Late(Start):
+    @needs_root
+    def test_network_that_comes_late(self):
+        """An address that this host has not got yet is listened on."""
+        address, port = "192.0.2.77", free_port()
+        relais = Apart(
+            self, "listen %s:%d plain\nlisten 127.0.0.1:%d plain\n"
+            "outgoing_server 127.0.0.1:%d\n" % (
+                address, port, free_port(), free_port()))
+        relais.wait_log("listening on %s:%d, which this host has not got"
+                        % (address, port))
+
+        def inside(*argv):
+            return subprocess.run(
+                ["nsenter", "-t", str(relais.pid), "-n", *argv],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+
+        greeting = (sys.executable, "-c", "import socket; "
+                    "s = socket.create_connection(('%s', %d), 5); "
+                    "print(s.recv(100))" % (address, port))
+        self.assertNotEqual(inside(*greeting).returncode, 0)
+        done = inside("ip", "address", "add", address + "/32", "dev", "lo")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"* OK", inside(*greeting).stdout)
+
+
+class Apart(harness.Relais):
+    """In a network of its own, which has a loopback interface alone."""
+
+    def argv(self, *more):
+        return ["unshare", "--net", "sh", "-c",
+                'ip link set lo up; exec "$@"', "sh", *super().argv(*more)]
 
 
 class Passphrase(Start):

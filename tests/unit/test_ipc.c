@@ -168,6 +168,44 @@ test_rules(void **state)
 	}
 }
 
+/* A peer of another build: what we do not know is passed over. */
+static void
+test_foreign(void **state)
+{
+	static const char unknown[] = "\xff\xff\0\0\0\0whatever";
+	struct end e;
+	int fds[2];
+	char octet;
+
+	(void)state;
+	open_channel(&e);
+	ipc_set_foreign(e.ch);
+	assert_int_equal(pipe(fds), 0);
+	release(&e, 1, 1);
+	assert_int_equal(
+	    fdpass_send(e.peer, unknown, sizeof(unknown) - 1, -1), 0);
+	/* and what comes with it is closed */
+	assert_int_equal(
+	    fdpass_send(e.peer, unknown, sizeof(unknown) - 1, fds[1]), 0);
+	close(fds[1]);
+	release(&e, 2, 1);
+	turn();
+	turn();
+	turn();
+	turn();
+	assert_int_equal(e.messages, 2);
+	assert_int_equal(e.last, 2);
+	assert_int_equal(e.ends, 0);
+	assert_int_equal(read(fds[0], &octet, 1), 0);
+	/* What is no message at all still ends it. */
+	assert_int_equal(fdpass_send(e.peer, "\0", 1, -1), 0);
+	turn();
+	assert_int_equal(e.ends, 1);
+	assert_string_equal(e.why, MALFORMED);
+	close(fds[0]);
+	close_channel(&e);
+}
+
 static void
 test_plain_ends(void **state)
 {
@@ -661,6 +699,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_plain_ends),
 		cmocka_unit_test(test_handler),
 		cmocka_unit_test(test_fairness),

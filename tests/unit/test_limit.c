@@ -443,6 +443,103 @@ test_senseless(void **state)
 	free(mem);
 }
 
+/* Those of an old generation count beside ours until they end. */
+static void
+test_old_book(void **state)
+{
+	const uint32_t struck_out = 0;
+	void *before = new_book(), *mem = new_book();
+	struct limit *old = limit_new(before, CONNECTIONS, 0, 0), *l;
+	size_t size = limit_size(CONNECTIONS);
+
+	(void)state;
+	assert_int_equal(admit(old, 1, 1, "192.0.2.1"), LIMIT_OK);
+	assert_int_equal(admit(old, 1, 2, "192.0.2.1"), LIMIT_OK);
+	assert_int_equal(admit(old, 1, 3, "192.0.2.2"), LIMIT_OK);
+	l = limit_new(mem, CONNECTIONS, 5, 3);
+	limit_add_old(l, before, size);
+	assert_true(limit_look_at_old(l));
+	assert_int_equal(limit_count(l), 3);
+	assert_int_equal(count(l, "192.0.2.1"), 2);
+	/* The same numbers, but of other workers. */
+	assert_int_equal(admit(l, 1, 1, "192.0.2.1"), LIMIT_OK);
+	assert_int_equal(admit(l, 1, 2, "192.0.2.1"), LIMIT_TOO_MANY_ADDRESS);
+	assert_int_equal(admit(l, 1, 2, "192.0.2.3"), LIMIT_OK);
+	assert_int_equal(admit(l, 1, 3, "192.0.2.4"), LIMIT_TOO_MANY);
+	limit_release(old, 1, 1);
+	assert_true(limit_look_at_old(l));
+	assert_int_equal(count(l, "192.0.2.1"), 2);
+	assert_int_equal(limit_count(l), 4);
+	limit_release(l, 1, 1); /* theirs stays */
+	assert_int_equal(count(l, "192.0.2.1"), 1);
+	memcpy(before, &struck_out, sizeof(struck_out));
+	assert_false(limit_look_at_old(l));
+	assert_int_equal(count(l, "192.0.2.1"), 0);
+	assert_int_equal(limit_count(l), 1);
+	limit_free(&old);
+	limit_free(&l);
+	free(before);
+	free(mem);
+}
+
+/* A book that is not whole, or not one, counts for nothing. */
+static void
+test_bad_old_book(void **state)
+{
+	unsigned char *before = new_book();
+	void *mem = new_book();
+	struct limit *old = limit_new(before, CONNECTIONS, 0, 0);
+	struct limit *l = limit_new(mem, CONNECTIONS, 0, 0);
+
+	(void)state;
+	assert_int_equal(admit(old, 1, 1, "192.0.2.1"), LIMIT_OK);
+	limit_add_old(l, before, limit_size(CONNECTIONS) - 1);
+	assert_false(limit_look_at_old(l));
+	limit_add_old(l, before, 3);
+	assert_false(limit_look_at_old(l));
+	assert_int_equal(limit_count(l), 0);
+	/* Slots that make no sense do not either. */
+	limit_add_old(l, before, limit_size(CONNECTIONS));
+	memset(
+	    before + limit_size(0), 1, limit_size(CONNECTIONS) - limit_size(0));
+	assert_true(limit_look_at_old(l));
+	assert_int_equal(limit_count(l), 0);
+	limit_free(&old);
+	limit_free(&l);
+	free(before);
+	free(mem);
+}
+
+/* Who failed to log in has not been forgiven by a reload. */
+static void
+test_inherit(void **state)
+{
+	struct addr a = parse("192.0.2.1"), b = parse("192.0.2.2");
+	void *before = new_book(), *mem = calloc(1, limit_size(7));
+	struct limit *old = limit_new(before, CONNECTIONS, 0, 0), *l;
+
+	(void)state;
+	limit_failed(old, &a, 1000);
+	limit_failed(old, &a, 1000);
+	assert_int_equal(admit(old, 1, 1, "192.0.2.1"), LIMIT_OK);
+	limit_inherit(mem, 7, before, limit_size(CONNECTIONS));
+	l = limit_new(mem, 7, 0, 0);
+	assert_int_equal(limit_failures(l, &a, 1001), 2);
+	assert_int_equal(limit_count(l), 0);
+	limit_failed(l, &b, 1001);
+	limit_free(&l);
+	/* Not again, when the broker is started anew. */
+	limit_failed(old, &a, 1001);
+	limit_inherit(mem, 7, before, limit_size(CONNECTIONS));
+	l = limit_new(mem, 7, 0, 0);
+	assert_int_equal(limit_failures(l, &a, 1002), 2);
+	assert_int_equal(limit_failures(l, &b, 1002), 1);
+	limit_free(&l);
+	limit_free(&old);
+	free(before);
+	free(mem);
+}
+
 /* Two slots that claim the same connection count once. */
 static void
 test_twice(void **state)
@@ -489,6 +586,9 @@ main(void)
 		cmocka_unit_test(test_taken_over),
 		cmocka_unit_test(test_spoilt),
 		cmocka_unit_test(test_senseless),
+		cmocka_unit_test(test_old_book),
+		cmocka_unit_test(test_bad_old_book),
+		cmocka_unit_test(test_inherit),
 		cmocka_unit_test(test_twice),
 	};
 

@@ -163,6 +163,8 @@ make(struct writer *w, enum msg_type type)
 	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
+	case MSG_DRAIN:
+	case MSG_SETTLED:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -254,6 +256,8 @@ take(enum msg_type type, const char *p, size_t n)
 	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
+	case MSG_DRAIN:
+	case MSG_SETTLED:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -445,6 +449,10 @@ test_who_may(void **state)
 		{ MSG_ADMIT, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ MSG_STOP, ROLE_MASTER, ROLE_WORKER, false, true },
 		{ MSG_STOP, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_DRAIN, ROLE_MASTER, ROLE_BROKER, false, true },
+		{ MSG_DRAIN, ROLE_BROKER, ROLE_WORKER, false, false },
+		{ MSG_SETTLED, ROLE_WORKER, ROLE_MASTER, false, true },
+		{ MSG_SETTLED, ROLE_BROKER, ROLE_MASTER, false, false },
 		{ MSG_PEER, ROLE_WORKER, ROLE_MASTER, true, false },
 		{ MSG_ACCUSE, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_ACCUSE, ROLE_KEEPER, ROLE_MASTER, false, true },
