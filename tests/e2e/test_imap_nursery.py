@@ -10,6 +10,7 @@ import time
 
 import harness
 import test_imap_processes
+import test_reload
 from case import main, needs_root, not_sanitized
 from client import tls_context
 from harness import proc_read, proc_status, wait_for
@@ -312,6 +313,55 @@ class Confined(test_imap_processes.Confinement):
 
     def test_layouts_differ(self):
         """See Kin."""
+
+
+class Reload(Nursery):
+    """A new generation has nurseries of its own."""
+
+    def setUp(self):
+        self.relais = harness.Gateway(self, self.inner.port, *self.lines,
+                                      workers=SPARES)
+        super().setUp()
+
+    def test_reload(self):
+        clients = [self.logged_in() for _ in range(SPARES)]
+        self.settle_with(clients)
+        spares, before = self.spares(), self.nurseries()
+        test_reload.reload(self.relais)
+        wait_for(lambda: not before & set(harness.children(self.relais.pid)),
+                 5, "the old nurseries to go")
+        more = [self.logged_in() for _ in range(2 * SPARES)]
+        self.assertFalse(spares & {self.worker_of(c) for c in more})
+        for c in clients + more:
+            self.assertOK(c.cmd("XONE"))
+            c.close()
+        test_reload.all_old_gone(self.relais)
+        self.settle()
+        self.assertEqual(set(harness.children(self.relais.pid)),
+                         set(self.relais.processes()) - {self.relais.pid})
+        self.assertNoComplaint()
+
+    def test_in_the_middle_of_births(self):
+        """Who is just being born belongs to nobody any more, and ends."""
+        for _ in range(6):
+            for c in [self.logged_in() for _ in range(4)]:
+                c.close()
+            test_reload.reload(self.relais)
+        test_reload.all_old_gone(self.relais)
+        self.settle()
+        wait_for(lambda: set(harness.children(self.relais.pid)) ==
+                 set(self.relais.processes()) - {self.relais.pid}, 5,
+                 "nobody else to be there")
+        self.logged_in().close()
+        self.assertNoComplaint()
+
+    def test_refused(self):
+        """Then the nurseries are the same."""
+        before = self.nurseries()
+        test_reload.rewrite(self.relais, more=("no_such_directive yes",))
+        test_reload.refuse(self.relais)
+        self.assertEqual(self.nurseries(), before)
+        self.logged_in().close()
 
 
 class Unprivileged(test_imap_processes.Unprivileged):
