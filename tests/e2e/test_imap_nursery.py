@@ -341,6 +341,22 @@ class Reload(Nursery):
                          set(self.relais.processes()) - {self.relais.pid})
         self.assertNoComplaint()
 
+    def test_kin_of_before(self):
+        """A bad end there takes those who have not logged in along, too."""
+        bystander, victim = self.logged_in(), self.logged_in()
+        newcomer = self.connect(self.relais.ssl, True)
+        culprit = self.worker_of(victim)
+        self.settle_with((bystander, victim, newcomer))
+        test_reload.reload(self.relais)
+        time.sleep(1.5)         # an old worker looks every second
+        self.assertOK(victim.cmd("XONE"))
+        os.kill(culprit, signal.SIGSEGV)
+        for c in victim, newcomer:
+            c.rest()
+        self.assertOK(bystander.cmd("XONE"))
+        bystander.close()
+        test_reload.all_old_gone(self.relais)
+
     def test_in_the_middle_of_births(self):
         """Who is just being born belongs to nobody any more, and ends."""
         for _ in range(6):
