@@ -187,6 +187,7 @@ worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 		to_broker(w, &msg, -1);
 }
 
+/* Before the client can know: then it is not taken along by its kin. */
 void
 worker_logged_in(struct worker *w)
 {
@@ -195,7 +196,7 @@ worker_logged_in(struct worker *w)
 	if (w->places > 1)
 		return;
 	msg_start(&msg, MSG_LOGGED_IN, 0);
-	ipc_send_later(w->master, &msg);
+	(void)ipc_send(w->master, &msg, -1);
 }
 
 /* The broker may have heard otherwise from others: nothing is told yet. */
