@@ -4,12 +4,17 @@
 #   make demo       see it work in a minute     make install  DESTDIR and PREFIX are honoured
 #   make deps       install what building and testing needs (Debian, Ubuntu)
 #   make bench      what it costs beside others (tests/bench/bench.py says more)
+#   make deb        Debian packages, in build/deb
 #   SANITIZE=1      address and undefined behaviour sanitizers, built apart
 
 PREFIX ?= /usr/local
 SBINDIR = $(PREFIX)/sbin
 MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc/relais
+DATADIR = $(PREFIX)/share/relais
+LIBDIR = $(PREFIX)/lib
+UNITDIR = $(LIBDIR)/systemd/system
+UNITS = $(wildcard conf/systemd/*)
 VERSION = 0.1
 
 DAEMONS = imapsd pop3sd smtpsd
@@ -128,14 +133,69 @@ bench: all bench-programs
 	    SUBJECTS='$(SUBJECTS)' OUT='$(OUT)' GROWTH='$(GROWTH)' \
 	    tests/bench/bench.py
 
-# Of each daemon: its program, its page, its sample.
-install: all
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
-	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(DOCDIR)
-	install -m 755 $(DAEMONS:%=$B/%) $(DESTDIR)$(SBINDIR)
-	install -m 644 $(foreach d,$(DAEMONS),$d/$d.8) $(DESTDIR)$(MANDIR)/man8
-	install -m 644 conf/relais.conf.5 $(DESTDIR)$(MANDIR)/man5
-	install -m 644 $(DAEMONS:%=conf/%.conf) README.md LICENSE \
-	    $(DESTDIR)$(DOCDIR)
+# Packagers take install-common for what the daemons share, and of each daemon
+# install-DAEMON.
+install: install-common $(DAEMONS:%=install-%)
 
-.PHONY: deps check demo bench install
+# Files that name a program get the path that it has: $(call install_as,TO,FILES)
+install_as = $(if $2,install -d $(DESTDIR)$1; for f in $2; do \
+	    to=$(DESTDIR)$1/$$(basename $$f); \
+	    sed 's|/usr/local/sbin/|/usr/sbin/|g; s|/usr/sbin/|$(SBINDIR)/|g' \
+	        $$f >$$to && chmod 644 $$to || exit 1; done)
+# What another program may be given, each below the folder that it is in here.
+SAMPLES = $(patsubst conf/%,%,$(wildcard conf/syslog/*/* conf/fail2ban/*/*))
+
+units_of = $(foreach u,$(UNITS),$(if $(filter $1,$(notdir $u)),$u))
+daemon_units = $(addsuffix .%,$(DAEMONS)) $(addsuffix @%,$(DAEMONS)) \
+	$(addsuffix -%,$(DAEMONS))
+
+install-common:
+	install -d $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(DOCDIR) \
+	    $(DESTDIR)$(DATADIR) $(DESTDIR)$(LIBDIR)/sysusers.d \
+	    $(DESTDIR)$(LIBDIR)/tmpfiles.d
+	install -m 644 conf/relais.conf.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 755 conf/make-certificate conf/deploy-certificate \
+	    conf/client-setup $(DESTDIR)$(DATADIR)
+	install -m 644 conf/client-setup.files $(DESTDIR)$(DATADIR)
+	install -m 644 conf/sysusers.d/relais.conf \
+	    $(DESTDIR)$(LIBDIR)/sysusers.d
+	install -m 644 conf/tmpfiles.d/relais.conf \
+	    $(DESTDIR)$(LIBDIR)/tmpfiles.d
+	install -m 644 README.md LICENSE $(DESTDIR)$(DOCDIR)
+	for f in $(SAMPLES); do \
+	    install -D -m 644 conf/$$f $(DESTDIR)$(DOCDIR)/$$f || exit 1; done
+	$(call install_as,$(DOCDIR)/inetd,$(wildcard conf/inetd/*))
+	$(call install_as,$(UNITDIR),$(filter-out \
+	    $(call units_of,$(daemon_units)),$(UNITS)))
+
+# Its program, its page, its sample, its units.
+$(DAEMONS:%=install-%): install-%: $B/%
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
+	    $(DESTDIR)$(DOCDIR)
+	install -m 755 $B/$* $(DESTDIR)$(SBINDIR)
+	install -m 644 $*/$*.8 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 conf/$*.conf $(DESTDIR)$(DOCDIR)
+	$(call install_as,$(UNITDIR),$(call units_of,$*.% $*@% $*-%))
+
+# Built in a copy, so that nothing of the checkout is in a package and nothing
+# of the packaging in the checkout.  DEB_VERSION names another version than
+# that of conf/debian/changelog.
+DEB_VERSION =
+DEB_DIR = build/deb
+DEB_COPY = $(DEB_DIR)/relais
+
+deb:
+	@command -v dh >/dev/null || { \
+	    echo "As root, please: apt-get install debhelper" >&2; exit 1; }
+	@rm -rf $(DEB_DIR)
+	@mkdir -p $(DEB_COPY)
+	@cp -R $(DAEMONS) common conf Makefile README.md LICENSE $(DEB_COPY)
+	@mv $(DEB_COPY)/conf/debian $(DEB_COPY)/debian
+	@conf/debian/version $(DEB_COPY)/debian/changelog $(DEB_VERSION)
+	cd $(DEB_COPY) && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+	    DEB_BUILD_OPTIONS="noautodbgsym $$DEB_BUILD_OPTIONS" \
+	    dpkg-buildpackage -b -us -uc -tc -j"$$(nproc)"
+	@rm -rf $(DEB_COPY)
+	@ls $(DEB_DIR)/*.deb
+
+.PHONY: deps check demo bench install install-common $(DAEMONS:%=install-%) deb

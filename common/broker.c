@@ -535,11 +535,11 @@ open_limit(struct broker *b, const struct role_start *start)
 {
 	const struct timeval every = { .tv_sec = OLD_BOOKS_SECONDS };
 	const struct conf *c = start->conf;
-	unsigned int i, n = start->nfds - 1;
+	unsigned int i, n = start->nfds - 2;
 	void *mem, *old[BROKER_BOOKS_MAX];
 	size_t size, sizes[BROKER_BOOKS_MAX];
 
-	if (start->nfds < 1 || n > BROKER_BOOKS_MAX)
+	if (start->nfds < 2 || n > BROKER_BOOKS_MAX)
 		fatalx("the counters handed over are not what they should be");
 	b->places = broker_places(c);
 	mem = map_book(ROLE_FD_FIRST, PROT_READ | PROT_WRITE, &size);
@@ -547,7 +547,7 @@ open_limit(struct broker *b, const struct role_start *start)
 		fatalx("the counters handed over are too few");
 	for (i = 0; i < n; i++)
 		old[i] =
-		    map_book(ROLE_FD_FIRST + 1 + (int)i, PROT_READ, &sizes[i]);
+		    map_book(ROLE_FD_FIRST + 2 + (int)i, PROT_READ, &sizes[i]);
 	if (n > 0)
 		limit_inherit(mem, b->places, old[0], sizes[0]);
 	b->limit = limit_new(
@@ -557,6 +557,23 @@ open_limit(struct broker *b, const struct role_start *start)
 	event_assign(&b->old_books, b->base, -1, EV_PERSIST, on_old_books, b);
 	if (limit_look_at_old(b->limit))
 		event_add(&b->old_books, &every);
+}
+
+size_t
+broker_users_size(void)
+{
+	return submits_size();
+}
+
+static struct submits *
+open_submits(const struct conf *c)
+{
+	size_t size;
+	void *mem = map_book(ROLE_FD_FIRST + 1, PROT_READ | PROT_WRITE, &size);
+
+	if (size < submits_size())
+		fatalx("the memory for what users send is too small");
+	return submits_new(c, mem);
 }
 
 /* The ports of the inner servers, for Landlock. */
@@ -600,7 +617,7 @@ broker_main(const struct role_start *start)
 	    to_any_worker, to_all_workers, &b);
 	b.auths =
 	    auths_new(b.base, b.conf, b.limit, to_master, to_all_workers, &b);
-	b.submits = submits_new(b.conf);
+	b.submits = open_submits(b.conf);
 	box.read_paths[1] = submits_folder(b.submits);
 	box.ports = ports_of(b.conf);
 	box.nports = b.conf->nservers;

@@ -31,13 +31,14 @@ struct submits {
 
 /* In the spool the master's copy, else the file itself. */
 struct submits *
-submits_new(const struct conf *c)
+submits_new(const struct conf *c, void *mem)
 {
 	struct submits *s = xcalloc(1, sizeof(*s));
 
 	s->conf = c;
-	s->messages = rate_new(c->user_message_limit, USERS_MAX);
-	s->recipients = rate_new(c->user_recipient_limit, USERS_MAX);
+	s->messages = rate_new(c->user_message_limit, USERS_MAX, mem);
+	s->recipients = rate_new(c->user_recipient_limit, USERS_MAX,
+	    (char *)mem + rate_size(USERS_MAX));
 	if (c->sender_login_map == NULL)
 		return s;
 	s->path = priv_am_root() ? xasprintf("/etc/%s", CONF_SENDER_MAP_COPY)
@@ -46,6 +47,12 @@ submits_new(const struct conf *c)
 	s->folder =
 	    xstrndup(s->path, (size_t)(strrchr(s->path, '/') + 1 - s->path));
 	return s;
+}
+
+size_t
+submits_size(void)
+{
+	return 2 * rate_size(USERS_MAX);
 }
 
 const char *

@@ -347,8 +347,7 @@ crew_died(struct place *p, int status)
 	p->pid = 0;
 	ipc_free(&p->ch);
 	/* A worker is accused at every end, by those it had a channel to. */
-	if (!good && !hung && !p->given_up && !c->stopping &&
-	    !c->s->stopping &&
+	if (!good && !hung && !p->given_up && !c->stopping && !c->s->stopping &&
 	    (p->role == ROLE_WORKER || count(c, true) > 0)) {
 		log_warnx("old %s %u %s", role_name(p->role), p->number + 1,
 		    child_fate(status, fate, sizeof(fate)));

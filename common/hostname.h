@@ -8,9 +8,8 @@
 
 /*
  * The system's name, or, when that has no domain, the one that DNS or hosts
- * have for it.  While nobody answers who may know, it is asked again for
- * patience seconds.  To be freed.  NULL: none has a domain, which was logged.
+ * have for it.  To be freed.  NULL: none has a domain, which was logged.
  */
-char *hostname_full(unsigned int patience);
+char *hostname_full(void);
 
 #endif

@@ -19,24 +19,38 @@
 #include "stream.h"
 #include "xmalloc.h"
 
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78 /* linux/in6.h; glibc has no name for it */
+#endif
+
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
-/* An address that is to come can be bound, once this is set (ip(7)). */
+/* Until the address is there nobody can come by it, and then all can. */
 static int
-bind_to(int fd, const struct addr *a)
+bind_early(int fd, const struct conf_listen *l)
 {
 	const int on = 1;
 	char name[ADDR_STRLEN];
+	bool six = l->addr.sa.sa_family == AF_INET6;
 
-	if (bind(fd, &a->sa, addr_len(a)) == 0)
-		return 0;
-	if (errno != EADDRNOTAVAIL || addr_is_any(a) ||
-	    setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) == -1 ||
-	    bind(fd, &a->sa, addr_len(a)) == -1)
+	if (setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP,
+	        six ? IPV6_FREEBIND : IP_FREEBIND, &on, sizeof(on)) == -1 ||
+	    bind(fd, &l->addr.sa, addr_len(&l->addr)) == -1)
 		return -1;
-	log_warnx("listening on %s, which this host has not got (yet)",
-	    addr_print(a, name));
+	log_warnx("%s is no address of this host (yet): it is listened on all "
+	          "the same",
+	    addr_print(&l->addr, name));
 	return 0;
+}
+
+static int
+bind_to(int fd, const struct conf_listen *l)
+{
+	if (bind(fd, &l->addr.sa, addr_len(&l->addr)) == 0)
+		return 0;
+	if (errno != EADDRNOTAVAIL || addr_is_any(&l->addr))
+		return -1;
+	return bind_early(fd, l);
 }
 
 /* listens: not only bound, for a try. */
@@ -56,8 +70,7 @@ open_one(const struct conf_listen *l, bool listens)
 		goto fail;
 	stream_tune(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-	    bind_to(fd, &l->addr) == -1 ||
-	    (listens && listen(fd, BACKLOG) == -1))
+	    bind_to(fd, l) == -1 || (listens && listen(fd, BACKLOG) == -1))
 		goto fail;
 	return fd;
 fail:

@@ -42,6 +42,7 @@ struct line {
 static TAILQ_HEAD(, line) queue = TAILQ_HEAD_INITIALIZER(queue);
 static unsigned int queued;
 static unsigned long dropped;
+static bool torn; /* a file's last line has no end: its disk was full */
 
 void
 log_set_sink(log_sink *sink, void *arg)
@@ -327,6 +328,8 @@ log_flush(void)
 		(void)snprintf(text, sizeof(text),
 		    "%lu log lines were lost: they were not taken", n);
 		log_write(LOG_WARNING, getpid(), text);
+		if (dropped > 0) /* that neither: the number is to be said */
+			dropped = n;
 	}
 	return !TAILQ_EMPTY(&queue);
 }
@@ -355,6 +358,23 @@ takes_more(int fd)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
 }
 
+/* One line to a file or stream; line[0] is room for a line end before it. */
+static void
+write_line(int fd, char *line, size_t len)
+{
+	char *from = torn ? line : line + 1;
+	size_t n = (size_t)(line + len - from);
+	ssize_t done = -1;
+
+	line[0] = '\n';
+	if (takes_more(fd))
+		done = write(fd, from, n);
+	if (done > 0)
+		torn = from[done - 1] != '\n';
+	if (done == -1 || (size_t)done < n)
+		dropped++;
+}
+
 void
 log_write(int priority, pid_t pid, const char *text)
 {
@@ -364,15 +384,17 @@ log_write(int priority, pid_t pid, const char *text)
 void
 log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 {
-	char line[LOG_LINE_MAX + 256];
+	char line[1 + LOG_LINE_MAX + 256];
 	size_t len;
 	int fd = STDERR_FILENO;
 
-	len = format_line(line, sizeof(line) - 1, ident, priority, pid, text);
+	len = 1 +
+	    format_line(line + 1, sizeof(line) - 2, ident, priority, pid, text);
 	switch (target_kind) {
 	case TO_SYSLOG:
-		if (!TAILQ_EMPTY(&queue) || send_syslog(line, len) == -1)
-			enqueue(line, len);
+		if (!TAILQ_EMPTY(&queue) ||
+		    send_syslog(line + 1, len - 1) == -1)
+			enqueue(line + 1, len - 1);
 		return;
 	case TO_FILE:
 		fd = target_fd;
@@ -384,6 +406,5 @@ log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 		break;
 	}
 	line[len++] = '\n';
-	if (!takes_more(fd) || write(fd, line, len) == -1)
-		dropped++;
+	write_line(fd, line, len);
 }

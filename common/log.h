@@ -53,7 +53,8 @@ bool log_target_valid(const char *target);
 /*
  * Write one line as process pid, whoever calls: the master writes for all.
  * Never blocks: what a full syslog socket does not take is queued up to a
- * bound, then counted, and the count is logged when there is room again.
+ * bound, then counted, and the count is logged when there is room again; so
+ * is what a stream or a full disk does not take.
  */
 void log_write(int priority, pid_t pid, const char *text);
 /* The same with another identity than log_open()'s, which is log_ident(). */

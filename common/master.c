@@ -31,7 +31,6 @@
 
 #define CONF_FOLDER "/etc/relais"
 #define OUTPUT_MAX 4194304 /* octets of --help and --print_config */
-#define NETWORK_SECONDS 60 /* that a start waits for a name server */
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
 
@@ -105,10 +104,10 @@ file_of(const struct protocol *p, const struct conf_command *cmd)
 
 /* What it calls itself where others can check it (RFC 5321 4.1.1.1). */
 static int
-find_hostname(struct conf *c, unsigned int patience)
+find_hostname(struct conf *c)
 {
 	if (c->sasl && c->hostname == NULL)
-		c->hostname = hostname_full(patience);
+		c->hostname = hostname_full();
 	return c->sasl && c->hostname == NULL ? -1 : 0;
 }
 
@@ -266,8 +265,7 @@ serve(struct conf *c, const struct protocol *p)
 	int *listeners, status = 1;
 
 	fit_to_machine(c);
-	if (find_hostname(c, NETWORK_SECONDS) == -1 ||
-	    listen_open(c, &listeners, NULL) == -1)
+	if (find_hostname(c) == -1 || listen_open(c, &listeners, NULL) == -1)
 		return 1;
 	if (!c->no_daemon)
 		into_background();
@@ -308,7 +306,7 @@ take_over(struct conf *c, const struct protocol *p, bool is_good)
 
 	fit_to_machine(c);
 	if (is_good &&
-	    (find_hostname(c, 0) == -1 ||
+	    (find_hostname(c) == -1 ||
 	        listen_open(c, &listeners, before) == -1 ||
 	        (priv_am_root() && spool_prepare(c->spool_directory) == -1)))
 		is_good = false;
@@ -349,7 +347,7 @@ check(struct conf *c, const struct protocol *p, unsigned int errors)
 {
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
-	if (find_hostname(c, 0) == -1)
+	if (find_hostname(c) == -1)
 		errors++;
 	fit_to_machine(c);
 	if (pairs_are_there(c) && supervise_check(c, p, before != NULL) == -1)

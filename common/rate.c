@@ -1,117 +1,137 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * rate: counters by user, in memory that is bounded.  Runs in the broker; the
- * names are a worker's word.
+ * rate: counters by user, in memory of a fixed size.  Runs in the broker; the
+ * names are a worker's word.  The memory may be shared: with the broker that
+ * comes when this one dies, and with those of old generations, which count at
+ * the same time.  So a user has a slot of two numbers, each written at once;
+ * what two brokers do to one slot in the same instant may cost a count, and
+ * nothing else.  No name is in it, but a hash: who makes two names collide
+ * shares the counter of somebody who is only as bad as he is.
  */
-#include <sys/queue.h>
-#include <sys/tree.h>
-
+#include <ctype.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "rate.h"
 #include "xmalloc.h"
 
-struct counter {
-	RB_ENTRY(counter) node;
-	TAILQ_ENTRY(counter) entry;
-	struct text user; /* octets */
-	char *octets;
-	unsigned int n;
-	time_t began;
-};
+#define WAYS 8 /* places that a user can have: the oldest of them makes room   \
+	        */
 
-RB_HEAD(counter_tree, counter);
+struct slot {
+	_Atomic uint64_t key;   /* 0: free */
+	_Atomic uint64_t state; /* when it began, in 32 bits, and how often */
+};
 
 struct rate {
 	unsigned int limit;
-	size_t places, used;
-	struct counter_tree tree;
-	TAILQ_HEAD(, counter) list; /* who began first is in front */
+	size_t buckets, ways;
+	struct slot *slots;
+	struct slot *own; /* to be freed; NULL: the memory is the caller's */
 };
 
-static int
-compare(const struct counter *a, const struct counter *b)
+size_t
+rate_size(size_t places)
 {
-	if (a->user.len != b->user.len)
-		return a->user.len < b->user.len ? -1 : 1;
-	return strncasecmp(a->user.p, b->user.p, a->user.len);
+	return places * sizeof(struct slot);
 }
 
-RB_PROTOTYPE(counter_tree, counter, node, compare)
-RB_GENERATE(counter_tree, counter, node, compare)
-
 struct rate *
-rate_new(unsigned int limit, size_t places)
+rate_new(unsigned int limit, size_t places, void *mem)
 {
 	struct rate *r = xcalloc(1, sizeof(*r));
 
 	r->limit = limit;
-	r->places = places;
-	RB_INIT(&r->tree);
-	TAILQ_INIT(&r->list);
+	r->ways = places < WAYS ? places : WAYS;
+	r->buckets = places / r->ways;
+	if (mem == NULL)
+		mem = r->own = xcalloc(places, sizeof(struct slot));
+	r->slots = mem;
 	return r;
 }
 
-static void
-forget_first(struct rate *r)
-{
-	struct counter *c = TAILQ_FIRST(&r->list);
-
-	RB_REMOVE(counter_tree, &r->tree, c);
-	TAILQ_REMOVE(&r->list, c, entry);
-	free(c->octets);
-	free(c);
-	r->used--;
-}
-
 void
-rate_free(struct rate **rp)
+rate_free(struct rate **r)
 {
-	struct rate *r = *rp;
-
-	if (r == NULL)
+	if (*r == NULL)
 		return;
-	while (r->used > 0)
-		forget_first(r);
-	free(r);
-	*rp = NULL;
+	free((*r)->own);
+	free(*r);
+	*r = NULL;
 }
 
-static struct counter *
-begin(struct rate *r, struct text user, time_t now)
+/* FNV-1a, of 64 bits. */
+static uint64_t
+key_of(struct text user)
 {
-	struct counter *c = xcalloc(1, sizeof(*c));
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	size_t i;
 
-	if (r->used == r->places)
-		forget_first(r);
-	c->octets = xstrndup(user.p, user.len);
-	c->user = (struct text){ c->octets, user.len };
-	c->began = now;
-	RB_INSERT(counter_tree, &r->tree, c);
-	TAILQ_INSERT_TAIL(&r->list, c, entry);
-	r->used++;
-	return c;
+	if (user.len > RATE_NAME_MAX)
+		user.len = RATE_NAME_MAX;
+	for (i = 0; i < user.len; i++) {
+		h ^= (uint64_t)tolower((unsigned char)user.p[i]);
+		h *= UINT64_C(0x100000001b3);
+	}
+	return h != 0 ? h : 1;
+}
+
+static uint32_t
+began(uint64_t state)
+{
+	return (uint32_t)(state >> 32);
+}
+
+/* One that begins in the future makes no sense. */
+static bool
+is_over(const struct slot *s, uint32_t now)
+{
+	uint32_t from = began(atomic_load(&s->state));
+
+	return atomic_load(&s->key) == 0 || from > now ||
+	    now - from >= RATE_SECONDS;
+}
+
+/* His slot, or the one that he gets: a free one, or the oldest. */
+static struct slot *
+find(struct rate *r, uint64_t key, uint32_t now)
+{
+	struct slot *s = r->slots + key % r->buckets * r->ways, *best = NULL;
+	size_t i;
+
+	for (i = 0; i < r->ways; i++, s++) {
+		if (is_over(s, now)) {
+			if (best == NULL || !is_over(best, now))
+				best = s;
+			continue;
+		}
+		if (atomic_load(&s->key) == key)
+			return s;
+		if (best == NULL ||
+		    (!is_over(best, now) &&
+		        began(atomic_load(&s->state)) <
+		            began(atomic_load(&best->state))))
+			best = s;
+	}
+	atomic_store(&best->state, (uint64_t)now << 32);
+	atomic_store(&best->key, key);
+	return best;
 }
 
 bool
 rate_take(struct rate *r, struct text user, time_t now)
 {
-	struct counter key, *c;
+	struct slot *s;
+	uint64_t state;
 
 	if (r->limit == 0)
 		return true;
-	if (user.len > RATE_NAME_MAX)
-		user.len = RATE_NAME_MAX;
-	key.user = user;
-	while ((c = TAILQ_FIRST(&r->list)) != NULL &&
-	    now >= c->began + RATE_SECONDS)
-		forget_first(r);
-	c = RB_FIND(counter_tree, &r->tree, &key);
-	if (c == NULL)
-		c = begin(r, user, now);
-	if (c->n >= r->limit)
-		return false;
-	c->n++;
+	s = find(r, key_of(user), (uint32_t)now);
+	state = atomic_load(&s->state);
+	do {
+		if ((uint32_t)state >= r->limit)
+			return false;
+	} while (!atomic_compare_exchange_weak(&s->state, &state, state + 1));
 	return true;
 }

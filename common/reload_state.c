@@ -90,6 +90,7 @@ add_head(int fd, const struct reload_state *st)
 	put_u32(&w, st->log_level);
 	put_string(&w, st->pid_path);
 	put_fd(&w, st->pid_fd);
+	put_fd(&w, st->users);
 	put_fd(&w, st->passphrase);
 	put_u32(&w, st->told_missing);
 	return add(fd, PART_HEAD, 0, &w);
@@ -252,6 +253,7 @@ read_head(const struct handover *h, struct reload_state *st)
 	    get_u32(&r, &st->log_level) == -1 || st->log_level > 7 ||
 	    get_string(&r, &st->pid_path) == -1 ||
 	    get_fd(&r, st->pid_path == NULL, &st->pid_fd) == -1 ||
+	    get_fd(&r, true, &st->users) == -1 ||
 	    get_fd(&r, true, &st->passphrase) == -1 ||
 	    get_u32(&r, &st->told_missing) == -1)
 		return -1;
@@ -463,5 +465,6 @@ reload_state_keep_open(const struct reload_state *st, bool on)
 	for (i = 0; i < st->nroles; i++)
 		keep(st->roles[i].fd, on);
 	keep(st->pid_fd, on);
+	keep(st->users, on);
 	keep(st->passphrase, on);
 }

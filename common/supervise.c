@@ -4,6 +4,7 @@
  * master gets, and their end.  Runs in the master.
  */
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <signal.h>
@@ -397,7 +398,7 @@ make(const struct conf *c, const struct protocol *p, const int *listeners,
 	s->number = 1;
 	TAILQ_INIT(&s->crews);
 	s->base = role_event_base();
-	s->counters = s->loads = -1;
+	s->counters = s->loads = s->users = -1;
 	place_init(s, &s->broker, ROLE_BROKER, 0);
 	if (g != NULL)
 		make_places(s);
@@ -415,6 +416,7 @@ supervise_new(
 	if (g == NULL)
 		return NULL;
 	s = make(c, p, listeners, g);
+	s->users = make_memory("users", broker_users_size());
 	arc4random_buf(s->ticket_key, TICKET_KEY_LEN);
 	return s;
 }
@@ -429,6 +431,20 @@ hear_signals(struct supervisor *s)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	/* A death may have been told to the image before. */
 	event_active(&s->chld, EV_SIGNAL, 1);
+}
+
+/* Another program may count in another way: then it begins anew. */
+static int
+users_of(const struct reload_state *before)
+{
+	struct stat st;
+
+	if (before->users != -1 && fstat(before->users, &st) == 0 &&
+	    (size_t)st.st_size == broker_users_size())
+		return before->users;
+	if (before->users != -1)
+		close(before->users);
+	return make_memory("users", broker_users_size());
 }
 
 struct supervisor *
@@ -447,6 +463,7 @@ supervise_resume(const struct conf *c, const struct protocol *p,
 	memcpy(s->ticket_key, before->ticket_key, TICKET_KEY_LEN);
 	memcpy(s->previous_key, before->previous_key, TICKET_KEY_LEN);
 	s->ticket_at = before->ticket_at;
+	s->users = users_of(before);
 	crews_adopt(s, before);
 	hear_signals(s);
 	return s;

@@ -2,9 +2,9 @@
 /*
  * supervise_impl: what supervise.c (start, signals, end), supervise_place.c
  * (a process and its channels), supervise_nursery.c (workers that are not made
- * by exec), supervise_message.c (what roles say), supervise_reload.c (the next
- * image of the master) and crew.c (processes of an old generation) know of each
- * other.
+ * by exec), supervise_message.c (what roles say), supervise_reload.c and
+ * supervise_state.c (the next image of the master) and crew.c (processes of an
+ * old generation) know of each other.
  */
 #ifndef SUPERVISE_IMPL_H
 #define SUPERVISE_IMPL_H
@@ -52,6 +52,7 @@ struct supervisor {
 	const int *listeners;
 	struct generation *generation;
 	int counters, loads; /* memfds */
+	int users;           /* the same, for all generations */
 	struct place *keepers, *workers, broker, *authenticators;
 	unsigned int nkeepers, nworkers; /* nworkers: places */
 	struct place nurseries[NURSERIES]; /* one bears, one is ready to */
@@ -92,6 +93,9 @@ void place_died(struct place *p, int status);
 
 /* The log's lines may have to wait for room: go on when there is some. */
 void supervise_wait_for_room(struct supervisor *s);
+/* All that the next image is to have (to be freed; supervise_state.c). */
+struct reload_state *supervise_state(const struct supervisor *s);
+
 /* SIGHUP: check what is on the disk, then execute it. */
 void supervise_reload(struct supervisor *s);
 /* Was it the check that ended so? */

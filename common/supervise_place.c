@@ -147,11 +147,12 @@ static size_t
 broker_fds(const struct supervisor *s, int *fds)
 {
 	const struct crew *c;
-	size_t n = 1;
+	size_t n = 0;
 
-	fds[0] = s->counters;
+	fds[n++] = s->counters;
+	fds[n++] = s->users;
 	for (c = TAILQ_LAST(&s->crews, crews);
-	     c != NULL && n <= BROKER_BOOKS_MAX;
+	     c != NULL && n < 2 + BROKER_BOOKS_MAX;
 	     c = TAILQ_PREV(c, crews, entry))
 		if (c->counters != -1)
 			fds[n++] = c->counters;

@@ -89,7 +89,7 @@ class Late(Start):
             self, "listen %s:%d plain\nlisten 127.0.0.1:%d plain\n"
             "outgoing_server 127.0.0.1:%d\n" % (
                 address, port, free_port(), free_port()))
-        relais.wait_log("listening on %s:%d, which this host has not got"
+        relais.wait_log(r"%s:%d is no address of this host \(yet\)"
                         % (address, port))
 
         def inside(*argv):

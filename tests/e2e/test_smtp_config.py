@@ -44,43 +44,6 @@ class Config(TestCase):
         self.assertEqual(status, 1, lines)
         self.assertIn(NO_DOMAIN, lines)
 
-    def test_network_that_comes_late(self):
-        """Nobody knows the host's name at first."""
-        if not harness.ROOT:
-            self.skipTest("needs root")
-        need_users()
-        path, pair = folder(self), gateway_pair()
-        hosts, log = os.path.join(path, "hosts"), os.path.join(path, "log")
-        for name, text in (("hosts", "127.0.0.1 localhost\n"),
-                           ("resolv.conf", "nameserver 127.0.0.1\n"),
-                           ("nsswitch.conf", "hosts: files dns\n"),
-                           ("log", "")):
-            with open(os.path.join(path, name), "w") as f:
-                f.write(text)
-        process = harness.start(
-            ["unshare", "--uts", "--net", "--mount", "sh", "-ec",
-             "hostname late; ip link set lo up; for f in hosts resolv.conf "
-             "nsswitch.conf; do mount --bind %s/$f /etc/$f; done; "
-             'exec "$@"' % path, "sh", harness.SMTPSD,
-             "--outgoing_server", "192.168.0.3", "--listen",
-             "127.0.0.1:%d ssl" % harness.free_port(), "--ssl_cert_file",
-             pair.cert, "--ssl_key_file", pair.key, "--spool_directory",
-             os.path.join(path, "spool"), "--sasl_config_path", path,
-             "--no_daemon", "--log_facility", log, "--workers", "1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(harness.end, process)
-
-        def said(word):
-            with open(log) as f:
-                return word in f.read()
-
-        harness.wait_for(lambda: said("waiting for the network"))
-        self.assertIsNone(process.poll())
-        with open(hosts, "a") as f:
-            f.write("127.0.1.1 late.example.org late\n")
-        harness.wait_for(lambda: said("Starting smtpsd"), 20)
-        self.assertEqual(harness.end(process), 0)
-
     def test_no_sasl_configuration(self):
         """A warning; its form is that of all messages before the start."""
         status, lines = self.run_on_localhost(

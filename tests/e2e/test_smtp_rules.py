@@ -168,11 +168,9 @@ class Limits(Submission):
     lines = ("user_message_limit 3", "user_recipient_limit 5")
 
     def fresh(self):
-        """As alice, of whom nothing has been counted: a new broker."""
-        old, = self.relais.pids("broker")
-        os.kill(old, signal.SIGKILL)
-        harness.wait_for(lambda: self.relais.pids("broker") not in (
-            [], [old]), what="a new broker")
+        """As alice, of whom nothing has been counted: a new daemon."""
+        self.relais.stop()
+        self.relais.start()
         return self.user()
 
     def test_messages(self):

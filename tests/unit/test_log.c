@@ -4,6 +4,7 @@
  * socket of the test's own: connect() below leads there, so that the real
  * one is neither needed nor disturbed.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,6 +16,7 @@
 #include <regex.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -254,6 +256,54 @@ test_stamp(void **state)
 	    "^Feb 28 23:59:59 testd\\[17]: one\n"
 	    "Feb 28 23:59:59 testd\\[17]: two\n"
 	    "Feb 29 00:00:00 testd\\[17]: three\n$");
+	unlink(file_path);
+}
+
+/* A full disk: the lines are counted until the number can be said. */
+static void
+test_disk_full(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	open_log("/dev/full");
+	for (i = 0; i < 5; i++)
+		log_write(LOG_INFO, 17, "nobody reads this");
+	for (i = 0; i < 3; i++)
+		assert_false(log_flush()); /* and it goes on */
+	open_log(file_path);
+	assert_false(log_flush());
+	log_write(LOG_INFO, 17, "there is room");
+	assert_matches(contents(file_path),
+	    "^" STAMP " testd\\[[0-9]+]: 5 log lines were lost: [^\n]*\n" STAMP
+	    " testd\\[17]: there is room\n$");
+	unlink(file_path);
+}
+
+/* The disk gets full within a line: the next one is not stuck to it. */
+static void
+test_disk_full_within_a_line(void **state)
+{
+	struct rlimit was, less;
+	char *text;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_ptr_not_equal(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+	open_log(file_path);
+	less = was;
+	less.rlim_cur = 20;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &less), 0);
+	log_write(LOG_INFO, 17, "this one is cut");
+	log_write(LOG_INFO, 17, "this one is lost");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	log_write(LOG_INFO, 17, "whole");
+	assert_false(log_flush());
+	text = contents(file_path);
+	assert_matches(text,
+	    "^" STAMP " test\n" STAMP " testd\\[17]: whole\n" STAMP
+	    " testd\\[[0-9]+]: 2 log lines were lost: [^\n]*\n$");
+	(void)signal(SIGXFSZ, SIG_DFL);
 	unlink(file_path);
 }
 
@@ -536,6 +586,9 @@ main(void)
 		cmocka_unit_test_teardown(test_targets, stop_after),
 		cmocka_unit_test_teardown(test_file, stop_after),
 		cmocka_unit_test_teardown(test_stamp, stop_after),
+		cmocka_unit_test_teardown(test_disk_full, stop_after),
+		cmocka_unit_test_teardown(
+		    test_disk_full_within_a_line, stop_after),
 		cmocka_unit_test(test_streams_and_ends),
 		SYSLOG(test_syslog_form),
 		SYSLOG(test_syslog_full),

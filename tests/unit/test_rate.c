@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -36,7 +38,7 @@ static const struct step {
 static void
 test_steps(void **state)
 {
-	struct rate *r = rate_new(2, 2);
+	struct rate *r = rate_new(2, 2, NULL);
 	size_t i;
 
 	(void)state;
@@ -51,7 +53,7 @@ test_steps(void **state)
 static void
 test_no_limit(void **state)
 {
-	struct rate *r = rate_new(0, 1);
+	struct rate *r = rate_new(0, 1, NULL);
 	int i;
 
 	(void)state;
@@ -64,7 +66,7 @@ test_no_limit(void **state)
 static void
 test_long_names(void **state)
 {
-	struct rate *r = rate_new(1, 2);
+	struct rate *r = rate_new(1, 2, NULL);
 	char name[2 * RATE_NAME_MAX];
 
 	(void)state;
@@ -75,6 +77,69 @@ test_long_names(void **state)
 	rate_free(&r);
 }
 
+/* Another process's is the same, at once and when the first has gone. */
+static void
+test_shared(void **state)
+{
+	void *mem = calloc(1, rate_size(64));
+	struct rate *a = rate_new(2, 64, mem), *b = rate_new(3, 64, mem);
+
+	(void)state;
+	assert_true(rate_take(a, TEXT_LIT("alice"), 100));
+	assert_true(rate_take(b, TEXT_LIT("alice"), 101));
+	assert_false(rate_take(a, TEXT_LIT("alice"), 102));
+	rate_free(&a);
+	assert_true(rate_take(b, TEXT_LIT("alice"), 103)); /* his limit is 3 */
+	assert_false(rate_take(b, TEXT_LIT("alice"), 104));
+	assert_true(rate_take(b, TEXT_LIT("bob"), 104));
+	rate_free(&b);
+	a = rate_new(2, 64, mem);
+	assert_false(rate_take(a, TEXT_LIT("alice"), 105));
+	assert_true(rate_take(a, TEXT_LIT("alice"), 100 + RATE_SECONDS));
+	rate_free(&a);
+	free(mem);
+}
+
+/* Many users at a time: few of them meet in one place. */
+static void
+test_many(void **state)
+{
+	struct rate *r = rate_new(1, 4096, NULL);
+	unsigned int i, forgotten = 0;
+	char name[16];
+
+	(void)state;
+	for (i = 0; i < 1024; i++) {
+		(void)snprintf(name, sizeof(name), "user%u", i);
+		assert_true(rate_take(r, text_of(name), 1));
+	}
+	for (i = 0; i < 1024; i++) {
+		(void)snprintf(name, sizeof(name), "user%u", i);
+		forgotten += rate_take(r, text_of(name), 2);
+	}
+	assert_in_range(forgotten, 0, 10);
+	rate_free(&r);
+}
+
+/* Whatever stands in the memory, it is a count or none. */
+static void
+test_spoilt(void **state)
+{
+	unsigned char *mem = calloc(1, rate_size(64));
+	struct rate *r = rate_new(2, 64, mem);
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 256; i++) {
+		memset(mem, (int)i, rate_size(64));
+		(void)rate_take(r, TEXT_LIT("alice"), 1000);
+		(void)rate_take(r, TEXT_LIT("alice"), 5000);
+		assert_true(rate_take(r, TEXT_LIT("alice"), 9000));
+	}
+	rate_free(&r);
+	free(mem);
+}
+
 int
 main(void)
 {
@@ -82,6 +147,9 @@ main(void)
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_spoilt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

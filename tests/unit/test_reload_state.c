@@ -59,6 +59,7 @@ sample(void)
 		.log_level = 6,
 		.pid_path = path,
 		.pid_fd = listeners[0].fd,
+		.users = -1,
 		.passphrase = -1,
 		.has_previous = 1,
 		.ticket_at = UINT64_MAX - 1,
@@ -119,6 +120,7 @@ same_head(const struct reload_state *a, const struct reload_state *b)
 	assert_int_equal(a->log_level, b->log_level);
 	assert_string_equal(a->pid_path, b->pid_path);
 	assert_int_equal(a->pid_fd, b->pid_fd);
+	assert_int_equal(a->users, b->users);
 	assert_int_equal(a->passphrase, b->passphrase);
 	assert_int_equal(a->has_previous, b->has_previous);
 	assert_true(a->ticket_at == b->ticket_at);
