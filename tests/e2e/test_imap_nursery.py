@@ -10,7 +10,7 @@ import time
 
 import harness
 import test_imap_processes
-import test_reload
+import reloading
 from case import main, needs_root, not_sanitized
 from client import tls_context
 from harness import proc_read, proc_status, wait_for
@@ -327,7 +327,7 @@ class Reload(Nursery):
         clients = [self.logged_in() for _ in range(SPARES)]
         self.settle_with(clients)
         spares, before = self.spares(), self.nurseries()
-        test_reload.reload(self.relais)
+        reloading.reload(self.relais)
         wait_for(lambda: not before & set(harness.children(self.relais.pid)),
                  5, "the old nurseries to go")
         more = [self.logged_in() for _ in range(2 * SPARES)]
@@ -335,7 +335,7 @@ class Reload(Nursery):
         for c in clients + more:
             self.assertOK(c.cmd("XONE"))
             c.close()
-        test_reload.all_old_gone(self.relais)
+        reloading.all_old_gone(self.relais)
         self.settle()
         self.assertEqual(set(harness.children(self.relais.pid)),
                          set(self.relais.processes()) - {self.relais.pid})
@@ -347,7 +347,7 @@ class Reload(Nursery):
         newcomer = self.connect(self.relais.ssl, True)
         culprit = self.worker_of(victim)
         self.settle_with((bystander, victim, newcomer))
-        test_reload.reload(self.relais)
+        reloading.reload(self.relais)
         time.sleep(1.5)         # an old worker looks every second
         self.assertOK(victim.cmd("XONE"))
         os.kill(culprit, signal.SIGSEGV)
@@ -355,15 +355,15 @@ class Reload(Nursery):
             c.rest()
         self.assertOK(bystander.cmd("XONE"))
         bystander.close()
-        test_reload.all_old_gone(self.relais)
+        reloading.all_old_gone(self.relais)
 
     def test_in_the_middle_of_births(self):
         """Who is just being born belongs to nobody any more, and ends."""
         for _ in range(6):
             for c in [self.logged_in() for _ in range(4)]:
                 c.close()
-            test_reload.reload(self.relais)
-        test_reload.all_old_gone(self.relais)
+            reloading.reload(self.relais)
+        reloading.all_old_gone(self.relais)
         self.settle()
         wait_for(lambda: set(harness.children(self.relais.pid)) ==
                  set(self.relais.processes()) - {self.relais.pid}, 5,
@@ -374,8 +374,8 @@ class Reload(Nursery):
     def test_refused(self):
         """Then the nurseries are the same."""
         before = self.nurseries()
-        test_reload.rewrite(self.relais, more=("no_such_directive yes",))
-        test_reload.refuse(self.relais)
+        reloading.rewrite(self.relais, more=("no_such_directive yes",))
+        reloading.refuse(self.relais)
         self.assertEqual(self.nurseries(), before)
         self.logged_in().close()
 
