@@ -209,7 +209,6 @@ role_born(
 	start->number = number;
 	start->serial = serial;
 	start->born = true;
-	setproctitle("%s %u", role_name(start->role), number + 1);
 	master = ipc_new(start->base, fd, start->role, ROLE_MASTER, on_master,
 	    master_gone, start);
 }

@@ -646,13 +646,14 @@ do_peer(struct worker *w, struct reader *r, int fd)
 	return 0;
 }
 
-/* Out of a nursery: the keys are what comes last. */
+/* Out of a nursery, whose title it has so far: the keys are what comes last. */
 static void
 accept_now(struct worker *w)
 {
 	if (w->began || w->stopping || w->draining)
 		return;
 	w->began = true;
+	setproctitle("%s %u", role_name(ROLE_WORKER), w->start->number + 1);
 	acceptor_open(w->acceptor);
 }
 
