@@ -137,7 +137,11 @@ class Kin(Nursery):
             return sorted(re.sub(r"\[\d+\]", "", l)
                           for l in links(pid).values())
 
-        want = kinds(executed.pids("worker")[0])
+        model = executed.pids("worker")[0]
+        # it may be asking the inner server what it can do at first
+        wait_for(lambda: kinds(model) == kinds(min(self.workers())), 5,
+                 "the same descriptors")
+        want = kinds(model)
         others = {}     # where each descriptor's object was seen
         for pid in self.workers() | self.nurseries():
             if pid in self.workers():
