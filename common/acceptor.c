@@ -204,6 +204,15 @@ acceptor_set_load(struct acceptor *a, unsigned int clients)
 	    &a->loads[a->number], clients, memory_order_relaxed);
 }
 
+void
+acceptor_set_number(struct acceptor *a, unsigned int number)
+{
+	if (number >= a->nloads)
+		fatalx("the loads' memory is too small");
+	a->number = number;
+	acceptor_set_load(a, 0);
+}
+
 static void
 map_loads(struct acceptor *a, int fd)
 {
@@ -212,8 +221,6 @@ map_loads(struct acceptor *a, int fd)
 	if (fstat(fd, &st) == -1)
 		fatal("the loads' memory");
 	a->nloads = (unsigned int)((size_t)st.st_size / sizeof(*a->loads));
-	if (a->number >= a->nloads)
-		fatalx("the loads' memory is too small");
 	a->loads = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
 	    MAP_SHARED, fd, 0);
 	if (a->loads == MAP_FAILED)
@@ -246,12 +253,12 @@ acceptor_new(struct event_base *base, int loads, unsigned int number,
 	struct listener *l;
 	unsigned int i;
 
-	a->number = number;
 	a->nlisteners = nlisteners;
 	a->client = client;
 	a->arg = arg;
 	map_loads(a, loads);
-	acceptor_set_load(a, 0);
+	if (number != ACCEPTOR_NOBODY)
+		acceptor_set_number(a, number);
 	a->listeners = xcalloc(nlisteners, sizeof(*a->listeners));
 	for (i = 0; i < nlisteners; i++) {
 		l = &a->listeners[i];

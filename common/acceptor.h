@@ -7,6 +7,7 @@
 #define ACCEPTOR_H
 
 #include <event2/event.h>
+#include <limits.h>
 
 #include "addr.h"
 
@@ -22,12 +23,16 @@ typedef void acceptor_client(void *arg, int fd, unsigned int listener,
 /*
  * Listeners are the nlisteners descriptors from first_listener on.  One that
  * is a client already is given as such once the acceptor is open.  loads is
- * a memfd with one uint32_t for each worker, of which number is ours; it is
- * closed here.  A fault ends the process.
+ * a memfd with one uint32_t for each worker, of which number is ours
+ * (ACCEPTOR_NOBODY: it will be set); it is closed here.  A fault ends the
+ * process.
  */
+#define ACCEPTOR_NOBODY UINT_MAX
 struct acceptor *acceptor_new(struct event_base *base, int loads,
     unsigned int number, int first_listener, unsigned int nlisteners,
     acceptor_client *client, void *arg);
+
+void acceptor_set_number(struct acceptor *a, unsigned int number);
 
 /* Take clients from now on, or no more.  It begins closed. */
 void acceptor_open(struct acceptor *a);

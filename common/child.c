@@ -42,13 +42,33 @@ lay_out(const int *fds, int *high, size_t nfds)
 }
 
 /*
+ * A nursery looks up all functions at once (ld.so(8)), or each of its workers
+ * would look up anew those that it calls.
+ */
+static char **
+make_environment(enum role role)
+{
+	static char bind_now[] = "LD_BIND_NOW=1";
+	char **env = inherit_environment();
+	size_t n = 0;
+
+	if (role != ROLE_NURSERY)
+		return env;
+	while (env[n] != NULL)
+		n++;
+	env = xrecallocarray(env, n + 1, n + 2, sizeof(*env));
+	env[n] = bind_now;
+	return env;
+}
+
+/*
  * In the child, on the master's memory: only async-signal-safe calls, and no
  * signal, or a handler of the master's would run in it.
  */
 static pid_t
-fork_and_exec(char *const *argv, const int *fds, int *high, size_t nfds)
+fork_and_exec(
+    char *const *argv, char *const *env, const int *fds, int *high, size_t nfds)
 {
-	char **environment = inherit_environment();
 	sigset_t all, before;
 	pid_t pid;
 
@@ -57,11 +77,10 @@ fork_and_exec(char *const *argv, const int *fds, int *high, size_t nfds)
 	pid = vfork();
 	if (pid == 0) {
 		if (lay_out(fds, high, nfds) == 0)
-			execve("/proc/self/exe", argv, environment);
+			execve("/proc/self/exe", argv, env);
 		_exit(127);
 	}
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-	free(environment);
 	return pid;
 }
 
@@ -72,7 +91,9 @@ child_spawn(const char *daemon, enum role role, unsigned int number,
 	char name[32], place[16], id[16], parent[16], count[16];
 	char flag[] = ROLE_ARG, what[16];
 	char *argv[] = { name, flag, what, place, id, parent, count, NULL };
+	char **env;
 	int high[FDS_MAX];
+	pid_t pid;
 
 	if (nfds > FDS_MAX || nfds < ROLE_FD_FIRST - ROLE_FD_MASTER) {
 		errno = EINVAL;
@@ -85,7 +106,10 @@ child_spawn(const char *daemon, enum role role, unsigned int number,
 	(void)snprintf(parent, sizeof(parent), "%ld", (long)getpid());
 	(void)snprintf(count, sizeof(count), "%zu",
 	    nfds - (ROLE_FD_FIRST - ROLE_FD_MASTER));
-	return fork_and_exec(argv, fds, high, nfds);
+	env = make_environment(role);
+	pid = fork_and_exec(argv, env, fds, high, nfds);
+	free(env);
+	return pid;
 }
 
 unsigned int

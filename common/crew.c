@@ -206,7 +206,7 @@ dismiss(struct crew *c, enum role role)
 		p = &c->places[i];
 		if (p->role != role)
 			continue;
-		p->accused = true; /* it may go as it likes */
+		p->given_up = true; /* it may go as it likes */
 		if (role == ROLE_AUTHENTICATOR)
 			place_end(p); /* its step may have no end */
 		else
@@ -326,21 +326,46 @@ crew_place(const struct crew *c, enum role role, unsigned int number)
 	return NULL;
 }
 
+/*
+ * As supervise_nursery.c does: with a process for each client they may have
+ * the same address layout.  Who has logged in has settled by now.
+ */
+static void
+give_up_kin(struct crew *c)
+{
+	struct place *p;
+	size_t i;
+
+	if (c->conf == NULL || c->conf->worker_connections != 1)
+		return;
+	for (i = 0; i < c->nplaces; i++) {
+		p = &c->places[i];
+		if (p->role != ROLE_WORKER || p->settled)
+			continue;
+		p->given_up = true;
+		place_end(p);
+	}
+}
+
 void
 crew_died(struct place *p, int status)
 {
 	struct crew *c = p->crew;
 	bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	bool hung = p->accused && p->role == ROLE_AUTHENTICATOR;
 	char fate[64];
 
 	p->pid = 0;
 	ipc_free(&p->ch);
-	if (!good && !p->accused && !c->stopping && !c->s->stopping &&
+	/* A worker is accused at every end, by those it had a channel to. */
+	if (!good && !hung && !p->given_up && !c->stopping && !c->s->stopping &&
 	    (p->role == ROLE_WORKER || count(c, true) > 0)) {
 		log_warnx("old %s %u %s", role_name(p->role), p->number + 1,
 		    child_fate(status, fate, sizeof(fate)));
-		if (p->role == ROLE_WORKER)
+		if (p->role == ROLE_WORKER) {
 			supervise_change_ticket_key(c->s);
+			give_up_kin(c);
+		}
 	}
 	crews_go_on(c->s);
 }

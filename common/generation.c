@@ -24,7 +24,7 @@
 #define SASLDB "/etc/sasldb2" /* where Cyrus SASL has it by itself */
 
 struct generation {
-	int fds[ROLE_MAX];
+	int fds[ROLE_MAX]; /* a nursery's is its workers' */
 	unsigned int faults;
 	uint16_t ncas;
 	char *sasldb;
@@ -260,8 +260,23 @@ add_filter(struct generation *g, const struct conf *c, enum role role)
 
 	buf_init(&filter, SANDBOX_FILTER_MAX);
 	sandbox_compile(role, c->sasl_network, &filter);
-	if (handover_add(g->fds[role], HANDOVER_FILTER, 0, buf_view(&filter)) ==
-	    -1)
+	if (handover_add(generation_handover(g, role), HANDOVER_FILTER,
+	        (uint16_t)role, buf_view(&filter)) == -1)
+		fatal("handing over a system call filter");
+	buf_free(&filter);
+}
+
+/* A nursery's, and what makes it a worker's. */
+static void
+add_nursery_filters(struct generation *g, const struct conf *c)
+{
+	struct buf filter;
+
+	add_filter(g, c, ROLE_NURSERY);
+	buf_init(&filter, SANDBOX_FILTER_MAX);
+	sandbox_compile_born(&filter);
+	if (handover_add(
+	        g->fds[ROLE_WORKER], HANDOVER_BORN, 0, buf_view(&filter)) == -1)
 		fatal("handing over a system call filter");
 	buf_free(&filter);
 }
@@ -293,7 +308,7 @@ generation_new(const struct conf *c, bool strict)
 	int role;
 
 	g->passphrase = -1;
-	for (role = ROLE_KEEPER; role < ROLE_MAX; role++) {
+	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++) {
 		g->fds[role] = handover_new(role_name(role));
 		if (g->fds[role] == -1)
 			fatal("memfd_create");
@@ -306,6 +321,8 @@ generation_new(const struct conf *c, bool strict)
 	    handover_add(
 	        g->fds[ROLE_KEEPER], HANDOVER_STRICT, 0, TEXT_LIT("")) == -1)
 		fatal("handing over a word");
+	if (c->worker_connections == 1)
+		add_nursery_filters(g, c);
 	add_pairs(g, c);
 	find_passphrase(g, c);
 	if (c->outgoing_password_file != NULL)
@@ -319,12 +336,12 @@ generation_new(const struct conf *c, bool strict)
 	}
 	if (c->sasl)
 		add_sasl_conf(g, c);
-	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
 		if (handover_seal(g->fds[role]) == -1)
 			fatal("sealing a memfd");
 	if (g->faults == 0)
 		return g;
-	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
 		close(g->fds[role]);
 	if (g->passphrase != -1)
 		close(g->passphrase);
@@ -348,5 +365,5 @@ generation_sasldb(const struct generation *g)
 int
 generation_handover(const struct generation *g, enum role role)
 {
-	return g->fds[role];
+	return g->fds[role == ROLE_NURSERY ? ROLE_WORKER : role];
 }

@@ -26,7 +26,10 @@ int generation_passphrase(const struct generation *g);
 /* The file of users' passwords that authenticators are to have a copy of. */
 const char *generation_sasldb(const struct generation *g);
 
-/* The memfd for role; it stays the generation's. */
+/*
+ * The memfd for role; it stays the generation's.  A nursery loads what its
+ * workers are to have, so it has theirs.
+ */
 int generation_handover(const struct generation *g, enum role role);
 
 #endif

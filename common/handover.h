@@ -22,7 +22,8 @@ enum handover_kind {
 	HANDOVER_CA,         /* PEM certificates that inner servers chain to */
 	HANDOVER_SASL_CONF,  /* Cyrus SASL's; authenticators only */
 	HANDOVER_PASSWORD,   /* of outgoing_user; workers only */
-	HANDOVER_FILTER,     /* sandbox_compile() */
+	HANDOVER_FILTER,     /* sandbox_compile(); number: the role */
+	HANDOVER_BORN,       /* sandbox_compile_born(); nurseries only */
 	HANDOVER_USER,       /* struct priv_user; none: not started as root */
 	HANDOVER_STRICT      /* there: certificates must be valid today */
 };

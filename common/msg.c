@@ -16,6 +16,7 @@
 #define ROLES                                                                  \
 	(FROM(ROLE_KEEPER) | FROM(ROLE_BROKER) | FROM(ROLE_WORKER) |           \
 	    FROM(ROLE_AUTHENTICATOR))
+#define EVERYBODY (ROLES | FROM(ROLE_NURSERY))
 
 enum fd_rule { NO_FD, WITH_FD, MAYBE_FD };
 
@@ -24,15 +25,15 @@ static const struct {
 	unsigned int from, to;
 	enum fd_rule fd;
 } table[MSG_TYPES] = {
-	[MSG_READY] = { "ready", ROLES, FROM(ROLE_MASTER), NO_FD },
-	[MSG_LOG] = { "log", ROLES, FROM(ROLE_MASTER), NO_FD },
+	[MSG_READY] = { "ready", EVERYBODY, FROM(ROLE_MASTER), NO_FD },
+	[MSG_LOG] = { "log", EVERYBODY, FROM(ROLE_MASTER), NO_FD },
 	[MSG_EVENT] = { "event", FROM(ROLE_WORKER), FROM(ROLE_MASTER), NO_FD },
 	[MSG_RECORD] = { "record", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
 	    NO_FD },
 	[MSG_ACCUSE] = { "accuse", FROM(ROLE_BROKER) | FROM(ROLE_KEEPER),
 	    FROM(ROLE_MASTER), NO_FD },
 	[MSG_BUSY] = { "busy", FROM(ROLE_WORKER), FROM(ROLE_MASTER), NO_FD },
-	[MSG_STOP] = { "stop", FROM(ROLE_MASTER), ROLES, NO_FD },
+	[MSG_STOP] = { "stop", FROM(ROLE_MASTER), EVERYBODY, NO_FD },
 	[MSG_PEER] = { "peer", FROM(ROLE_MASTER), ROLES, WITH_FD },
 	[MSG_TICKET_KEY] = { "ticket-key", FROM(ROLE_MASTER), FROM(ROLE_WORKER),
 	    NO_FD },
@@ -87,6 +88,11 @@ static const struct {
 	    FROM(ROLE_WORKER), NO_FD },
 	[MSG_ALIVE] = { "alive", FROM(ROLE_MASTER), ROLES, NO_FD },
 	[MSG_ALIVE_REPLY] = { "alive-reply", ROLES, FROM(ROLE_MASTER), NO_FD },
+	[MSG_BIRTH] = { "birth", FROM(ROLE_MASTER), FROM(ROLE_NURSERY),
+	    WITH_FD },
+	[MSG_BORN] = { "born", FROM(ROLE_NURSERY), FROM(ROLE_MASTER), NO_FD },
+	[MSG_LOGGED_IN] = { "logged-in", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
+	    NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
 	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ROLES, NO_FD },
 	[MSG_SETTLED] = { "settled", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
@@ -97,7 +103,7 @@ const char *
 role_name(enum role role)
 {
 	static const char *const names[] = { "master", "keeper", "broker",
-		"worker", "authenticator" };
+		"worker", "authenticator", "nursery" };
 	_Static_assert(
 	    sizeof(names) / sizeof(names[0]) == ROLE_MAX, "name every role");
 

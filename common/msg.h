@@ -26,6 +26,7 @@ enum role {
 	ROLE_BROKER,
 	ROLE_WORKER,
 	ROLE_AUTHENTICATOR,
+	ROLE_NURSERY, /* of workers that serve one client each */
 	ROLE_MAX
 };
 
@@ -73,8 +74,11 @@ enum msg_type {
 	MSG_ALIVE_REPLY, /* role to master: yes */
 	/* several others, as texts, that travel together: see ipc.h */
 	MSG_MANY,
-	MSG_DRAIN,   /* master to role: a new generation serves */
-	MSG_SETTLED, /* an old worker: nobody here has still to log in */
+	MSG_DRAIN,     /* master to role: a new generation serves */
+	MSG_SETTLED,   /* an old worker: nobody here has still to log in */
+	MSG_BIRTH,     /* master to nursery: a worker, please (its channel) */
+	MSG_BORN,      /* nursery to master: it is there */
+	MSG_LOGGED_IN, /* worker to master: its one client (MSG_BUSY) is */
 	MSG_TYPES
 };
 
@@ -199,6 +203,20 @@ struct msg_peer {
 struct msg_ticket_key {
 	struct text current;  /* TICKET_KEY_LEN octets */
 	struct text previous; /* TICKET_KEY_LEN octets or none */
+};
+
+/*
+ * MSG_BIRTH: fork a worker for this place; the descriptor is its channel to
+ * the master.  MSG_BORN: this is its process.
+ */
+struct msg_birth {
+	uint16_t number; /* of the worker's place */
+	uint32_t serial;
+};
+struct msg_born {
+	uint16_t number;
+	uint32_t serial;
+	uint32_t pid; /* above 1, and a pid_t */
 };
 
 /*
@@ -450,6 +468,8 @@ MSG_CODEC(log);
 MSG_CODEC(event);
 MSG_CODEC(record);
 MSG_CODEC(peer);
+MSG_CODEC(birth);
+MSG_CODEC(born);
 MSG_CODEC(accuse);
 MSG_CODEC(ticket_key);
 MSG_CODEC(admit);

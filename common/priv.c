@@ -267,8 +267,19 @@ limit_files(rlim_t files)
 	set_limit(RLIMIT_NOFILE, files);
 }
 
+/* As many as there may be: the user's processes in all daemons count. */
+static void
+all_processes(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NPROC, &r) == -1)
+		fatal("getrlimit");
+	set_limit(RLIMIT_NPROC, r.rlim_max);
+}
+
 void
-priv_harden(unsigned int files, bool no_files)
+priv_harden(unsigned int files, bool no_files, bool forks)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == -1)
 		fatal("no_new_privs");
@@ -277,7 +288,10 @@ priv_harden(unsigned int files, bool no_files)
 	if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0L, 0L, 0L) == -1)
 		fatal("parent's death signal");
 	set_limit(RLIMIT_CORE, 0);
-	set_limit(RLIMIT_NPROC, 0);
+	if (forks)
+		all_processes();
+	else
+		set_limit(RLIMIT_NPROC, 0);
 	if (no_files)
 		set_limit(RLIMIT_FSIZE, 0);
 	if (files != 0)

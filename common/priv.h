@@ -33,13 +33,14 @@ void priv_drop(const char *root, const struct priv_user *user);
 
 /*
  * For every role: no core, not dumpable, no new privileges, no new processes
- * (RLIMIT_NPROC, which does not bind root), parent's death kills.  files is
+ * (RLIMIT_NPROC, which does not bind root) unless it forks, parent's death
+ * kills.  files is
  * RLIMIT_NOFILE (0: leave), cut to the hard limit with a warning;
  * RLIMIT_FSIZE, where no_files is set, is 0, so that stderr must not be a
  * file any more.  To be called after priv_drop(), since a change of user
  * makes a process dumpable again.
  */
-void priv_harden(unsigned int files, bool no_files);
+void priv_harden(unsigned int files, bool no_files, bool forks);
 
 /*
  * The master: root with only the capabilities it needs, in the permitted,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * role: how every role but the master begins.  Runs in a process that was
- * executed anew (its own address layout and canary) and is still root where
+ * executed anew (its own address layout and canary; a nursery's workers have
+ * the nursery's) and is still root where
  * the daemon was started as root, until role_confine().
  */
 #include <sys/prctl.h>
@@ -17,6 +18,7 @@
 #include "broker.h"
 #include "keeper.h"
 #include "log.h"
+#include "nursery.h"
 #include "priv.h"
 #include "role.h"
 #include "session.h"
@@ -170,7 +172,8 @@ role_run(const struct protocol *p, int argc, char *argv[])
 	start.serial = (uint32_t)number_of(argv[4], UINT32_MAX);
 	start.nfds = (unsigned int)number_of(argv[6], 1024);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if ((uint64_t)getppid() != number_of(argv[5], INT32_MAX))
+	start.master = (pid_t)number_of(argv[5], INT32_MAX);
+	if (getppid() != start.master)
 		_exit(1); /* the master died in between */
 	setproctitle("%s %u", role_name(start.role), start.number + 1);
 	(void)prctl(PR_SET_NAME, p->defaults->name);
@@ -193,11 +196,29 @@ role_run(const struct protocol *p, int argc, char *argv[])
 		worker_main(&start);
 	case ROLE_AUTHENTICATOR:
 		authenticator_main(&start);
+	case ROLE_NURSERY:
+		nursery_main(&start);
 	case ROLE_MASTER:
 	case ROLE_MAX:
 		break;
 	}
 	fatalx("there is no such role");
+}
+
+void
+role_born(
+    struct role_start *start, unsigned int number, uint32_t serial, int fd)
+{
+	/* The nursery's loop has descriptors that it shares with us. */
+	if (event_reinit(start->base) == -1)
+		fatalx("libevent cannot start again");
+	ipc_free(&master);
+	start->role = ROLE_WORKER;
+	start->number = number;
+	start->serial = serial;
+	start->born = true;
+	master = ipc_new(start->base, fd, start->role, ROLE_MASTER, on_master,
+	    master_gone, start);
 }
 
 void
@@ -264,15 +285,21 @@ role_confine(const struct role_start *start, const struct sandbox *box,
 	struct msg_ready ready;
 	struct writer w UNZEROED;
 
-	whole.filter = handover_get(h, HANDOVER_FILTER, 0);
+	if (!start->born)
+		whole.filter =
+		    handover_get(h, HANDOVER_FILTER, (uint16_t)start->role);
 	from_master = handler;
 	from_master_arg = arg;
-	if (!SANITIZER_REPORTS)
+	if (!SANITIZER_REPORTS && !start->born)
 		let_go_of_terminal();
-	drop(start);
-	priv_harden(files, !SANITIZER_REPORTS);
+	if (!start->born)
+		drop(start);
+	priv_harden(files, !SANITIZER_REPORTS, start->role == ROLE_NURSERY);
+	if (start->born && getppid() != start->master)
+		_exit(1); /* it died before we were to die with it */
 	ready.missing = sandbox_enter(&whole);
-	handover_close(&h); /* the mapping is sealed: it cannot be wiped */
+	if (!start->born) /* the mapping is sealed: it cannot be wiped */
+		handover_close(&h);
 	msg_start(&w, MSG_READY, 0);
 	msg_put_ready(&w, &ready);
 	(void)ipc_send(master, &w, -1);

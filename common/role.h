@@ -7,8 +7,10 @@
 #define ROLE_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "conf.h"
 #include "handover.h"
@@ -29,6 +31,8 @@ struct role_start {
 	struct conf *conf; /* what this role may know */
 	struct handover *handover;
 	struct event_base *base;
+	pid_t master;
+	bool born;         /* in a nursery, not by exec: role_born() */
 	unsigned int nfds; /* further descriptors from ROLE_FD_FIRST on */
 };
 
@@ -53,9 +57,18 @@ _Noreturn void role_end(void);
 void role_accuse(enum role role, uint16_t number, uint32_t serial);
 
 /*
- * Confine this process (priv, sandbox), have handler hear what the master
- * says and send MSG_READY.  The channel to the master is there, and the log
- * goes through it, before a role's main is called; what comes in waits for
+ * In a child of the nursery that start describes: be worker number from now
+ * on, with fd as the channel to the master, and a loop of our own.  Nothing is
+ * heard or said any more on the nursery's channel.
+ */
+void role_born(
+    struct role_start *start, unsigned int number, uint32_t serial, int fd);
+
+/*
+ * Confine this process (priv, sandbox; of one that was born in a nursery, what
+ * it has not inherited: box has its filter then), have handler hear what the
+ * master says and send MSG_READY.  The channel to the master is there, and the
+ * log goes through it, before a role's main is called; what comes in waits for
  * handler.  When the master is gone, the process ends.  What was handed over
  * is closed.
  */

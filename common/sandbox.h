@@ -53,6 +53,9 @@ struct sandbox {
  */
 void sandbox_compile(enum role role, bool network, struct buf *out);
 
+/* The same of a worker that is born in a nursery, whose filter it has. */
+void sandbox_compile_born(struct buf *out);
+
 /*
  * Confine the calling process for good.  No new privileges must be set.
  * Returns a set of enum sandbox_missing; fatal() on an error that is not the

@@ -13,7 +13,8 @@
  * row meets is ENOSYS too.  An allowed call without conditions costs next to
  * nothing (the kernel keeps a bitmap of them), so the hot path has few.
  *
- * No call creates a process or a thread: a role is one thread for good.
+ * No call creates a process or a thread: a role is one thread for good.  Only
+ * a nursery may fork.
  */
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -26,7 +27,9 @@
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,13 +49,23 @@
 enum {
 	K = 1 << ROLE_KEEPER,
 	B = 1 << ROLE_BROKER,
-	W = 1 << ROLE_WORKER,
 	A = 1 << ROLE_AUTHENTICATOR,
+	/*
+	 * What a worker may, its nursery may, too: the nursery's filter stays
+	 * with what is born in it, and sandbox_compile_born()'s comes on top.
+	 */
+	N = 1 << ROLE_NURSERY,
+	W = 1 << ROLE_WORKER | N,
 	/* an authenticator with sasl_network, and one without */
 	NET = 1 << ROLE_MAX,
 	NO_NET = NET << 1,
-	ALL = K | B | W | A
+	ALL = K | B | W | A,
+	BUT_N = ALL & ~N,
+	WORKER = W & ~N
 };
+
+/* fork(3), of which glibc wants to know the child's number. */
+#define FORK (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
 
 #define RULE_ARGS 4
 
@@ -175,6 +188,25 @@ static const struct rule allowed[] = {
 	/* the broker joins a worker and an authenticator */
 	{ B, SYS(socketpair), { EQ(0, AF_UNIX), TYPE(1, SOCK_SEQPACKET) } },
 
+	/* a nursery forks, by way of a child that ends and is waited for ... */
+	{ N, SYS(clone), { EQ(0, FORK) } },
+	{ N, SYS(clone), { EQ(0, CLONE_VM | CLONE_VFORK | SIGCHLD) } },
+	{ N, SYS(vfork), { ANY } }, /* where that is not clone(2) */
+	{ N, SYS(wait4), { ANY } },
+	{ N, SYS(pipe2), { ANY } },
+	/* ... what was born begins a loop of its own and confines itself */
+	{ N, SYS(epoll_create1), { ANY } },
+	{ N, SYS(getppid), { ANY } },
+	{ N, SYS(prctl), { EQ(0, PR_SET_PDEATHSIG) } },
+	{ N, SYS(prctl), { EQ(0, PR_SET_DUMPABLE), EQ(1, 0) } },
+	{ N, SYS(prctl), { EQ(0, PR_SET_NO_NEW_PRIVS) } },
+	{ N, SYS(prctl), { EQ(0, PR_GET_NO_NEW_PRIVS) } },
+	{ N, SYS(prctl), { EQ(0, PR_SET_SECCOMP) } },
+	{ N, SYS(prctl), { EQ(0, PR_GET_SECCOMP) } },
+	{ N, SYS(prlimit64), { EQ(0, 0) } }, /* no limit can be raised */
+	{ N, SYS(landlock_create_ruleset), { ANY } },
+	{ N, SYS(landlock_restrict_self), { ANY } },
+
 	/* memory, never executable */
 	{ ALL, SYS(mmap), { CLEAR(2, PROT_EXEC) } },
 	{ ALL, SYS(mprotect), { CLEAR(2, PROT_EXEC) } },
@@ -259,9 +291,10 @@ static const struct rule killed[] = {
 	{ ALL, SYS(execve), { ANY } },
 	{ ALL, SYS(execveat), { ANY } },
 	{ ALL, SYS(fork), { ANY } },
-	{ ALL, SYS(vfork), { ANY } },
-	{ ALL, SYS(clone), { ANY } },
-	{ ALL, SYS(clone3), { ANY } },
+	{ BUT_N, SYS(vfork), { ANY } },
+	{ BUT_N, SYS(clone), { ANY } },
+	{ N, SYS(clone), { SET(0, CLONE_THREAD) } },
+	{ BUT_N, SYS(clone3), { ANY } },
 	{ ALL, SYS(ptrace), { ANY } },
 	{ ALL, SYS(process_vm_readv), { ANY } },
 	{ ALL, SYS(process_vm_writev), { ANY } },
@@ -390,10 +423,20 @@ add_rules(scmp_filter_ctx filter, uint32_t action, unsigned int roles,
 			add_rule(filter, action, &rules[i]);
 }
 
-/* abort(3) signals its own thread; nobody else's is ours to signal. */
+/*
+ * abort(3) signals its own thread; nobody else's is ours to signal.  The pid
+ * of what will be born in a nursery is not known: its own filter knows it.
+ */
 static void
-add_abort(scmp_filter_ctx filter)
+add_abort(scmp_filter_ctx filter, enum role role)
 {
+	if (role == ROLE_NURSERY) {
+		must(seccomp_rule_add_exact(filter, SCMP_ACT_ALLOW,
+		    SCMP_SYS(tgkill), 1, EQ(2, SIGABRT)));
+		must(seccomp_rule_add_exact(filter, SCMP_ACT_KILL_PROCESS,
+		    SCMP_SYS(tgkill), 1, NE(2, SIGABRT)));
+		return;
+	}
 	must(seccomp_rule_add_exact(
 	    filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, EQ(0, SELF)));
 	must(seccomp_rule_add_exact(
@@ -428,11 +471,10 @@ static void export(scmp_filter_ctx filter, struct buf *out)
 	close(fd);
 }
 
-void
-sandbox_compile(enum role role, bool network, struct buf *out)
+static scmp_filter_ctx
+new_filter(uint32_t otherwise)
 {
-	unsigned int roles = roles_of(role, network);
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	scmp_filter_ctx filter = seccomp_init(otherwise);
 
 	if (filter == NULL)
 		fatalx("seccomp: no filter to be had");
@@ -441,11 +483,59 @@ sandbox_compile(enum role role, bool network, struct buf *out)
 	    filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
 	/* A binary tree rather than a list of comparisons. */
 	must(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2));
+	return filter;
+}
+
+void
+sandbox_compile(enum role role, bool network, struct buf *out)
+{
+	unsigned int roles = roles_of(role, network);
+	scmp_filter_ctx filter = new_filter(SCMP_ACT_ERRNO(ENOSYS));
+
 	add_rules(filter, SCMP_ACT_ALLOW, roles, allowed, nitems(allowed));
 	add_rules(
 	    filter, SCMP_ACT_ERRNO(EACCES), roles, refused, nitems(refused));
 	add_rules(filter, SCMP_ACT_KILL_PROCESS, roles, killed, nitems(killed));
-	add_abort(filter);
+	add_abort(filter, role);
+	export(filter, out);
+	seccomp_release(filter);
+}
+
+/* Has one of these rows, before the end, to do with the call, for roles? */
+static bool
+has_call(const struct rule *rules, size_t end, unsigned int roles, int call)
+{
+	size_t i;
+
+	for (i = 0; i < end; i++)
+		if ((rules[i].roles & roles) != 0 && rules[i].call == call)
+			return true;
+	return false;
+}
+
+/*
+ * Of several filters the strictest word holds: all that is left to say is what
+ * a worker may not do of what its nursery may.
+ */
+void
+sandbox_compile_born(struct buf *out)
+{
+	scmp_filter_ctx filter = new_filter(SCMP_ACT_ALLOW);
+	struct rule r = { 0 };
+	size_t i;
+
+	for (i = 0; i < nitems(killed); i++)
+		if ((killed[i].roles & W) == WORKER)
+			add_rule(filter, SCMP_ACT_KILL_PROCESS, &killed[i]);
+	for (i = 0; i < nitems(allowed); i++) {
+		r.call = allowed[i].call;
+		if ((allowed[i].roles & W) == N &&
+		    !has_call(allowed, i, N, r.call) &&
+		    !has_call(killed, nitems(killed), WORKER, r.call))
+			add_rule(filter, SCMP_ACT_ERRNO(ENOSYS), &r);
+	}
+	must(seccomp_rule_add_exact(
+	    filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(tgkill), 1, NE(0, SELF)));
 	export(filter, out);
 	seccomp_release(filter);
 }

@@ -11,6 +11,7 @@ void
 session_mail(struct session *s)
 {
 	s->logged_in = true;
+	worker_logged_in(s->worker);
 	session_enter(s, SESSION_MAIL);
 	s->input = true;
 }

@@ -388,6 +388,7 @@ session_login_ok(struct session *s)
 {
 	s->logged_in = true;
 	session_event(s, EVENT_AUTH, "ok");
+	worker_logged_in(s->worker);
 	worker_outcome(s->worker, s, OUTCOME_OK);
 	forget_login(s);
 	hand_over(s);

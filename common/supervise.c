@@ -41,6 +41,8 @@ running_now(const struct supervisor *s, bool workers_only)
 		n += s->keepers[i].pid != 0;
 	for (i = 0; i < s->nauthenticators && !workers_only; i++)
 		n += s->authenticators[i].pid != 0;
+	for (i = 0; i < s->nnurseries; i++) /* there may be one in birth */
+		n += s->nurseries[i].pid != 0;
 	return n + (!workers_only && s->broker.pid != 0);
 }
 
@@ -108,6 +110,8 @@ stop(struct supervisor *s)
 	supervise_reload_cancel(s);
 	set_end(s);
 	crews_stop(s);
+	for (i = 0; i < s->nnurseries; i++)
+		place_end(&s->nurseries[i]);
 	for (i = 0; i < s->nworkers; i++)
 		place_send(&s->workers[i], MSG_STOP);
 	go_on_stopping(s);
@@ -118,6 +122,10 @@ died(struct supervisor *s, pid_t pid, int status)
 {
 	struct place *p = place_of(s, pid);
 
+	if (p == NULL) {
+		nursery_listen(s);
+		p = place_of(s, pid);
+	}
 	if (p == NULL) {
 		(void)supervise_reload_died(s, pid, status);
 		return;
@@ -167,6 +175,8 @@ kill_now(struct supervisor *s)
 		place_end(&s->keepers[i]);
 	for (i = 0; i < s->nauthenticators; i++)
 		place_end(&s->authenticators[i]);
+	for (i = 0; i < s->nnurseries; i++)
+		place_end(&s->nurseries[i]);
 	place_end(&s->broker);
 }
 
@@ -213,6 +223,7 @@ on_ticket(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	supervise_change_ticket_key(arg);
+	nursery_renew(arg);
 }
 
 static void
@@ -387,6 +398,8 @@ make_places(struct supervisor *s)
 		place_init(s, &s->keepers[i], ROLE_KEEPER, i);
 	for (i = 0; i < s->nworkers; i++)
 		place_init(s, &s->workers[i], ROLE_WORKER, i);
+	if (c->worker_connections == 1 && !c->one_client)
+		nursery_init(s);
 }
 
 static struct supervisor *
@@ -572,7 +585,9 @@ start_workers(struct supervisor *s)
 {
 	unsigned int i;
 
-	for (i = 0; i < s->conf->workers; i++)
+	if (s->nnurseries > 0)
+		nursery_start(s);
+	for (i = 0; i < s->conf->workers && s->nnurseries == 0; i++)
 		place_spawn(&s->workers[i]);
 }
 
@@ -590,6 +605,7 @@ give_up(struct supervisor *s)
 	spool_copy_free(&s->senders);
 	supervise_drop_new_listeners(s);
 	s->nworkers = s->nkeepers = s->nauthenticators = s->wanted = 0;
+	s->nnurseries = 0;
 }
 
 /*

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * supervise_impl: what supervise.c (start, signals, end), supervise_place.c
- * (a process and its channels), supervise_message.c (what roles say),
- * supervise_reload.c and supervise_state.c (the next image of the master) and
- * crew.c (processes of an old generation) know of each other.
+ * (a process and its channels), supervise_nursery.c (workers that are not made
+ * by exec), supervise_message.c (what roles say), supervise_reload.c and
+ * supervise_state.c (the next image of the master) and crew.c (processes of an
+ * old generation) know of each other.
  */
 #ifndef SUPERVISE_IMPL_H
 #define SUPERVISE_IMPL_H
@@ -22,6 +23,8 @@
 #include "spool_copy.h"
 #include "supervise.h"
 
+#define NURSERIES 2
+
 /* A place for a process of a role. */
 struct place {
 	struct supervisor *s;
@@ -32,10 +35,14 @@ struct place {
 	pid_t pid; /* 0: none */
 	struct ipc *ch;
 	bool ready, busy;
-	bool settled; /* of an old worker: MSG_SETTLED */
-	bool accused; /* its death is our doing */
-	time_t asked; /* whether it is alive; 0: it has answered */
-	bool overdue; /* it was killed for not answering */
+	bool settled;       /* of an old worker: MSG_SETTLED */
+	bool logged_in;     /* of a worker's only client */
+	bool accused;       /* its death is our doing */
+	bool given_up;      /* the same, and not for a fault of its own */
+	uint32_t kin;       /* of a worker: its nursery's serial; 0: by exec */
+	unsigned int borne; /* of a nursery: workers so far */
+	time_t asked;       /* whether it is alive; 0: it has answered */
+	bool overdue;       /* it was killed for not answering */
 	time_t started;
 	unsigned int failures;
 	struct event respawn;
@@ -52,6 +59,8 @@ struct supervisor {
 	int users;           /* the same, for all generations */
 	struct place *keepers, *workers, broker, *authenticators;
 	unsigned int nkeepers, nworkers; /* nworkers: places */
+	struct place nurseries[NURSERIES]; /* one bears, one is ready to */
+	unsigned int nnurseries;           /* 0: workers are made by exec */
 	unsigned int nauthenticators;    /* places, too */
 	unsigned int wanted;             /* authenticators that are to run */
 	struct spool_copy *sasldb, *senders; /* NULL: none is kept */
@@ -113,6 +122,24 @@ void supervise_set_ticket_timer(struct supervisor *s);
 void supervise_change_ticket_key(struct supervisor *s);
 /* With a process per client: as many that wait as there are to be. */
 void supervise_want_spares(struct supervisor *s);
+
+/* Their places, and their start (supervise_nursery.c). */
+void nursery_init(struct supervisor *s);
+void nursery_start(struct supervisor *s);
+/* A worker can be had; without nurseries: by exec. */
+bool nursery_can_bear(const struct supervisor *s);
+/* Have p's process made, fd being its channel to us: MSG_BORN tells its pid. */
+void nursery_bear(struct place *p, int fd);
+/* What a nursery says: MSG_BORN.  -1: it broke a rule. */
+int nursery_born(struct place *nursery, struct reader *r);
+/* A process has ended that is in no place: has a nursery told of it? */
+void nursery_listen(struct supervisor *s);
+/* It has died: what it has not borne it never will. */
+void nursery_died(struct place *nursery);
+/* A worker came to a bad end: no client is to meet its like. */
+void nursery_give_up_kin(struct place *worker);
+/* Others, with other addresses, in their place: hourly. */
+void nursery_renew(struct supervisor *s);
 
 /* So many authenticators: start what is missing, end what is too much. */
 void supervise_want_authenticators(struct supervisor *s, unsigned int wanted);

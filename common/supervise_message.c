@@ -175,6 +175,8 @@ do_ready(struct place *p, struct reader *r)
 	log_missing(p->s, m.missing);
 	if (p->s->starting)
 		break_when_ready(p->s);
+	if (p->role == ROLE_NURSERY)
+		supervise_want_spares(p->s);
 	return 0;
 }
 
@@ -224,6 +226,11 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_pool(p->s, r);
 	case MSG_ALIVE_REPLY:
 		return place_alive(p, r);
+	case MSG_BORN:
+		return nursery_born(p, r);
+	case MSG_LOGGED_IN:
+		p->logged_in = true;
+		return get_end(r);
 	case MSG_SETTLED:
 		if (p->crew == NULL || get_end(r) == -1)
 			return -1;

@@ -142,17 +142,38 @@ on_closed(void *arg, struct ipc *ch, const char *why)
 	place_end(p);
 }
 
-/* The descriptors of a worker beside the two that every role has. */
+/* Its own book, and those of the newest old generations. */
 static size_t
-worker_fds(struct place *p, int *fds, int ends[2][2])
+broker_fds(const struct supervisor *s, int *fds)
+{
+	const struct crew *c;
+	size_t n = 0;
+
+	fds[n++] = s->counters;
+	fds[n++] = s->users;
+	for (c = TAILQ_LAST(&s->crews, crews);
+	     c != NULL && n < 2 + BROKER_BOOKS_MAX;
+	     c = TAILQ_PREV(c, crews, entry))
+		if (c->counters != -1)
+			fds[n++] = c->counters;
+	return n;
+}
+
+/* The descriptors of a role beside the two that every one has. */
+static size_t
+further_fds(struct place *p, int *fds, int ends[2][2])
 {
 	struct supervisor *s = p->s;
 	size_t i, n = 0;
 
-	make_pair(ends[0]);
-	make_pair(ends[1]);
-	fds[n++] = ends[0][0];
-	fds[n++] = ends[1][0];
+	if (p->role == ROLE_BROKER)
+		return broker_fds(s, fds);
+	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
+		return n;
+	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++) {
+		make_pair(ends[i]);
+		fds[n++] = ends[i][0];
+	}
 	fds[n++] = s->loads;
 	for (i = 0; i < s->conf->nlisten; i++)
 		fds[n++] = s->listeners[i];
@@ -168,9 +189,14 @@ connect_peers(struct place *p, int ends[2][2])
 
 	switch (p->role) {
 	case ROLE_WORKER:
-		send_peer(&s->broker, p, ends[0][1]);
-		send_peer(keeper_of(s, p), p, ends[1][1]);
-		send_ticket_key(p);
+		if (p->kin != 0) {
+			introduce(p, &s->broker);
+			introduce(p, keeper_of(s, p));
+		} else {
+			send_peer(&s->broker, p, ends[0][1]);
+			send_peer(keeper_of(s, p), p, ends[1][1]);
+		}
+		send_ticket_key(p); /* last: then it accepts */
 		break;
 	case ROLE_BROKER:
 		for (i = 0; i < s->nworkers; i++)
@@ -190,27 +216,11 @@ connect_peers(struct place *p, int ends[2][2])
 			    keeper_of(s, &s->workers[i]) == p)
 				introduce(&s->workers[i], p);
 		break;
+	case ROLE_NURSERY: /* it has none */
 	case ROLE_MASTER:
 	case ROLE_MAX:
 		break;
 	}
-}
-
-/* Its own book, and those of the newest old generations. */
-static size_t
-broker_fds(const struct supervisor *s, int *fds)
-{
-	const struct crew *c;
-	size_t n = 0;
-
-	fds[n++] = s->counters;
-	fds[n++] = s->users;
-	for (c = TAILQ_LAST(&s->crews, crews);
-	     c != NULL && n < 2 + BROKER_BOOKS_MAX;
-	     c = TAILQ_PREV(c, crews, entry))
-		if (c->counters != -1)
-			fds[n++] = c->counters;
-	return n;
 }
 
 void
@@ -223,30 +233,43 @@ place_open(struct place *p, int fd)
 	ipc_set_quota(p->ch, QUOTA + s->conf->worker_connections);
 }
 
-void
-place_spawn(struct place *p)
+/* A new process, with fd as its end of the channel to us. */
+static void
+start_process(struct place *p, int fd, int ends[2][2])
 {
 	struct supervisor *s = p->s;
 	const size_t most = s->conf->nlisten + BROKER_BOOKS_MAX + 5;
 	int *fds = xcalloc(most, sizeof(*fds));
-	int master[2], ends[2][2] = { { -1, -1 }, { -1, -1 } };
 	size_t n = 2;
 
-	make_pair(master);
-	fds[0] = master[1];
+	fds[0] = fd;
 	fds[1] = generation_handover(s->generation, p->role);
-	if (p->role == ROLE_WORKER)
-		n += worker_fds(p, fds + 2, ends);
-	else if (p->role == ROLE_BROKER)
-		n += broker_fds(s, fds + 2);
-	p->serial = ++s->serial;
-	p->started = clock_seconds();
-	p->ready = p->busy = p->accused = p->overdue = false;
-	p->asked = 0;
+	n += further_fds(p, fds + 2, ends);
 	p->pid =
 	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
 	if (p->pid == -1)
 		fatal("cannot start a %s", role_name(p->role));
+	free(fds);
+}
+
+void
+place_spawn(struct place *p)
+{
+	struct supervisor *s = p->s;
+	int master[2], ends[2][2] = { { -1, -1 }, { -1, -1 } };
+	size_t n;
+
+	make_pair(master);
+	p->serial = ++s->serial;
+	p->started = clock_seconds();
+	p->ready = p->busy = p->logged_in = false;
+	p->accused = p->given_up = p->overdue = false;
+	p->asked = 0;
+	p->borne = 0;
+	if (p->role == ROLE_WORKER && s->nnurseries > 0)
+		nursery_bear(p, master[1]);
+	else
+		start_process(p, master[1], ends);
 	close(master[1]);
 	place_open(p, master[0]);
 	connect_peers(p, ends);
@@ -255,7 +278,13 @@ place_spawn(struct place *p)
 			close(ends[n][0]);
 			close(ends[n][1]);
 		}
-	free(fds);
+}
+
+/* Its process is there, or in birth. */
+static bool
+is_taken(const struct place *p)
+{
+	return p->pid != 0 || p->ch != NULL;
 }
 
 /* With a process per client: as many that wait as there are to be. */
@@ -265,13 +294,16 @@ supervise_want_spares(struct supervisor *s)
 	unsigned int i, idle = 0;
 
 	if (s->conf->worker_connections != 1 || s->conf->one_client ||
-	    s->stopping)
+	    s->stopping || s->checking)
 		return;
 	for (i = 0; i < s->nworkers; i++)
-		if (s->workers[i].pid != 0 && !s->workers[i].busy)
+		if (is_taken(&s->workers[i]) && !s->workers[i].busy &&
+		    !s->workers[i].given_up)
 			idle++;
-	for (i = 0; i < s->nworkers && idle < s->conf->workers; i++)
-		if (s->workers[i].pid == 0 &&
+	for (i = 0;
+	     i < s->nworkers && idle < s->conf->workers && nursery_can_bear(s);
+	     i++)
+		if (!is_taken(&s->workers[i]) &&
 		    !evtimer_pending(&s->workers[i].respawn, NULL)) {
 			place_spawn(&s->workers[i]);
 			idle++;
@@ -292,7 +324,9 @@ on_respawn(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (p->pid == 0 && !p->s->stopping && is_wanted(p))
+	if (p->role == ROLE_WORKER && p->s->nnurseries > 0)
+		supervise_want_spares(p->s);
+	else if (p->pid == 0 && !p->s->stopping && is_wanted(p))
 		place_spawn(p);
 }
 
@@ -337,12 +371,15 @@ place_died(struct place *p, int status)
 
 	p->pid = 0;
 	ipc_free(&p->ch);
+	if (p->role == ROLE_NURSERY)
+		nursery_died(p);
 	if (s->stopping || s->checking || (s->starting && s->failed))
 		return;
 	if (!is_wanted(p))
 		return;
-	if (good && (p->busy || p->role == ROLE_AUTHENTICATOR)) {
-		p->failures = 0; /* it served its one client, or was too many */
+	if (p->given_up ||
+	    (good && (p->busy || p->role == ROLE_AUTHENTICATOR))) {
+		p->failures = 0; /* it did its share, or was too many */
 	} else if (p->accused && p->role == ROLE_AUTHENTICATOR) {
 		p->failures = 0; /* what it hung on is not its fault */
 	} else {
@@ -351,8 +388,10 @@ place_died(struct place *p, int status)
 		p->failures = clock_seconds() - p->started >= CHILD_SETTLED
 		    ? 1
 		    : p->failures + 1;
-		if (p->role == ROLE_WORKER)
+		if (p->role == ROLE_WORKER) {
 			supervise_change_ticket_key(s);
+			nursery_give_up_kin(p);
+		}
 	}
 	respawn(p);
 }
@@ -373,6 +412,9 @@ place_of(struct supervisor *s, pid_t pid)
 	for (i = 0; i < s->nworkers; i++)
 		if (s->workers[i].pid == pid)
 			return &s->workers[i];
+	for (i = 0; i < s->nnurseries; i++)
+		if (s->nurseries[i].pid == pid)
+			return &s->nurseries[i];
 	return crew_place_of(s, pid);
 }
 

@@ -23,6 +23,8 @@ visit(struct supervisor *s, place_visitor *f, void *arg)
 		f(&s->keepers[i], arg);
 	for (i = 0; i < s->nauthenticators; i++)
 		f(&s->authenticators[i], arg);
+	for (i = 0; i < s->nnurseries; i++)
+		f(&s->nurseries[i], arg);
 	for (i = 0; i < s->nworkers; i++)
 		f(&s->workers[i], arg);
 	crews_visit(s, f, arg);

@@ -26,7 +26,8 @@
  */
 #define WARY_SECONDS 10
 #define SETTLING_SECONDS 1 /* how often an old worker's sessions are seen */
-enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS, FIRST_LISTENER };
+/* FD_LOADS, and the listeners behind it; a nursery has these alone. */
+enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS };
 
 struct worker {
 	const struct role_start *start;
@@ -44,6 +45,7 @@ struct worker {
 	unsigned int places, used;
 	unsigned int *free_places;
 	unsigned int nfree;
+	bool began; /* it has its channels, and accepts */
 	bool stopping;
 	bool draining;     /* MSG_DRAIN: the clients it has, and no more */
 	bool settled;      /* the same, and all have logged in: MSG_SETTLED */
@@ -185,6 +187,18 @@ worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 		to_broker_later(w, &msg);
 	else
 		to_broker(w, &msg, -1);
+}
+
+/* Before the client can know: then it is not taken along by its kin. */
+void
+worker_logged_in(struct worker *w)
+{
+	struct writer msg UNZEROED;
+
+	if (w->places > 1)
+		return;
+	msg_start(&msg, MSG_LOGGED_IN, 0);
+	(void)ipc_send(w->master, &msg, -1);
 }
 
 /* The broker may have heard otherwise from others: nothing is told yet. */
@@ -521,14 +535,15 @@ introduce(struct worker *w)
 			session_broker_back(w->sessions[i]);
 }
 
+/* The one that came with us has nothing to hear of before. */
 static void
-set_broker(struct worker *w, int fd, bool first)
+set_broker(struct worker *w, int fd)
 {
 	forget_told(w);
 	ipc_free(&w->broker);
 	w->broker = ipc_new(w->base, fd, ROLE_WORKER, ROLE_BROKER, on_broker,
 	    on_broker_closed, w);
-	if (!first)
+	if (w->began)
 		introduce(w);
 }
 
@@ -627,10 +642,21 @@ do_peer(struct worker *w, struct reader *r, int fd)
 		return -1;
 	}
 	if (m.role == ROLE_BROKER)
-		set_broker(w, fd, false);
+		set_broker(w, fd);
 	else
 		tls_key_set_channel(fd);
 	return 0;
+}
+
+/* Out of a nursery, whose title it has so far: the keys are what comes last. */
+static void
+accept_now(struct worker *w)
+{
+	if (w->began || w->stopping || w->draining)
+		return;
+	w->began = true;
+	setproctitle("%s %u", role_name(ROLE_WORKER), w->start->number + 1);
+	acceptor_open(w->acceptor);
 }
 
 /* What the master may say. */
@@ -652,6 +678,7 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		if (w->tls_server != NULL)
 			tls_server_set_ticket_key(
 			    w->tls_server, key.current, key.previous);
+		accept_now(w);
 		return 0;
 	case MSG_STOP:
 		stop(w);
@@ -704,32 +731,60 @@ take_outgoing_password(const struct role_start *start)
 		start->conf->outgoing_password = xstrndup(t.p, t.len);
 }
 
-/* Further descriptors: see FD_BROKER and those behind it. */
+struct worker *
+worker_load(const struct role_start *start)
+{
+	struct worker *w = xcalloc(1, sizeof(*w));
+	const bool nursery = start->role == ROLE_NURSERY;
+	const int loads = nursery ? ROLE_FD_FIRST : FD_LOADS;
+
+	w->start = start;
+	w->conf = start->conf;
+	w->base = start->base;
+	if (start->nfds != loads + 1 - ROLE_FD_FIRST + w->conf->nlisten)
+		fatalx("the descriptors handed over are too few");
+	make_places(w);
+	w->told = xcalloc(w->conf->nservers, sizeof(*w->told));
+	stream_global_init();
+	set_up_tls(w);
+	take_outgoing_password(start);
+	w->authenticators = sasl_channels_new(w->base);
+	w->acceptor = acceptor_new(w->base, loads,
+	    nursery ? ACCEPTOR_NOBODY : start->number, loads + 1,
+	    (unsigned int)w->conf->nlisten, on_client, w);
+	return w;
+}
+
+/* By exec with all its channels; out of a nursery they are on their way. */
+static void
+begin(struct worker *w)
+{
+	if (w->start->born)
+		return;
+	set_broker(w, FD_BROKER);
+	tls_key_set_channel(FD_KEEPER);
+	w->began = true;
+	acceptor_open(w->acceptor);
+}
+
+void
+worker_serve(struct worker *w, struct text filter)
+{
+	struct sandbox box = { .role = ROLE_WORKER, .filter = filter };
+
+	if (w->start->born)
+		acceptor_set_number(w->acceptor, w->start->number);
+	w->master = role_confine(w->start, &box,
+	    2 * (w->places + w->conf->authenticators_max) + SPARE_FILES +
+	        w->start->nfds,
+	    on_master, w);
+	begin(w);
+	event_base_dispatch(w->base);
+	leave(w);
+}
+
 void
 worker_main(const struct role_start *start)
 {
-	struct worker w = {
-		.start = start, .conf = start->conf, .base = start->base
-	};
-	struct sandbox box = { .role = ROLE_WORKER };
-
-	if (start->nfds != FIRST_LISTENER - ROLE_FD_FIRST + w.conf->nlisten)
-		fatalx("the descriptors handed over are too few");
-	make_places(&w);
-	w.told = xcalloc(w.conf->nservers, sizeof(*w.told));
-	stream_global_init();
-	set_up_tls(&w);
-	take_outgoing_password(start);
-	w.authenticators = sasl_channels_new(w.base);
-	tls_key_set_channel(FD_KEEPER);
-	w.acceptor = acceptor_new(w.base, FD_LOADS, start->number,
-	    FIRST_LISTENER, (unsigned int)w.conf->nlisten, on_client, &w);
-	w.master = role_confine(start, &box,
-	    2 * (w.places + w.conf->authenticators_max) + SPARE_FILES +
-	        start->nfds,
-	    on_master, &w);
-	set_broker(&w, FD_BROKER, true);
-	acceptor_open(w.acceptor);
-	event_base_dispatch(w.base);
-	leave(&w);
+	worker_serve(worker_load(start), TEXT_NONE);
 }

@@ -14,6 +14,15 @@ struct worker;
 
 _Noreturn void worker_main(const struct role_start *start);
 
+/*
+ * The two halves of worker_main(), for a nursery.  worker_load(): all that is
+ * the same for each worker, before confinement; start stays borrowed.
+ * worker_serve(): confine this process, with filter where it was born in a
+ * nursery, and serve.
+ */
+struct worker *worker_load(const struct role_start *start);
+_Noreturn void worker_serve(struct worker *w, struct text filter);
+
 /* For sessions: */
 
 struct event_base *worker_base(struct worker *w);
@@ -45,6 +54,8 @@ void worker_auth(struct worker *w, const struct session *s);
 void worker_submit(struct worker *w, const struct session *s);
 void worker_outcome(
     struct worker *w, const struct session *s, enum outcome outcome);
+/* The client has logged in: with a process of its own, the master knows. */
+void worker_logged_in(struct worker *w);
 /* A server's list, when it differs from what all were told (NULL: none). */
 void worker_learned(
     struct worker *w, uint16_t server, const struct capability *list);

@@ -240,6 +240,8 @@ class Spread(StandInCase):
 class Unprivileged(TestCase):
     """Not started as root it serves all the same, and says what it lacks."""
 
+    lines = ()
+
     def test_as_nobody(self):
         user = harness.nobody()
         path = folder(self)
@@ -253,7 +255,8 @@ class Unprivileged(TestCase):
         if not self.reaches(user):
             self.skipTest("the binary is in a folder that is not public")
         inner = StandIn(self)
-        relais = harness.Gateway(self, inner.port, pair=pair, user=user)
+        relais = harness.Gateway(self, inner.port, *self.lines, pair=pair,
+                                 user=user)
         c = self.connect(relais.ssl, True)
         self.assertOK(c.login())
         for pid, (role, _) in relais.processes().items():

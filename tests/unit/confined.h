@@ -144,7 +144,7 @@ child(enum role role, enter *confine, attempt *try, const void *arg, int out)
 	buf_init(&filter, SANDBOX_FILTER_MAX);
 	sandbox_compile(role, networked, &filter);
 	box.filter = buf_view(&filter);
-	priv_harden(0, false);
+	priv_harden(0, false, role == ROLE_NURSERY);
 	r.missing = confine(&box);
 	r.value = try(arg);
 	_exit(write(out, &r, sizeof(r)) == sizeof(r) ? 0 : 1);

@@ -140,6 +140,12 @@ worker_mechanisms(const struct worker *w)
 }
 
 void
+worker_logged_in(struct worker *w)
+{
+	(void)w; /* it goes with the outcome, or with the state */
+}
+
+void
 worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 {
 	static const char *const names[] = { [OUTCOME_OK] = "ok",

@@ -58,6 +58,12 @@ make(struct writer *w, enum msg_type type)
 	case MSG_PEER:
 		msg_put_peer(w, &(struct msg_peer){ ROLE_WORKER, 1, 2 });
 		return 0;
+	case MSG_BIRTH:
+		msg_put_birth(w, &(struct msg_birth){ 1, 2 });
+		return 0;
+	case MSG_BORN:
+		msg_put_born(w, &(struct msg_born){ 1, 2, 3 });
+		return 0;
 	case MSG_ACCUSE:
 		msg_put_accuse(w, &(struct msg_accuse){ ROLE_WORKER, 1, 2 });
 		return 0;
@@ -155,6 +161,7 @@ make(struct writer *w, enum msg_type type)
 		msg_put_sasl_reply(w, &(struct msg_sasl_reply){ AUTH_OK, t });
 		return 0;
 	case MSG_BUSY:
+	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
 	case MSG_ALIVE:
@@ -178,6 +185,8 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_event event;
 		struct msg_record record;
 		struct msg_peer peer;
+		struct msg_birth birth;
+		struct msg_born born;
 		struct msg_accuse accuse;
 		struct msg_ticket_key ticket_key;
 		struct msg_admit admit;
@@ -217,6 +226,8 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_EVENT, event);
 		TAKE(MSG_RECORD, record);
 		TAKE(MSG_PEER, peer);
+		TAKE(MSG_BIRTH, birth);
+		TAKE(MSG_BORN, born);
 		TAKE(MSG_ACCUSE, accuse);
 		TAKE(MSG_TICKET_KEY, ticket_key);
 		TAKE(MSG_ADMIT, admit);
@@ -245,6 +256,7 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_SASL_CHECK, sasl_check);
 		TAKE(MSG_SASL_REPLY, sasl_reply);
 	case MSG_BUSY:
+	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
 	case MSG_ALIVE:
@@ -412,6 +424,9 @@ test_sasl_values(void **state)
 		{ MSG_SASL_REPLY, 0, AUTH_RESULTS },
 		{ MSG_SASL_REPLY, 0, AUTH_FAILED }, /* with a text */
 		{ MSG_ACCUSE, 0, ROLE_MAX },
+		{ MSG_BORN, 6, -1 }, /* a negative pid */
+		{ MSG_BORN, 9, 1 },  /* init's */
+		{ MSG_BORN, 9, 0 },
 	};
 	struct writer w;
 	size_t i;
@@ -497,6 +512,19 @@ test_who_may(void **state)
 		{ MSG_SUBMIT_REPLY, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ MSG_POOL, ROLE_BROKER, ROLE_MASTER, false, true },
 		{ MSG_POOL, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_LOGGED_IN, ROLE_WORKER, ROLE_MASTER, false, true },
+		{ MSG_LOGGED_IN, ROLE_BROKER, ROLE_MASTER, false, false },
+		{ MSG_BIRTH, ROLE_MASTER, ROLE_NURSERY, true, true },
+		{ MSG_BIRTH, ROLE_MASTER, ROLE_NURSERY, false, false },
+		{ MSG_BIRTH, ROLE_MASTER, ROLE_WORKER, true, false },
+		{ MSG_BIRTH, ROLE_WORKER, ROLE_NURSERY, true, false },
+		{ MSG_BORN, ROLE_NURSERY, ROLE_MASTER, false, true },
+		{ MSG_BORN, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_PEER, ROLE_MASTER, ROLE_NURSERY, true, false },
+		{ MSG_SIGN, ROLE_NURSERY, ROLE_KEEPER, false, false },
+		{ MSG_ADMIT, ROLE_NURSERY, ROLE_BROKER, true, false },
+		{ MSG_READY, ROLE_NURSERY, ROLE_MASTER, false, true },
+		{ MSG_STOP, ROLE_MASTER, ROLE_NURSERY, false, true },
 		{ MSG_POOL, ROLE_AUTHENTICATOR, ROLE_MASTER, false, false },
 		{ MSG_SASL_MECHS, ROLE_WORKER, ROLE_BROKER, false, false },
 		{ MSG_EXCHANGE, ROLE_BROKER, ROLE_AUTHENTICATOR, true, true },

@@ -143,7 +143,7 @@ harden(void)
 
 	file = mkstemp(name);
 	NEED(file != -1 && unlink(name) == 0);
-	priv_harden(64, true);
+	priv_harden(64, true, false);
 	NEED(status_is(fd, "NoNewPrivs", "1"));
 	NEED(prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L) == 0);
 	NEED(prctl(PR_GET_PDEATHSIG, &sig, 0L, 0L, 0L) == 0);
@@ -165,7 +165,7 @@ harden_less(void)
 
 	NEED(getrlimit(RLIMIT_NOFILE, &before[0]) == 0);
 	NEED(getrlimit(RLIMIT_FSIZE, &before[1]) == 0);
-	priv_harden(0, false);
+	priv_harden(0, false, false);
 	NEED(getrlimit(RLIMIT_NOFILE, &after[0]) == 0);
 	NEED(getrlimit(RLIMIT_FSIZE, &after[1]) == 0);
 	NEED(memcmp(before, after, sizeof(before)) == 0);
@@ -179,7 +179,7 @@ harden_too_many(void)
 	const struct rlimit few = { 32, 64 };
 
 	NEED(setrlimit(RLIMIT_NOFILE, &few) == 0);
-	priv_harden(4096, false);
+	priv_harden(4096, false, false);
 	NEED(limit_is(RLIMIT_NOFILE, 64));
 	return 0;
 }
@@ -246,7 +246,7 @@ drop(void)
 	NEED(chroot("/") == -1);
 	NEED(access("/inside", F_OK) == 0 && access("inside", F_OK) == 0);
 	NEED(access("/etc", F_OK) == -1 && access("../../etc", F_OK) == -1);
-	priv_harden(0, true); /* fork() fails for RLIMIT_NPROC */
+	priv_harden(0, true, false); /* fork() fails for RLIMIT_NPROC */
 	NEED(fork() == -1 && errno == EAGAIN);
 	return 0;
 }

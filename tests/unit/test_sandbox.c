@@ -5,6 +5,7 @@
  */
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -64,13 +66,21 @@ nothing(const void *arg)
 	return 0;
 }
 
+/* What a worker does, but that it may fork, in one way. */
+static int
+nursery_sees(const struct probe *p)
+{
+	return p->nr == SYS_clone || p->nr == SYS_clone3 ? ENOSYS : p->worker;
+}
+
 static void
 check_probe(const struct probe *p, enter *confine)
 {
 	const int expected[ROLE_MAX] = { [ROLE_KEEPER] = p->keeper,
 		[ROLE_BROKER] = p->broker,
 		[ROLE_WORKER] = p->worker,
-		[ROLE_AUTHENTICATOR] = p->authenticator };
+		[ROLE_AUTHENTICATOR] = p->authenticator,
+		[ROLE_NURSERY] = nursery_sees(p) };
 	struct result r;
 	enum role role;
 
@@ -288,6 +298,105 @@ test_landlock(void **state)
 		check_probe(&landlock_probes[i], sandbox_landlock);
 }
 
+/* As a worker out of a nursery: first the nursery's sandbox, then its own. */
+static unsigned int
+be_born(const struct sandbox *s)
+{
+	struct sandbox nursery = { .role = ROLE_NURSERY }, born = *s;
+	struct buf whole, rest;
+	unsigned int missing;
+
+	buf_init(&whole, SANDBOX_FILTER_MAX);
+	buf_init(&rest, SANDBOX_FILTER_MAX);
+	sandbox_compile(ROLE_NURSERY, false, &whole);
+	sandbox_compile_born(&rest);
+	nursery.filter = buf_view(&whole);
+	born.filter = buf_view(&rest);
+	missing = sandbox_enter(&nursery);
+	priv_harden(0, false, false);
+	return missing | sandbox_enter(&born);
+}
+
+#define FORK (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
+#define VFORK (CLONE_VM | CLONE_VFORK | SIGCHLD)
+#define THREAD (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
+
+/* What a nursery may beyond a worker (0: it does), and no worker ever. */
+static const struct {
+	const char *name;
+	long nr;
+	long args[6];
+	int nursery, worker;
+} births[] = {
+	{ CALL(clone), { THREAD }, KILLED, KILLED },
+	{ CALL(clone), { CLONE_NEWUSER | SIGCHLD }, ENOSYS, KILLED },
+	{ CALL(clone), { CLONE_FILES | SIGCHLD }, ENOSYS, KILLED },
+	{ CALL(clone), { CLONE_PARENT | SIGCHLD }, ENOSYS, KILLED },
+	{ CALL(clone), { FORK }, 0, KILLED },
+	{ CALL(clone3), { 0, 0 }, ENOSYS, KILLED },
+	{ CALL(wait4), { -1, 0, 0, 0 }, ECHILD, ENOSYS },
+	{ CALL(getppid), { 0 }, 0, ENOSYS },
+	{ CALL(pipe2), { P(page), 0 }, 0, ENOSYS },
+	{ CALL(epoll_create1), { 0 }, 0, ENOSYS },
+	{ CALL(prctl), { PR_SET_PDEATHSIG, 0 }, 0, ENOSYS },
+	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, ENOSYS, ENOSYS },
+	{ CALL(prctl), { PR_SET_SECCOMP, 0 }, EINVAL, ENOSYS },
+	{ CALL(prctl), { PR_CAPBSET_READ, 0 }, ENOSYS, ENOSYS },
+	{ CALL(prlimit64), { 0, RLIMIT_CORE, 0, 0 }, 0, ENOSYS },
+	{ CALL(prlimit64), { 1, RLIMIT_CORE, 0, 0 }, ENOSYS, ENOSYS },
+	{ CALL(landlock_create_ruleset), { 0, 0, 1 }, 0, ENOSYS },
+	{ CALL(landlock_restrict_self), { -1, 0 }, EBADF, ENOSYS },
+	{ CALL(tgkill), { 1, 1, 0 }, KILLED, KILLED },
+	{ CALL(execve), { P("/nonexistent"), 0, 0 }, KILLED, KILLED },
+};
+
+static int
+see(enum role role, enter *confine, const void *probe)
+{
+	return confined(role, confine, try_call, probe).value;
+}
+
+static void
+test_births(void **state)
+{
+	struct probe p = { .name = NULL };
+	size_t i;
+	int got;
+
+	(void)state;
+	need_seccomp();
+	for (i = 0; i < nitems(births); i++) {
+		p.nr = births[i].nr;
+		memcpy(p.args, births[i].args, sizeof(p.args));
+		got = see(ROLE_NURSERY, sandbox_enter, &p);
+		if (got != births[i].nursery)
+			fail_msg("%s in a nursery: %d", births[i].name, got);
+		got = see(ROLE_WORKER, sandbox_enter, &p);
+		if (got != births[i].worker)
+			fail_msg("%s in a worker: %d", births[i].name, got);
+		got = see(ROLE_WORKER, be_born, &p);
+		if (got != births[i].worker)
+			fail_msg("%s in what is born: %d", births[i].name, got);
+	}
+}
+
+/* Where a worker comes from makes no difference to it. */
+static void
+test_born(void **state)
+{
+	size_t i;
+	int got;
+
+	(void)state;
+	need_seccomp();
+	for (i = 0; i < nitems(probes); i++) {
+		got = see(ROLE_WORKER, be_born, &probes[i]);
+		if (got != probes[i].worker)
+			fail_msg("%s: %d, not %d", probes[i].name, got,
+			    probes[i].worker);
+	}
+}
+
 /* What sasl_network gives an authenticator, and what not even that does. */
 static void
 test_network(void **state)
@@ -348,6 +457,8 @@ test_abort(void **state)
 		assert_int_equal(
 		    confined(role, sandbox_enter, try_abort, NULL).value,
 		    ABORTED);
+	assert_int_equal(
+	    confined(ROLE_WORKER, be_born, try_abort, NULL).value, ABORTED);
 }
 
 /* The parent's log stays clean. */
@@ -368,7 +479,7 @@ status_of(const struct sandbox *s, bool hardened)
 	if (pid == 0) {
 		log_set_sink(no_log, NULL);
 		if (hardened)
-			priv_harden(0, false);
+			priv_harden(0, false, false);
 		sandbox_enter(s);
 		_exit(0);
 	}
@@ -454,6 +565,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_births),
+		cmocka_unit_test(test_born),
 		cmocka_unit_test(test_landlock),
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_abort),
