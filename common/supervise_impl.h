@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * supervise_impl: what supervise.c (start, signals, end), supervise_place.c
- * (a process and its channels), supervise_nursery.c (workers that are not made
- * by exec), supervise_message.c (what roles say), supervise_reload.c and
- * supervise_state.c (the next image of the master) and crew.c (processes of an
- * old generation) know of each other.
+ * supervise_impl: what supervise.c (signals, end), supervise_start.c (the
+ * start), supervise_place.c (a process and its channels), supervise_nursery.c
+ * (workers that are not made by exec), supervise_message.c (what roles say),
+ * supervise_reload.c and supervise_state.c (the next image of the master) and
+ * crew.c (processes of an old generation) know of each other.
  */
 #ifndef SUPERVISE_IMPL_H
 #define SUPERVISE_IMPL_H
@@ -98,6 +98,15 @@ void place_send(struct place *p, enum msg_type type); /* without more */
 void place_end(struct place *p); /* SIGKILL; SIGCHLD does the rest */
 /* status is waitpid(2)'s; it is replaced as its end deserves. */
 void place_died(struct place *p, int status);
+
+/* The signals and times that s acts upon become events. */
+void supervise_hear(struct supervisor *s);
+/* Kill all, of each generation, and see them end. */
+void supervise_end_all(struct supervisor *s);
+/* What was begun of a new generation ends; the old ones go on. */
+void supervise_give_up(struct supervisor *s);
+/* After stop_timeout and a little more all are killed. */
+void supervise_set_end(struct supervisor *s);
 
 /* The log's lines may have to wait for room: go on when there is some. */
 void supervise_wait_for_room(struct supervisor *s);

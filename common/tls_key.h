@@ -9,6 +9,7 @@
 #define TLS_KEY_H
 
 #include <gnutls/abstract.h>
+#include <stdint.h>
 
 /* The channel to the keeper; -1: there is none at present.  Takes over fd. */
 void tls_key_set_channel(int fd);

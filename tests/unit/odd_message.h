@@ -12,7 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-static unsigned int
+static inline unsigned int
 open_descriptors(void)
 {
 	unsigned int n = 0;
@@ -24,7 +24,7 @@ open_descriptors(void)
 }
 
 /* Octets and any number of descriptors, as no process of ours sends them. */
-static void
+static inline void
 send_odd(int fd, const void *p, size_t len, size_t nfds)
 {
 	union {

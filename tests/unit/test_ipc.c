@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ipc: channels under peers that break rules, read slowly, flood, or die.
- * The test is the peer and writes to its end as it likes.
+ * ipc: what comes from peers that break rules, flood, or die.  The test is the
+ * peer and writes to its end as it likes.
  */
 #include <sys/socket.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-#include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,95 +18,10 @@
 #include "ipc.h"
 #include "role.h"
 
+#include "ipc_end.h"
 #include "odd_message.h"
 
 #define nitems(a) (sizeof(a) / sizeof((a)[0]))
-#define BATCH 32   /* messages in one turn (ipc.c) */
-#define FLOOD 5000 /* more than socket and queue hold (ipc.c) */
-
-/* A broker's channel to a worker, which is us. */
-struct end {
-	struct ipc *ch;
-	int peer;              /* our end */
-	unsigned int messages; /* that were handed on */
-	uint32_t last;         /* the number in the last */
-	unsigned int ends;     /* calls of on_closed */
-	const char *why;
-	bool wrong; /* what the handler is to say of the next */
-	bool free;  /* the handler is to free the channel */
-};
-
-static struct event_base *base;
-
-static int
-on_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
-    struct reader *r, int fd)
-{
-	struct end *e = arg;
-
-	(void)id;
-	(void)type;
-	assert_ptr_equal(ch, e->ch);
-	assert_int_equal(fd, -1);
-	if (e->wrong || get_u32(r, &e->last) == -1 || get_end(r) == -1)
-		return -1;
-	e->messages++;
-	if (e->free)
-		ipc_free(&e->ch);
-	return 0;
-}
-
-static void
-on_closed(void *arg, struct ipc *ch, const char *why)
-{
-	struct end *e = arg;
-
-	assert_ptr_equal(ch, e->ch);
-	e->ends++;
-	e->why = why;
-	ipc_free(&e->ch);
-}
-
-static void
-open_channel(struct end *e)
-{
-	int fds[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
-	*e = (struct end){ .peer = fds[1] };
-	e->ch = ipc_new(
-	    base, fds[0], ROLE_BROKER, ROLE_WORKER, on_message, on_closed, e);
-}
-
-static void
-close_channel(struct end *e)
-{
-	ipc_free(&e->ch);
-	close(e->peer);
-}
-
-/* All that there is to do now. */
-static void
-turn(void)
-{
-	event_base_loop(base, EVLOOP_NONBLOCK);
-}
-
-/* The peer sends n releases, numbered from first on. */
-static void
-release(struct end *e, uint32_t first, unsigned int n)
-{
-	struct msg_release m;
-	struct writer w;
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		m.session = first + i;
-		msg_start(&w, MSG_RELEASE, 0);
-		msg_put_release(&w, &m);
-		assert_int_equal(fdpass_send(e->peer, w.data, w.len, -1), 0);
-	}
-}
 
 #define MALFORMED "a malformed message"
 #define FORBIDDEN "a forbidden message"
@@ -301,228 +210,6 @@ test_quota(void **state)
 	close_channel(&e);
 }
 
-/* An answer that may bring a descriptor. */
-static int
-answer(struct ipc *ch, uint32_t number, int fd)
-{
-	struct msg_connect_reply m = { .session = number, .ok = fd != -1 };
-	struct writer w;
-
-	msg_start(&w, MSG_CONNECT_REPLY, number);
-	msg_put_connect_reply(&w, &m);
-	return ipc_send(ch, &w, fd);
-}
-
-/* The peer takes one answer; its number, -1 when there is none now. */
-static long
-take_answer(struct end *e, bool *with_fd)
-{
-	struct msg_connect_reply m;
-	struct reader r;
-	char space[MSG_MAX];
-	uint16_t type;
-	uint32_t id;
-	ssize_t n;
-	int fd;
-
-	n = fdpass_recv(e->peer, space, sizeof(space), false, &fd);
-	if (n <= 0)
-		return -1;
-	r = (struct reader){ space, (size_t)n };
-	assert_int_equal(get_u16(&r, &type), 0);
-	assert_int_equal(get_u32(&r, &id), 0);
-	assert_int_equal(type, MSG_CONNECT_REPLY);
-	assert_int_equal(msg_get_connect_reply(&r, &m), 0);
-	assert_int_equal(id, m.session);
-	*with_fd = fd != -1;
-	if (fd != -1)
-		close(fd);
-	return (long)m.session;
-}
-
-/* A peer that reads late gets everything, in order, descriptors included. */
-static void
-test_slow_reader(void **state)
-{
-	const uint32_t n = 2000; /* more than the socket takes */
-	unsigned int before;
-	struct end e;
-	uint32_t i;
-	long got;
-	bool with_fd;
-
-	(void)state;
-	open_channel(&e);
-	before = open_descriptors();
-	for (i = 0; i < n; i++)
-		assert_int_equal(answer(e.ch, i, i % 100 == 0 ? 0 : -1), 0);
-	assert_true(open_descriptors() > before); /* copies wait here */
-	for (i = 0; i < n; i++) {
-		got = take_answer(&e, &with_fd);
-		if (got == -1) {
-			turn();
-			got = take_answer(&e, &with_fd);
-		}
-		assert_int_equal(got, i);
-		assert_int_equal(with_fd, i % 100 == 0);
-	}
-	assert_int_equal(take_answer(&e, &with_fd), -1);
-	assert_int_equal(open_descriptors(), before);
-	assert_int_equal(e.ends, 0);
-	close_channel(&e);
-}
-
-/* A peer that never reads is given up, from the loop and once. */
-static void
-test_no_reader(void **state)
-{
-	unsigned int before, i;
-	struct end e;
-
-	(void)state;
-	open_channel(&e);
-	before = open_descriptors();
-	for (i = 0; i < FLOOD; i++)
-		if (answer(e.ch, i, i % 100 == 0 ? 0 : -1) == -1)
-			break;
-	assert_in_range(i, 1000, FLOOD - 1);
-	assert_int_equal(e.ends, 0);
-	assert_int_equal(answer(e.ch, i, -1), -1);
-	turn();
-	assert_int_equal(e.ends, 1);
-	assert_string_equal(e.why, "messages to it are not read");
-	assert_int_equal(open_descriptors(), before - 1);
-	close_channel(&e);
-}
-
-/* A log line is no reason to give the master up: it is lost, and that is it. */
-static void
-test_log_lines_are_lost(void **state)
-{
-	struct msg_log m = { .priority = LOG_INFO, .text = TEXT_LIT("line") };
-	struct end e;
-	struct writer w;
-	unsigned int i, lost = 0;
-
-	(void)state;
-	open_channel(&e);
-	for (i = 0; i < FLOOD; i++) {
-		msg_start(&w, MSG_LOG, i);
-		msg_put_log(&w, &m);
-		lost += ipc_send(e.ch, &w, -1) == -1;
-	}
-	assert_in_range(lost, 1, FLOOD - 1000);
-	turn();
-	assert_int_equal(e.ends, 0);
-	close_channel(&e);
-}
-
-/* Take a whole frame of the peer's; its messages' number, 0: there is none. */
-static unsigned int
-take_frame(struct end *e, uint32_t *last, bool *with_fd)
-{
-	static char space[MSG_MAX];
-	struct reader r;
-	struct text t;
-	unsigned int count = 0;
-	ssize_t n;
-	int fd;
-
-	n = fdpass_recv(e->peer, space, sizeof(space), false, &fd);
-	if (n <= 0)
-		return 0;
-	*with_fd = fd != -1;
-	if (fd != -1)
-		close(fd);
-	t = (struct text){ space, (size_t)n };
-	assert_true(msg_is_many(t));
-	for (r = (struct reader){ space + MSG_HEADER, t.len - MSG_HEADER };
-	     r.left > 0; count++) {
-		assert_int_equal(get_text(&r, MSG_MAX, &t), 0);
-		assert_in_range(t.len, MSG_HEADER, MSG_MAX);
-		/* the request's number, behind the type */
-		memcpy(last, t.p + 2, sizeof(*last));
-		*last = be32toh(*last);
-	}
-	return count;
-}
-
-static void
-answer_later(struct ipc *ch, uint32_t number)
-{
-	struct msg_connect_reply m = { .session = number };
-	struct writer w;
-
-	msg_start(&w, MSG_CONNECT_REPLY, number);
-	msg_put_connect_reply(&w, &m);
-	ipc_send_later(ch, &w);
-}
-
-/* What has time waits for what has not, or for a moment, and goes first. */
-static void
-test_later(void **state)
-{
-	unsigned int taken, i;
-	uint32_t last;
-	struct end e;
-	struct writer w;
-	bool with_fd;
-
-	(void)state;
-	open_channel(&e);
-	answer_later(e.ch, 1);
-	answer_later(e.ch, 2);
-	turn();
-	assert_int_equal(take_frame(&e, &last, &with_fd), 0);
-	assert_int_equal(answer(e.ch, 3, 0), 0);
-	assert_int_equal(take_frame(&e, &last, &with_fd), 3);
-	assert_int_equal(last, 3);
-	assert_true(with_fd);
-
-	answer_later(e.ch, 4);
-	event_base_loop(base, EVLOOP_ONCE); /* nothing but the time */
-	assert_int_equal(take_frame(&e, &last, &with_fd), 1);
-	assert_int_equal(last, 4);
-
-	answer_later(e.ch, 5);
-	ipc_flush(e.ch);
-	ipc_flush(e.ch);
-	assert_int_equal(take_frame(&e, &last, &with_fd), 1);
-	assert_int_equal(take_frame(&e, &last, &with_fd), 0);
-
-	/* More than one frame holds. */
-	for (i = 0; i < 2000; i++)
-		answer_later(e.ch, i);
-	ipc_flush(e.ch);
-	for (i = 0; i < 2000; i += taken) {
-		taken = take_frame(&e, &last, &with_fd);
-		assert_int_not_equal(taken, 0);
-		assert_int_equal(last, i + taken - 1);
-	}
-
-	/* So long that it goes alone, in its order. */
-	msg_start(&w, MSG_LOG, 0);
-	msg_put_log(&w, &(struct msg_log){ LOG_INFO, TEXT_LIT("x") });
-	w.len = MSG_MAX;
-	answer_later(e.ch, 6);
-	ipc_send_later(e.ch, &w);
-	assert_int_equal(take_frame(&e, &last, &with_fd), 1);
-	assert_int_equal(last, 6);
-	assert_int_equal(
-	    recv(e.peer, w.data, sizeof(w.data), MSG_DONTWAIT), MSG_MAX);
-	answer_later(e.ch, 7);
-	ipc_flush(e.ch);
-	assert_int_equal(take_frame(&e, &last, &with_fd), 1);
-	assert_int_equal(last, 7);
-	close_channel(&e);
-
-	/* Held messages go with the channel. */
-	open_channel(&e);
-	answer_later(e.ch, 1);
-	close_channel(&e);
-	turn();
-}
-
 /* A frame with n releases and then these octets. */
 static void
 release_many(struct end *e, uint32_t n, const char *octets, size_t len, int fd)
@@ -620,44 +307,6 @@ test_many(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
-/* It died while we had something to say: its last words are heard first. */
-static void
-test_last_words(void **state)
-{
-	struct end e;
-
-	(void)state;
-	open_channel(&e);
-	release(&e, 1, BATCH + 3);
-	close(e.peer);
-	assert_int_equal(answer(e.ch, 1, -1), -1);
-	assert_int_equal(answer(e.ch, 2, -1), -1);
-	assert_int_equal(e.ends, 0);
-	turn();
-	assert_int_equal(e.messages, BATCH + 3);
-	assert_int_equal(e.ends, 1);
-	assert_null(e.why);
-}
-
-/* The same with answers that still wait for room. */
-static void
-test_dies_with_a_full_queue(void **state)
-{
-	unsigned int before = open_descriptors(), i;
-	struct end e;
-
-	(void)state;
-	open_channel(&e);
-	for (i = 0; i < 1000; i++)
-		assert_int_equal(answer(e.ch, i, i % 100 == 0 ? 0 : -1), 0);
-	release(&e, 1, 1);
-	close(e.peer);
-	turn();
-	assert_int_equal(e.messages, 1);
-	assert_int_equal(e.ends, 1);
-	assert_int_equal(open_descriptors(), before);
-}
-
 static void
 test_drain(void **state)
 {
@@ -704,13 +353,7 @@ main(void)
 		cmocka_unit_test(test_handler),
 		cmocka_unit_test(test_fairness),
 		cmocka_unit_test(test_quota),
-		cmocka_unit_test(test_later),
 		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_slow_reader),
-		cmocka_unit_test(test_no_reader),
-		cmocka_unit_test(test_log_lines_are_lost),
-		cmocka_unit_test(test_last_words),
-		cmocka_unit_test(test_dies_with_a_full_queue),
 		cmocka_unit_test(test_drain),
 	};
 	int failed;

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker_impl: what worker.c (the start, clients and their places, the
+ * master), worker_broker.c (requests to the broker, and its answers) and
+ * worker_end.c (the end) know of each other.
+ */
+#ifndef WORKER_IMPL_H
+#define WORKER_IMPL_H
+
+#include <event2/event_struct.h>
+#include <time.h>
+
+#include "acceptor.h"
+#include "worker.h"
+
+struct worker {
+	const struct role_start *start;
+	const struct conf *conf;
+	struct event_base *base;
+	struct ipc *master, *broker;
+	struct tls_server *tls_server;
+	struct tls_client *tls_client;
+
+	struct acceptor *acceptor;
+
+	/* Sessions by place; a session's number is turn * places + place. */
+	struct session **sessions;
+	unsigned int *turn;
+	unsigned int places, used;
+	unsigned int *free_places;
+	unsigned int nfree;
+	bool began; /* it has its channels, and accepts */
+	bool stopping;
+	bool draining; /* MSG_DRAIN: the clients it has, and no more */
+	bool settled;  /* the same, and all have logged in: MSG_SETTLED */
+	struct event settling;
+	time_t wary_until; /* CLOCK_MONOTONIC seconds */
+
+	enum worker_list list_state;
+	struct capability list;
+	char **told; /* of each inner server: its list, as the broker has it */
+	char mechanisms[MSG_MECHS_MAX + 1];
+	struct sasl_channels *authenticators;
+};
+
+/* A broker has come; fd is our end of its channel, and taken over. */
+void worker_set_broker(struct worker *w, int fd);
+/* The session is over: so is its place in the broker's book. */
+void worker_release(struct worker *w, const struct session *s);
+
+/* MSG_STOP: end all sessions, within stop_timeout, and then this process. */
+void worker_stop(struct worker *w);
+/* MSG_DRAIN: take no more clients, and end with the last one. */
+void worker_drain(struct worker *w);
+/* A session has ended: was it the last? */
+void worker_leave_if_done(struct worker *w);
+void worker_show_sessions(const struct worker *w);
+_Noreturn void worker_leave(struct worker *w);
+
+#endif
