@@ -201,7 +201,7 @@ class Activated(Launched):
 
     def activate(self, *words, conf=()):
         process = self.launch(
-            "systemd-socket-activate",
+            "systemd-socket-activate", "--setenv=ASAN_OPTIONS",
             "--listen=127.0.0.1:%d" % self.tls_port,
             "--listen=127.0.0.1:%d" % self.clear_port, *words,
             self.daemon, "-f", self.conf(*conf))
