@@ -109,6 +109,8 @@ void supervise_reload(struct supervisor *s);
 /* Was it the check that ended so? */
 bool supervise_reload_died(struct supervisor *s, pid_t pid, int status);
 void supervise_reload_cancel(struct supervisor *s);
+/* The check was passed: no worker is to be born that an exec would orphan. */
+bool supervise_reload_is_due(const struct supervisor *s);
 /* Run the next image.  It returns when that cannot be had. */
 void supervise_execute(struct supervisor *s);
 /* We are the next image, and serve: what was before need no more. */

@@ -294,7 +294,7 @@ supervise_want_spares(struct supervisor *s)
 	unsigned int i, idle = 0;
 
 	if (s->conf->worker_connections != 1 || s->conf->one_client ||
-	    s->stopping || s->checking)
+	    s->stopping || s->checking || supervise_reload_is_due(s))
 		return;
 	for (i = 0; i < s->nworkers; i++)
 		if (is_taken(&s->workers[i]) && !s->workers[i].busy &&
