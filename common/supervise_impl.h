@@ -70,6 +70,7 @@ struct supervisor {
 	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];
 	uint64_t ticket_at; /* CLOCK_MONOTONIC seconds: the next key */
 	uint32_t told_missing;
+	bool told_full; /* that no more workers are to be had */
 	struct event chld, term, intr, hup, usr1;
 	struct event ticket, flush, room, deadline, copy, alive;
 
@@ -124,6 +125,8 @@ void supervise_set_ticket_timer(struct supervisor *s);
 void supervise_change_ticket_key(struct supervisor *s);
 /* With a process per client: as many that wait as there are to be. */
 void supervise_want_spares(struct supervisor *s);
+/* Are there descriptors beside those that are kept for what must be? */
+bool supervise_has_room(const struct supervisor *s);
 
 /* Their places, and their start (supervise_nursery.c). */
 void nursery_init(struct supervisor *s);
