@@ -367,6 +367,7 @@ class Shapes(StandInCase):
         relais = harness.Gateway(self, self.inner.port,
                                  "worker_connections 1", workers=1)
         wait_for(lambda: len(relais.pids("nursery")) == 2)
+        time.sleep(0.5)         # the probes of the start have been served
         nurseries = relais.pids("nursery")
         for pid in nurseries:
             os.kill(pid, signal.SIGSTOP)
