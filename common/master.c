@@ -254,9 +254,26 @@ let_go(void)
 	close(parent);
 }
 
+/*
+ * Each process has a channel to us, and with a process for each client there
+ * are far more of them than the usual soft limit (1024) is good for.
+ */
+static void
+allow_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+		return;
+	r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) == -1)
+		log_warn("raising the limit of open files");
+}
+
 static void
 become_master(const char *name)
 {
+	allow_files();
 	setproctitle("master");
 	(void)prctl(PR_SET_NAME, name);
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -70,6 +70,7 @@ struct supervisor {
 	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];
 	uint64_t ticket_at; /* CLOCK_MONOTONIC seconds: the next key */
 	uint32_t told_missing;
+	bool told_full; /* that no more workers are to be had */
 	struct event chld, term, intr, hup, usr1;
 	struct event ticket, flush, room, deadline, copy, alive;
 
@@ -118,6 +119,8 @@ void supervise_reload(struct supervisor *s);
 /* Was it the check that ended so? */
 bool supervise_reload_died(struct supervisor *s, pid_t pid, int status);
 void supervise_reload_cancel(struct supervisor *s);
+/* The check was passed: no worker is to be born that an exec would orphan. */
+bool supervise_reload_is_due(const struct supervisor *s);
 /* Run the next image.  It returns when that cannot be had. */
 void supervise_execute(struct supervisor *s);
 /* We are the next image, and serve: what was before need no more. */
@@ -131,6 +134,8 @@ void supervise_set_ticket_timer(struct supervisor *s);
 void supervise_change_ticket_key(struct supervisor *s);
 /* With a process per client: as many that wait as there are to be. */
 void supervise_want_spares(struct supervisor *s);
+/* Are there descriptors beside those that are kept for what must be? */
+bool supervise_has_room(const struct supervisor *s);
 
 /* Their places, and their start (supervise_nursery.c). */
 void nursery_init(struct supervisor *s);

@@ -3,9 +3,11 @@
  * supervise_place: a process of a role and its channels to the others: begun,
  * introduced, ended, replaced.  Runs in the master.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,8 @@
  * all do: three for each session, and more.
  */
 #define QUOTA 20000
+/* Descriptors that a reload, and who is replaced, must not lack. */
+#define FILES_KEPT 64
 
 static struct place *
 keeper_of(struct supervisor *s, const struct place *worker)
@@ -287,6 +291,33 @@ is_taken(const struct place *p)
 	return p->pid != 0 || p->ch != NULL;
 }
 
+/* The lowest that is free tells how many there are. */
+bool
+supervise_has_room(const struct supervisor *s)
+{
+	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+	struct rlimit r;
+
+	if (fd == -1)
+		return false;
+	close(fd);
+	return getrlimit(RLIMIT_NOFILE, &r) == -1 ||
+	    (rlim_t)fd + FILES_KEPT + s->conf->workers < r.rlim_cur;
+}
+
+/* Further clients wait for the end of a session.  A new generation may not. */
+static bool
+may_grow(struct supervisor *s)
+{
+	bool may = s->starting || supervise_has_room(s);
+
+	if (!may && !s->told_full)
+		log_warnx("the limit of open files is reached: clients wait "
+		          "until others have left");
+	s->told_full = !may;
+	return may;
+}
+
 /* With a process per client: as many that wait as there are to be. */
 void
 supervise_want_spares(struct supervisor *s)
@@ -294,7 +325,7 @@ supervise_want_spares(struct supervisor *s)
 	unsigned int i, idle = 0;
 
 	if (s->conf->worker_connections != 1 || s->conf->one_client ||
-	    s->stopping || s->checking)
+	    s->stopping || s->checking || supervise_reload_is_due(s))
 		return;
 	for (i = 0; i < s->nworkers; i++)
 		if (is_taken(&s->workers[i]) && !s->workers[i].busy &&
@@ -305,6 +336,8 @@ supervise_want_spares(struct supervisor *s)
 	     i++)
 		if (!is_taken(&s->workers[i]) &&
 		    !evtimer_pending(&s->workers[i].respawn, NULL)) {
+			if (!may_grow(s))
+				return;
 			place_spawn(&s->workers[i]);
 			idle++;
 		}

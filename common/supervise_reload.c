@@ -54,6 +54,7 @@ forget(struct supervisor *s)
 	if (r->fd != -1)
 		close(r->fd);
 	free(r);
+	supervise_want_spares(s); /* none was begun meanwhile */
 }
 
 /* Nothing has changed. */
@@ -116,7 +117,16 @@ on_late(int fd, short what, void *arg)
 	(void)kill(r->pid, SIGKILL); /* SIGCHLD does the rest */
 }
 
-/* Does any role have messages before it that an exec would throw away? */
+bool
+supervise_reload_is_due(const struct supervisor *s)
+{
+	return s->reload != NULL && s->reload->pid == 0;
+}
+
+/*
+ * Does any role have messages before it that an exec would throw away?  Is a
+ * worker in birth, whose process is not known yet and could not be handed over?
+ */
 static bool
 is_waited_for(const struct supervisor *s)
 {
@@ -126,7 +136,8 @@ is_waited_for(const struct supervisor *s)
 
 #define WAITS(p) ((p).ch != NULL && ipc_is_waiting((p).ch))
 	for (i = 0; i < s->nworkers; i++)
-		if (WAITS(s->workers[i]))
+		if (WAITS(s->workers[i]) ||
+		    (s->workers[i].pid == 0 && s->workers[i].ch != NULL))
 			return true;
 	for (i = 0; i < s->nkeepers; i++)
 		if (WAITS(s->keepers[i]))

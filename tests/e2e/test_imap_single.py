@@ -5,6 +5,7 @@ need and gone with the client."""
 import contextlib
 import os
 import re
+import resource
 import signal
 import ssl
 
@@ -13,6 +14,7 @@ from case import StandInCase, TestCase, main, needs_root
 from client import Client, tls_context
 from harness import children, descriptors, wait_for
 from inner import StandIn
+from reloading import all_old_gone, reload
 
 SPARES = 3
 STORM = 200
@@ -275,6 +277,42 @@ class Stop(TestCase):
         self.assertEqual([p for p in ours if relais._is_ours(p)], [])
         self.assertFalse([l for l in relais.log(mark)
                           if re.search("exited|killed", l)])
+
+
+class Descriptors(StandInCase):
+    """The master has one for each process: it must not run out of them."""
+
+    def limited(self, soft, hard):
+        class Limited(harness.Gateway):
+            def argv(self, *more):
+                return ["/bin/sh", "-c",
+                        'ulimit -Sn %d; ulimit -Hn %d; exec "$@"' % (
+                            soft, hard), "sh", *super().argv(*more)]
+
+        return Limited(self, self.inner.port, "worker_connections 1")
+
+    def test_soft_limit(self):
+        """It is what the hard one allows."""
+        relais = self.limited(
+            64, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        clients = [self.connect(relais.plain) for _ in range(60)]
+        for c in clients[0], clients[-1]:
+            self.assertOK(c.login())
+
+    def test_hard_limit(self):
+        """Clients wait until others have left; reloads are possible."""
+        relais = self.limited(100, 100)
+        clients = [self.raw(relais.plain) for _ in range(30)]
+        relais.wait_log("the limit of open files is reached")
+        reload(relais)
+        clients[0].greet()
+        self.assertOK(clients[0].login())
+        clients[0].close()
+        for c in clients[1:]:   # in the order in which they came
+            c.greet()
+            c.close()
+        self.assertOK(self.connect(relais.plain).login())
+        all_old_gone(relais)
 
 
 if __name__ == "__main__":

@@ -361,6 +361,30 @@ class Shapes(StandInCase):
             c.close()
         all_old_gone(relais)
 
+    def test_a_worker_in_birth(self):
+        """It is waited for: once born it would take a client, and be
+        nobody's child."""
+        relais = harness.Gateway(self, self.inner.port,
+                                 "worker_connections 1", workers=1)
+        wait_for(lambda: len(relais.pids("nursery")) == 2)
+        time.sleep(0.5)         # the probes of the start have been served
+        nurseries = relais.pids("nursery")
+        for pid in nurseries:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            first = self.connect(relais.plain)
+            second = self.raw(relais.plain)
+            os.kill(relais.pid, signal.SIGHUP)
+            time.sleep(1)       # far longer than a reload takes
+            self.assertEqual(generation(relais), 1)
+        finally:
+            for pid in nurseries:
+                os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: generation(relais) == 2)
+        second.greet()
+        for c in first, second, self.connect(relais.plain):
+            self.assertOK(c.login())
+
     def test_limits_go_on(self):
         """Old sessions count for their address until they end."""
         relais = harness.Gateway(self, self.inner.port,
