@@ -408,7 +408,7 @@ check_again(const struct conf *c, const struct launch *l)
 	    listen_try(c, l->before) == -1)
 		errors++;
 	if (!c->enabled) {
-		fprintf(stderr, "enabled no: stop the daemon, then\n");
+		fprintf(stderr, "enabled no: to switch it off, stop it\n");
 		errors++;
 	}
 	return errors;
@@ -436,7 +436,8 @@ check(struct conf *c, const struct protocol *p, const struct launch *l,
 	}
 	if (again)
 		return RELOAD_YES;
-	printf("%s: the configuration is good\n", p->defaults->name);
+	printf("%s: the configuration is good%s\n", p->defaults->name,
+	    c->enabled ? "" : ", and says \"enabled no\": nothing would start");
 	return 0;
 }
 

@@ -359,7 +359,8 @@ on_respawn(int fd, short what, void *arg)
 	(void)what;
 	if (p->role == ROLE_WORKER && p->s->nnurseries > 0)
 		supervise_want_spares(p->s);
-	else if (p->pid == 0 && !p->s->stopping && is_wanted(p))
+	else if (p->pid == 0 && !p->s->stopping && is_wanted(p) &&
+	    !supervise_is_idle(p->s)) /* its generation was given up */
 		place_spawn(p);
 }
 

@@ -285,6 +285,10 @@ class Start(Config):
         status, text = self.run_with(self.good() + ["enabled no"],
                                      "--no_daemon")
         self.assertEqual(status, 0, text)
+        status, text = self.run_with(self.good() + ["enabled no"],
+                                     "--check_config")
+        self.assertEqual(status, 0, text)
+        self.assertIn('good, and says "enabled no"', text)
 
     @needs_root         # who else has nothing to be locked into
     def test_the_spool_is_made(self):
