@@ -66,8 +66,8 @@ struct conf_name_rules {
 struct conf {
 	/* the service */
 	bool enabled;
-	bool inetd_mode; /* a socket has to be inherited */
-	bool one_client; /* settled: it is given, and the only one */
+	bool inetd_mode;            /* a socket has to be inherited */
+	bool one_client;            /* settled: it is given, and the only one */
 	struct conf_listen *listen; /* settled */
 	size_t nlisten;
 	struct conf_server *servers;
@@ -104,8 +104,8 @@ struct conf {
 	unsigned int message_size_limit; /* octets of a message */
 	unsigned int recipient_limit;    /* of one message */
 	unsigned int user_message_limit, user_recipient_limit; /* an hour */
-	unsigned int sasl_timeout; /* one step of an authenticator */
-	unsigned int stop_timeout; /* from SIGTERM to a worker's end */
+	unsigned int sasl_timeout;  /* one step of an authenticator */
+	unsigned int stop_timeout;  /* from SIGTERM to a worker's end */
 	unsigned int drain_timeout; /* of old sessions after a reload */
 
 	/* TLS for clients */

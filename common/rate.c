@@ -16,8 +16,8 @@
 #include "rate.h"
 #include "xmalloc.h"
 
-#define WAYS 8 /* places that a user can have: the oldest of them makes room   \
-	        */
+/* Places that a user can have: the oldest of them makes room. */
+#define WAYS 8
 
 struct slot {
 	_Atomic uint64_t key;   /* 0: free */

@@ -24,7 +24,7 @@ struct supervise_launch {
 	const char *folder;  /* the working directory; relative paths */
 	bool background;
 	const struct inherited *inherited; /* may be of the kind INHERIT_NONE */
-	const struct pid_file *pid_file; /* NULL: none */
+	const struct pid_file *pid_file;   /* NULL: none */
 };
 
 /*

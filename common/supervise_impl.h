@@ -58,11 +58,11 @@ struct supervisor {
 	int counters, loads; /* memfds */
 	int users;           /* the same, for all generations */
 	struct place *keepers, *workers, broker, *authenticators;
-	unsigned int nkeepers, nworkers; /* nworkers: places */
+	unsigned int nkeepers, nworkers;   /* nworkers: places */
 	struct place nurseries[NURSERIES]; /* one bears, one is ready to */
 	unsigned int nnurseries;           /* 0: workers are made by exec */
-	unsigned int nauthenticators;    /* places, too */
-	unsigned int wanted;             /* authenticators that are to run */
+	unsigned int nauthenticators;      /* places, too */
+	unsigned int wanted;               /* authenticators that are to run */
 	struct spool_copy *sasldb, *senders; /* NULL: none is kept */
 	struct spool_seen seen;              /* of the system's files */
 	uint32_t serial;
