@@ -241,14 +241,30 @@ class Pool(Fake):
         self.assertFalse(set(before) & set(self.authenticators()))
         self.assertOK(self.login())
 
+    def another(self, sasl_timeout):
+        """A gateway with more patience, and its saslauthd."""
+        relais = harness.Gateway(self, self.inner.port, *self.lines,
+                                 "sasl_timeout %d" % sasl_timeout)
+        if ROOT:
+            return relais, Mux(self, folder_in(relais.spool), USERS,
+                               silent={"hang"})
+        return relais, self.mux
+
     def test_all_are_taken(self):
-        clients = self.hang(6)
-        reply, seconds = timed(self.login)
+        """The sixth has to be there before the first is given up."""
+        relais, mux = self.another(6)
+        before = len(mux.asked)
+        clients = [self.connect(relais.ssl, True) for _ in range(6)]
+        for c in clients:
+            c.send(b"h LOGIN hang secret\r\n")
+        wait_for(lambda: len(mux.asked) == before + 6, 5, "their checks")
+        last = self.connect(relais.ssl, True)
+        reply, seconds = timed(last.login)
         self.assertNO(reply, "UNAVAILABLE")
         self.assertLess(seconds, AT_ONCE)
         for c in clients:
             self.assertTrue(c.line().startswith("h NO [UNAVAILABLE]"))
-        reply, seconds = timed(self.login)
+        reply, seconds = timed(last.login)
         self.assertOK(reply)
         self.assertLess(seconds, AT_ONCE)
 
@@ -259,12 +275,7 @@ class Pool(Fake):
 
     def test_stop_while_one_hangs(self):
         """Nobody waits for it: stop() of the harness sees to that."""
-        relais = harness.Gateway(self, self.inner.port, *self.lines,
-                                 "sasl_timeout 60")
-        if ROOT:
-            mux = Mux(self, folder_in(relais.spool), USERS, silent={"hang"})
-        else:
-            mux = self.mux
+        relais, mux = self.another(60)
         before = len(mux.asked)
         c = self.connect(relais.ssl, True)
         c.send(b"h LOGIN hang secret\r\n")
