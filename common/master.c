@@ -404,8 +404,7 @@ check_again(const struct conf *c, const struct launch *l)
 {
 	unsigned int errors = 0;
 
-	if (l->inherited.kind == INHERIT_NONE &&
-	    listen_try(c, l->before) == -1)
+	if (l->inherited.kind == INHERIT_NONE && listen_try(c, l->before) == -1)
 		errors++;
 	if (!c->enabled) {
 		fprintf(stderr, "enabled no: to switch it off, stop it\n");

@@ -274,7 +274,7 @@ class Waits(Pop3Case):
                 self.assertRegex(self.relais.wait_log(
                     r'Auth: \S+:%d->.*status="failed: ([^"]+)"$'
                     % c.sock.getsockname()[1], mark).group(1),
-                    # the second, where another session's word was first
+                    # the second, seen once, where no other server is left
                     "(?i)time|Could not connect to server")
 
     def test_as_configured(self):
