@@ -40,12 +40,25 @@ take_command(struct conf *c, struct args *a, const struct conf_directive *d,
 			a->cmd->file = value;
 		return;
 	}
+	if (text_eq(name, "kick")) {
+		if (value == NULL || *value == '\0')
+			conf_error(c, WHERE, "%s needs a user's name", d->name);
+		else
+			a->cmd->kick = value;
+		return;
+	}
 	if (value != NULL)
 		conf_error(c, WHERE, "%s takes no value", d->name);
 	if (text_eq(name, "check_config"))
 		a->cmd->check_config = true;
 	else if (text_eq(name, "print_config"))
 		a->cmd->print_config = true;
+	else if (text_eq(name, "status"))
+		a->cmd->status = true;
+	else if (text_eq(name, "sessions"))
+		a->cmd->sessions = true;
+	else if (text_eq(name, "json"))
+		a->cmd->json = true;
 	else if (text_eq(name, "version"))
 		a->cmd->version = true;
 	else
