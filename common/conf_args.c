@@ -41,10 +41,9 @@ take_command(struct conf *c, struct args *a, const struct conf_directive *d,
 		return;
 	}
 	if (text_eq(name, "kick")) {
-		if (value == NULL || *value == '\0')
+		a->cmd->kick = value == NULL ? "" : value;
+		if (*a->cmd->kick == '\0')
 			conf_error(c, WHERE, "%s needs a user's name", d->name);
-		else
-			a->cmd->kick = value;
 		return;
 	}
 	if (value != NULL)

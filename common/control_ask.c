@@ -31,11 +31,15 @@ is_for_workers(const struct member *m)
 	return m->process.role == ROLE_WORKER;
 }
 
-/* There is no process in this place, or it is known to be at its end. */
+/*
+ * There is no process in this place, or it has just ended.  One that is in the
+ * next roll again has only closed its ears.
+ */
 static bool
 is_nobody(const struct member *m)
 {
-	return m->process.state == PROCESS_ENDS && m->ch == NULL;
+	return m->ch == NULL &&
+	    (m->process.state == PROCESS_ENDS || m->gone == m->control->roll);
 }
 
 static bool
@@ -408,7 +412,7 @@ ask_member(struct control *c, struct member *m)
 		}
 		member_ask_servers(m);
 	} else if (a->ask.what == ASK_KICK) {
-		member_ask_kick(m, a->ask.user);
+		member_ask_kick(m, a);
 	} else {
 		member_ask_list(m, a->ask.what == ASK_SESSIONS);
 	}
@@ -420,15 +424,10 @@ ask_members(struct control *c)
 {
 	const struct asker *a = c->current;
 	struct member *m;
-	char shown[256];
 
 	if (a->ask.what == ASK_SESSIONS)
 		control_put_sessions(
 		    &c->out, c->start->protocol->defaults->name, a->ask.json);
-	if (a->ask.what == ASK_KICK)
-		log_info("uid %ju (pid %ld) has the sessions of \"%s\" ended",
-		    (uintmax_t)a->uid, (long)a->pid,
-		    text_printable(a->ask.user, shown, sizeof(shown)));
 	RB_FOREACH (m, members, &c->members)
 		c->owing += ask_member(c, m);
 	if (c->owing == 0)

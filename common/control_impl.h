@@ -46,6 +46,7 @@ struct member {
 	struct msg_process process;
 	struct ipc *ch; /* NULL: none */
 	uint32_t roll;  /* the last one that it was in */
+	uint32_t gone;  /* the one in which it went */
 	enum member_state state;
 	uint32_t next;     /* in its list */
 	unsigned int rows; /* of the part that is under way */
@@ -108,7 +109,7 @@ int member_told(struct control *c, struct reader *r); /* MSG_PROCESS */
 /* Those that are not in this roll any more. */
 void members_forget_others(struct control *c);
 void member_ask_list(struct member *m, bool rows);
-void member_ask_kick(struct member *m, struct text user);
+void member_ask_kick(struct member *m, const struct asker *a);
 void member_ask_servers(struct member *m);
 
 #endif

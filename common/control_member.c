@@ -90,8 +90,10 @@ on_member_closed(void *arg, struct ipc *ch, const char *why)
 		    m->process.number + 1U, why);
 	ipc_free(&m->ch);
 	/* Who broke a rule lives on, and owes its answer for good. */
-	if (why == NULL)
+	if (why == NULL) {
+		m->gone = m->control->roll;
 		ask_member_gone(m);
+	}
 }
 
 int
@@ -158,9 +160,9 @@ member_ask_list(struct member *m, bool rows)
 }
 
 void
-member_ask_kick(struct member *m, struct text user)
+member_ask_kick(struct member *m, const struct asker *a)
 {
-	struct msg_kick kick = { user };
+	struct msg_kick kick = { (uint32_t)a->uid, a->ask.user };
 	struct writer w UNZEROED;
 
 	msg_start(&w, MSG_KICK, m->control->roll);

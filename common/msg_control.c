@@ -211,16 +211,18 @@ msg_get_session(struct reader *r, struct msg_session *m)
 void
 msg_put_kick(struct writer *w, const struct msg_kick *m)
 {
+	put_u32(w, m->uid);
 	put_text(w, m->user);
 }
 
 int
 msg_get_kick(struct reader *r, struct msg_kick *m)
 {
-	return get_text(r, MSG_NAME_MAX, &m->user) == -1 || m->user.len == 0 ||
-	        get_end(r) == -1
-	    ? -1
-	    : 0;
+	if (get_u32(r, &m->uid) == -1 ||
+	    get_text(r, MSG_NAME_MAX, &m->user) == -1 || m->user.len == 0 ||
+	    get_end(r) == -1)
+		return -1;
+	return 0;
 }
 
 void

@@ -136,6 +136,7 @@ struct msg_session {
 
 /* MSG_KICK: end this user's sessions. */
 struct msg_kick {
+	uint32_t uid; /* who wants it, for the log */
 	struct text user;
 };
 

@@ -5,11 +5,13 @@
  * it can have is what an administrator could, and it is served in small parts,
  * so that no client waits for it.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
 #include "credentials.h"
+#include "log.h"
 #include "msg_control.h"
 #include "worker_impl.h"
 
@@ -141,6 +143,18 @@ is_users(const struct session *s, struct text user, bool *unknown)
 	return user_of(s, name) && text_eq(user, name);
 }
 
+/* "Closing session:" has no room for it. */
+static void
+log_kick(const struct session *s, const struct msg_kick *m)
+{
+	char user[256], client[ADDR_STRLEN] = "unknown";
+
+	if (s->client_addr.sa.sa_family != AF_UNSPEC)
+		(void)addr_print(&s->client_addr, client);
+	log_at(LOG_NOTICE, "kicked by uid %" PRIu32 ": user=\"%s\" client=%s",
+	    m->uid, text_printable(m->user, user, sizeof(user)), client);
+}
+
 static int
 do_kick(struct worker *w, struct reader *r, uint32_t id)
 {
@@ -159,6 +173,7 @@ do_kick(struct worker *w, struct reader *r, uint32_t id)
 		if (s == NULL)
 			continue;
 		if (is_users(s, m.user, &unknown)) {
+			log_kick(s, &m);
 			reply.ended++;
 			reply.owed += session_is_owed(s);
 			session_kick(s); /* it may be gone */

@@ -201,7 +201,7 @@ make(struct writer *w, enum msg_type type)
 		msg_put_list_end(w, &(struct msg_list_end){ 1, 3, 2 });
 		return 0;
 	case MSG_KICK:
-		msg_put_kick(w, &(struct msg_kick){ t });
+		msg_put_kick(w, &(struct msg_kick){ 7, t });
 		return 0;
 	case MSG_KICK_REPLY:
 		msg_put_kick_reply(w, &(struct msg_kick_reply){ 3, 2, 1 });
