@@ -15,6 +15,7 @@
 
 #include "control_impl.h"
 #include "log.h"
+#include "tls_expiry.h"
 #include "xmalloc.h"
 
 #define ASKERS_MAX 16
@@ -235,6 +236,25 @@ take_admit(struct control *c)
 	memcpy(&c->admit, t.p, sizeof(c->admit));
 }
 
+/* What the master has handed to the keepers, too: read before confinement. */
+static void
+take_certificates(struct control *c)
+{
+	const struct handover *h = c->start->handover;
+	struct control_certificate *cert;
+	struct text file;
+	uint16_t i;
+
+	for (i = 0; (file = handover_get(h, HANDOVER_NAME, i)).p != NULL; i++) {
+		c->certificates = xrecallocarray(c->certificates,
+		    c->ncertificates, i + 1U, sizeof(*c->certificates));
+		c->ncertificates = i + 1U;
+		cert = &c->certificates[i];
+		cert->file = xstrndup(file.p, file.len);
+		cert->until = tls_expiry(handover_get(h, HANDOVER_CERT, i));
+	}
+}
+
 _Noreturn void
 control_main(const struct role_start *start)
 {
@@ -249,6 +269,7 @@ control_main(const struct role_start *start)
 	RB_INIT(&c.members);
 	ask_init(&c);
 	take_admit(&c);
+	take_certificates(&c);
 	tzset(); /* while its file can be read */
 	event_assign(
 	    &c.accept, c.base, c.listener, EV_READ | EV_PERSIST, on_accept, &c);

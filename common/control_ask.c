@@ -161,6 +161,9 @@ put_status(struct control *c)
 		.uptime = c->rolled.uptime,
 		.generation = c->rolled.generation,
 		.limit = session_limit(c->start->conf),
+		.certificates = c->certificates,
+		.ncertificates = c->ncertificates,
+		.now = time(NULL),
 		.servers = c->has_servers ? &c->servers : NULL };
 	static const enum role order[] = { ROLE_KEEPER, ROLE_BROKER,
 		ROLE_AUTHENTICATOR, ROLE_CONTROL, ROLE_NURSERY, ROLE_WORKER };

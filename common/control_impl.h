@@ -60,6 +60,8 @@ struct control {
 	struct ipc *master;
 	struct control_admit admit;
 	int listener;
+	struct control_certificate *certificates;
+	size_t ncertificates;
 	struct event accept, again;
 	TAILQ_HEAD(askers, asker) askers; /* in the order that they came */
 	unsigned int naskers;

@@ -16,12 +16,21 @@
 /* Octets that one call below appends at most. */
 #define CONTROL_TEXT_MAX 16384
 
+/* Until when a certificate is good. */
+struct control_certificate {
+	char *file;
+	time_t until; /* -1: it is not known */
+};
+
 struct control_status_head {
 	const struct conf *conf;
 	const char *daemon; /* "imapsd" */
 	pid_t master;
 	uint32_t uptime, generation;
 	uint32_t sessions, logged_in, limit, workers;
+	const struct control_certificate *certificates;
+	size_t ncertificates;
+	time_t now; /* the time of day */
 	/* NULL: the broker has not answered */
 	const struct msg_servers_reply *servers;
 };

@@ -70,6 +70,21 @@ add_pairs(struct generation *g, const struct conf *c)
 	}
 }
 
+/* How long they are good is told. */
+static void
+add_certificates(struct generation *g, const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->npairs; i++) {
+		if (handover_add(g->fds[ROLE_CONTROL], HANDOVER_NAME,
+		        (uint16_t)i, text_of(c->pairs[i].cert_file)) == -1)
+			fatal("handing over names");
+		add_file(g, ROLE_CONTROL, HANDOVER_CERT, i, "ssl_cert_file",
+		    c->pairs[i].cert_file);
+	}
+}
+
 /* A memfd with just that in it. */
 static int
 keep_aside(const char *text, size_t len)
@@ -353,6 +368,8 @@ generation_new(const struct conf *c, bool strict)
 	if (c->worker_connections == 1)
 		add_nursery_filters(g, c);
 	add_pairs(g, c);
+	if (g->faults == 0) /* they have been told of */
+		add_certificates(g, c);
 	find_passphrase(g, c);
 	if (c->outgoing_password_file != NULL)
 		add_secret_file(g, ROLE_WORKER, HANDOVER_PASSWORD,

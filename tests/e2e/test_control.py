@@ -23,7 +23,12 @@ from reloading import all_old_gone, reload
 from submission import SmtpScript, Submission, sasl_lines
 
 GOOD, NOBODY, FAILED, NOT_RUNNING, NOT_ALLOWED = range(5)
-ASK, ANSWER, ANSWER_END = 44, 45, 46    # enum msg_type
+
+with open(os.path.join(harness.TOP, "common", "msg.h")) as header:
+    TYPES = re.findall(r"(?m)^\tMSG_(\w+)", header.read().partition(
+        "enum msg_type {")[2].partition("}")[0])
+ASK, ANSWER, ANSWER_END, ALIVE = (1 + TYPES.index(name) for name in (
+    "ASK", "ANSWER", "ANSWER_END", "ALIVE"))
 STATUS, SESSIONS, KICK = range(3)       # enum ask
 VERSION = 1                             # ASK_VERSION
 
@@ -132,6 +137,7 @@ class Status(Shared):
                       out)
         self.assertIn("127.0.0.1:%d starttls\n" % self.relais.starttls, out)
         self.assertIn("\nservers    127.0.0.1:%d up\n" % self.inner.port, out)
+        self.assertRegex(out, r"\ncerts +/\S+: \d+ days? left, until \d{4}-")
         for pid in self.relais.pids("worker"):
             self.assertRegex(out, r"\nworker \d +%d  serves +[01] +1 " % pid)
         self.assertWorks(c)
@@ -152,6 +158,15 @@ class Status(Shared):
         self.assertEqual([(s["host"], s["port"], s["up"])
                           for s in got["servers"]],
                          [("127.0.0.1", self.inner.port, True)])
+        pair = harness.gateway_pair()
+        told_by = subprocess.run(
+            ["openssl", "x509", "-in", pair.cert, "-noout", "-enddate",
+             "-dateopt", "iso_8601"], capture_output=True, check=True)
+        cert, = got["certificates"]
+        self.assertEqual(cert["file"], pair.cert)
+        self.assertEqual(
+            "notAfter=" + cert["not_after"].replace("T", " "),
+            told_by.stdout.decode().strip())
 
     def test_uptime_is_the_masters(self):
         began = int(harness.proc_read(self.relais.pid, "stat").rpartition(
@@ -625,7 +640,7 @@ class Hostile(Shared):
         c = self.user()
         for data in (b"\0", b"\0" * 5, self.header(ASK), self.header(0xffff),
                      self.header(ANSWER) + b"\0\0\0\0",
-                     self.header(37) + b"x" * 20,       # alive
+                     self.header(ALIVE),
                      self.header(ASK) + b"x" * 12000,
                      b"x" * 60000,
                      struct.pack(">HIHBBI", ASK, 0, 1, 9, 0, 0),

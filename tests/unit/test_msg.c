@@ -594,6 +594,8 @@ test_who_may(void **state)
 		{ MSG_BORN, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_PEER, ROLE_MASTER, ROLE_NURSERY, true, false },
 		{ MSG_SIGN, ROLE_NURSERY, ROLE_KEEPER, false, false },
+		{ MSG_ALIVE, ROLE_MASTER, ROLE_NURSERY, false, true },
+		{ MSG_ALIVE_REPLY, ROLE_NURSERY, ROLE_MASTER, false, true },
 		{ MSG_ROLL, ROLE_CONTROL, ROLE_MASTER, false, true },
 		{ MSG_ROLL, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_PEER, ROLE_MASTER, ROLE_CONTROL, true, true },
