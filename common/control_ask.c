@@ -22,6 +22,8 @@
 #define POLL_MS 5
 #define STALLED_MAX (10000 / POLL_MS) /* an asker that does not read */
 #define OUT_MAX (4 * CONTROL_TEXT_MAX)
+#define WORKERS_SHOWN 32 /* each, in a table */
+#define GROUPS_MAX 32
 #define COMPLAINT 256 /* octets */
 #define OUT_PART 8192 /* octets that are sent at once */
 
@@ -113,9 +115,11 @@ complain(struct control *c, unsigned int silent, char dst[static COMPLAINT])
 		if (!is_silent(c, m))
 			continue;
 		(void)snprintf(dst, COMPLAINT,
-		    "%s %u (pid %" PRIu32 ") %s not answer: this is not all",
+		    "%s %u (pid %" PRIu32 ")%s cannot be asked, or %s not "
+		    "answer: this is not all",
 		    role_name(m->process.role), m->process.number + 1U,
-		    m->process.pid, silent > 1 ? "and others do" : "does");
+		    m->process.pid, silent > 1 ? " and others" : "",
+		    silent > 1 ? "do" : "does");
 		return;
 	}
 }
@@ -152,6 +156,47 @@ put_processes(struct control *c, enum role role, bool *first)
 	}
 }
 
+/* What a row is about; there are few: state and generation. */
+static struct control_group *
+group_of(struct control_group groups[static GROUPS_MAX], size_t *n,
+    const struct control_group *like)
+{
+	size_t i;
+
+	for (i = 0; i < *n; i++)
+		if (groups[i].generation == like->generation &&
+		    groups[i].state == like->state &&
+		    groups[i].silent == like->silent)
+			return &groups[i];
+	if (*n == GROUPS_MAX)
+		return &groups[GROUPS_MAX - 1];
+	groups[*n] = *like;
+	return &groups[(*n)++];
+}
+
+/* With a process for each client there are too many for a row each. */
+static void
+put_workers(struct control *c)
+{
+	struct control_group groups[GROUPS_MAX], like, *g;
+	struct member *m;
+	size_t i, n = 0;
+
+	RB_FOREACH (m, members, &c->members) {
+		if (!is_for_workers(m))
+			continue;
+		like =
+		    (struct control_group){ .generation = m->process.generation,
+			    .state = m->process.state,
+			    .silent = is_silent(c, m) };
+		g = group_of(groups, &n, &like);
+		g->workers++;
+		g->sessions += m->sessions;
+	}
+	for (i = 0; i < n; i++)
+		control_put_group(&c->out, &groups[i]);
+}
+
 static void
 put_status(struct control *c)
 {
@@ -180,7 +225,11 @@ put_status(struct control *c)
 		}
 	control_put_status(&c->out, &head, json);
 	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-		put_processes(c, order[i], &first);
+		if (order[i] == ROLE_WORKER && !json &&
+		    head.workers > WORKERS_SHOWN)
+			put_workers(c);
+		else
+			put_processes(c, order[i], &first);
 	control_put_status_end(&c->out, json);
 }
 

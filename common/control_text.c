@@ -203,8 +203,8 @@ put_certificate(struct buf *b, const struct control_status_head *h, size_t i)
 	if (days < 0)
 		put(b, "EXPIRED on %s\n", when);
 	else
-		put(b, "%ld day%s left, until %s\n", days,
-		    days == 1 ? "" : "s", when);
+		put(b, "%ld day%s left, until %s\n", days, days == 1 ? "" : "s",
+		    when);
 }
 
 static void
@@ -311,6 +311,18 @@ control_put_process(
 	put(b, "%-17s %7" PRIu32 "  %-7s %8s %4" PRIu32 " %8s %8" PRIu32 "\n",
 	    name, p->m.pid, p->silent ? "silent" : state_name(p->m.state),
 	    sessions, p->m.generation, duration(p->m.age, age), p->m.restarts);
+}
+
+void
+control_put_group(struct buf *b, const struct control_group *g)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "%" PRIu32 " worker%s", g->workers,
+	    g->workers == 1 ? "" : "s");
+	put(b, "%-17s %7s  %-7s %8" PRIu32 " %4" PRIu32 " %8s %8s\n", name, "-",
+	    g->silent ? "silent" : state_name(g->state), g->sessions,
+	    g->generation, "-", "-");
 }
 
 void

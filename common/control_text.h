@@ -43,6 +43,14 @@ struct control_process {
 };
 #define CONTROL_NO_SESSIONS UINT32_MAX
 
+/* Workers of one kind, where there are too many for a row each. */
+struct control_group {
+	uint32_t generation;
+	uint8_t state; /* enum process_state */
+	bool silent;
+	uint32_t workers, sessions;
+};
+
 /* A session, and the worker that tells of it. */
 struct control_session {
 	const struct msg_session *m;
@@ -55,6 +63,8 @@ void control_put_status(
     struct buf *b, const struct control_status_head *h, bool json);
 void control_put_process(
     struct buf *b, const struct control_process *p, bool json, bool first);
+/* In the table alone. */
+void control_put_group(struct buf *b, const struct control_group *g);
 void control_put_status_end(struct buf *b, bool json);
 
 /* --sessions */

@@ -15,12 +15,12 @@ import time
 
 import harness
 from case import Pop3Case, StandInCase, TestCase, main, needs_root, timed
-from client import Pop3Client
+from client import Pop3Client, plain_message
 from harness import wait_for
 from inner import Dovecot, Script, StandIn
 from postfix import Postfix
 from reloading import all_old_gone, reload
-from submission import SmtpScript, Submission, sasl_lines
+from submission import SmtpClient, SmtpScript, Submission, sasl_lines
 
 GOOD, NOBODY, FAILED, NOT_RUNNING, NOT_ALLOWED = range(5)
 
@@ -372,13 +372,15 @@ class Kick(Shared):
             for words, least in (("--sessions",), others), (("--status",), 0):
                 (status, out, err), took = timed(ask, self.relais, *words)
                 self.assertEqual(status, FAILED)
-                self.assertIn("(pid %d) does not answer" % victim, err)
+                self.assertIn("(pid %d) cannot be asked, or does not "
+                              "answer" % victim, err)
                 self.assertLess(took, 3 * harness.SLOW)
                 self.assertGreaterEqual(out.count("alice"), least)
             self.assertRegex(out, r" %d  silent " % victim)
             status, out, err = ask(self.relais, "--kick", "alice")
             self.assertEqual(status, FAILED)
-            self.assertIn("(pid %d) does not answer" % victim, err)
+            self.assertIn("(pid %d) cannot be asked, or does not "
+                              "answer" % victim, err)
             self.assertEqual(out, '%d session%s of "alice" ended\n' % (
                 others, "" if others == 1 else "s"))
         finally:
@@ -426,6 +428,20 @@ class Single(Shared):
             self.assertWorks(c)
         wait_for(lambda: self.states() == ["serves"] * 6 +
                  ["waits"] * self.workers, 2, "the workers' end")
+
+    def test_many_in_the_table(self):
+        """They share a row, and each has its own for programs."""
+        clients = [self.user() for _ in range(40)]
+        wait_for(lambda: self.states() == ["serves"] * 40 +
+                 ["waits"] * self.workers, 5, "the spares")
+        status, out, _ = ask(self.relais, "--status")
+        self.assertEqual(status, GOOD)
+        self.assertRegex(out, r"\n40 workers +-  serves +40 +1 +- +-\n")
+        self.assertRegex(out, r"\n%d workers +-  waits +0 +1 +- +-\n"
+                         % self.workers)
+        self.assertNotIn("\nworker ", out)
+        for c in clients:
+            self.assertWorks(c)
 
     def states(self):
         return sorted(p["state"] for p in told(self.relais, "--status")
@@ -795,6 +811,30 @@ class Smtp(Submission):
         self.assertEqual(len(self.inner.messages), 1)
 
 
+    @needs_root
+    def test_a_name_that_is_not_known_yet(self):
+        """Cyrus SASL has not told who it is: that is said."""
+        helpers = self.relais.pids("authenticator")
+        for pid in helpers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            c = self.tls()
+            c.ehlo()
+            c.send("AUTH PLAIN %s\r\n" % plain_message("alice", "secret"))
+            wait_for(lambda: self.kick()["unknown"] == 1, 5, "the login")
+            got = self.kick()
+            self.assertEqual((got["ended"], got["unknown"]), (0, 1))
+            status, out, _ = ask(self.relais, "--kick", self.USER)
+            self.assertEqual(status, NOBODY)
+            self.assertIn("1 in a login of a user not known yet: ask again",
+                          out)
+        finally:
+            for pid in helpers:
+                os.kill(pid, signal.SIGCONT)
+        self.assertReply(c.reply(), 235)
+        self.assertEqual(self.kick()["ended"], 1)
+
+
 class RealServers(TestCase):
     """Dovecot and Postfix behind all three daemons."""
 
@@ -830,7 +870,6 @@ class RealServers(TestCase):
         relais = harness.Gateway(self, postfix.port, *sasl_lines(self),
                                  workers=4, daemon=harness.SMTPSD)
         serves(relais)
-        from submission import SmtpClient
         self.kind = SmtpClient
 
         def user(name, password):
