@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "broker.h"
+#include "clock.h"
 #include "control_impl.h"
 #include "ipc.h"
 #include "log.h"
@@ -19,6 +20,7 @@
 
 /* Without a word from anybody. */
 #define SILENCE_MS 900
+#define GONE_MS 1000 /* from a process's end until the master has seen it */
 #define POLL_MS 5
 #define STALLED_MAX (10000 / POLL_MS) /* an asker that does not read */
 #define OUT_MAX (4 * CONTROL_TEXT_MAX)
@@ -34,14 +36,15 @@ is_for_workers(const struct member *m)
 }
 
 /*
- * There is no process in this place, or it has just ended.  One that is in the
- * next roll again has only closed its ears.
+ * There is no process in this place, or it has just ended, which the master
+ * may not know yet.  One that is there still has only closed its ears.
  */
 static bool
 is_nobody(const struct member *m)
 {
 	return m->ch == NULL &&
-	    (m->process.state == PROCESS_ENDS || m->gone == m->control->roll);
+	    (m->process.state == PROCESS_ENDS ||
+	        (m->gone != 0 && clock_ms() - m->gone < GONE_MS));
 }
 
 static bool

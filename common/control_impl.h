@@ -46,7 +46,7 @@ struct member {
 	struct msg_process process;
 	struct ipc *ch; /* NULL: none */
 	uint32_t roll;  /* the last one that it was in */
-	uint32_t gone;  /* the one in which it went */
+	int64_t gone;   /* CLOCK_MONOTONIC ms: when ch ended; 0: not yet */
 	enum member_state state;
 	uint32_t next;     /* in its list */
 	unsigned int rows; /* of the part that is under way */

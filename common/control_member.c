@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "control_impl.h"
 #include "log.h"
 #include "xmalloc.h"
@@ -91,7 +92,7 @@ on_member_closed(void *arg, struct ipc *ch, const char *why)
 	ipc_free(&m->ch);
 	/* Who broke a rule lives on, and owes its answer for good. */
 	if (why == NULL) {
-		m->gone = m->control->roll;
+		m->gone = clock_ms();
 		ask_member_gone(m);
 	}
 }
@@ -111,6 +112,7 @@ member_introduce(struct control *c, struct reader *r, int fd)
 	m->process.role = peer.role;
 	m->process.number = peer.number;
 	ipc_free(&m->ch);
+	m->gone = 0;
 	m->ch = ipc_new(c->base, fd, ROLE_CONTROL, (enum role)peer.role,
 	    on_member, on_member_closed, m);
 	return 0;

@@ -6,6 +6,7 @@
  * those that it may ask; it may have been taken over, and gets no more.
  */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,12 +58,22 @@ pick(struct place *p, void *arg)
 		part->more = true;
 }
 
+/* It has closed its end, or died: the loop will hear of it. */
+static bool
+has_hung_up(const struct place *p)
+{
+	struct pollfd fd = { .fd = -1 };
+
+	if (p->ch == NULL)
+		return true;
+	fd.fd = ipc_fd(p->ch);
+	return poll(&fd, 1, 0) == 1 && (fd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static enum process_state
 state_of(const struct place *p)
 {
-	if (p->pid == 0 && p->ch == NULL)
-		return PROCESS_ENDS;
-	if (p->accused || p->given_up || p->overdue)
+	if (p->accused || p->given_up || p->overdue || has_hung_up(p))
 		return PROCESS_ENDS;
 	if (p->crew != NULL)
 		return PROCESS_DRAINS;
@@ -78,7 +89,7 @@ state_of(const struct place *p)
 static bool
 make_known(struct place *control, struct place *p)
 {
-	if (p->ch == NULL ||
+	if (has_hung_up(p) ||
 	    (p->role != ROLE_WORKER && p->role != ROLE_BROKER) ||
 	    (p->crew != NULL && crew_is_foreign(p->crew)))
 		return false;
