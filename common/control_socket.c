@@ -81,7 +81,7 @@ is_anothers(const char *path)
 	return peer.pid != getpid();
 }
 
-/* Closed to all until its mode is right, and only then in its place. */
+/* Nobody can connect before it listens, and only then it is in its place. */
 static int
 listen_at(const char *fresh, gid_t group)
 {
@@ -95,11 +95,11 @@ listen_at(const char *fresh, gid_t group)
 	if (fd == -1)
 		return -1;
 	(void)unlink(fresh);
-	mask = umask(0177);
+	mask = umask(group == (gid_t)-1 ? 0177 : 0117);
 	r = bind(fd, (const struct sockaddr *)&un, sizeof(un));
 	(void)umask(mask);
-	if (r == -1 || (group != (gid_t)-1 && chown(fresh, -1, group) == -1) ||
-	    (group != (gid_t)-1 && chmod(fresh, 0660) == -1) ||
+	if (r == -1 ||
+	    (group != (gid_t)-1 && lchown(fresh, (uid_t)-1, group) == -1) ||
 	    listen(fd, BACKLOG) == -1) {
 		save = errno;
 		(void)unlink(fresh);
@@ -110,6 +110,15 @@ listen_at(const char *fresh, gid_t group)
 	return fd;
 }
 
+/* What is no socket was not left by a daemon. */
+static bool
+is_foreign(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 int
 control_socket_open(const char *path, gid_t group)
 {
@@ -118,6 +127,13 @@ control_socket_open(const char *path, gid_t group)
 	char *fresh;
 	int fd, save;
 
+	if (is_foreign(path)) {
+		log_at(level,
+		    "control_socket %s: there is a file that is no "
+		    "socket; there is none",
+		    path);
+		return -1;
+	}
 	if (is_anothers(path)) {
 		log_at(level,
 		    "control_socket %s: another daemon has it; this one has "
@@ -144,6 +160,6 @@ control_socket_open(const char *path, gid_t group)
 void
 control_socket_remove(const char *path)
 {
-	if (!is_anothers(path))
+	if (!is_foreign(path) && !is_anothers(path))
 		(void)unlink(path);
 }
