@@ -17,6 +17,7 @@
 #include "broker_admit.h"
 #include "broker_auth.h"
 #include "broker_connect.h"
+#include "broker_control.h"
 #include "broker_dns.h"
 #include "broker_lesson.h"
 #include "broker_submit.h"
@@ -70,6 +71,7 @@ struct broker {
 	struct lessons *lessons;
 	struct auths *auths;
 	struct submits *submits;
+	struct broker_control *control;
 	struct event old_books;
 	TAILQ_HEAD(peers, peer) peers;
 };
@@ -467,6 +469,10 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 			auths_add(b->auths, &m, fd);
 			return 0;
 		}
+		if (m.role == ROLE_CONTROL) {
+			broker_control_set(b->control, fd);
+			return 0;
+		}
 	}
 	if (fd != -1)
 		close(fd);
@@ -613,6 +619,7 @@ broker_main(const struct role_start *start)
 	open_limit(&b, start);
 	b.upstreams = upstreams_new(
 	    b.base, b.conf, has_names(b.conf) ? dns_new(b.base) : NULL);
+	b.control = broker_control_new(b.base, b.upstreams);
 	b.admits = admits_new(b.base, b.conf, b.limit, b.upstreams);
 	b.lessons = lessons_new(b.base, b.conf, b.upstreams,
 	    start->protocol->merge != NULL ? start->protocol->merge

@@ -116,6 +116,22 @@ upstreams_report(struct upstreams *u, uint16_t server, bool good)
 	s->alone_until = s->failed + alone;
 }
 
+void
+upstreams_tell(const struct upstreams *u, struct msg_servers_reply *m)
+{
+	time_t now = clock_seconds();
+	const struct upstream *s;
+	size_t i;
+
+	m->n = (uint8_t)u->n;
+	for (i = 0; i < u->n; i++) {
+		s = &u->servers[i];
+		m->servers[i].failures = s->failures;
+		m->servers[i].alone =
+		    s->alone_until > now ? (uint32_t)(s->alone_until - now) : 0;
+	}
+}
+
 /* Whose turn it is; n when there is none left. */
 static size_t
 choose(struct upstreams *u, uint64_t tried)

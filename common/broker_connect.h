@@ -12,6 +12,7 @@
 
 #include "addr.h"
 #include "conf.h"
+#include "msg_control.h"
 
 struct dns;
 struct upstreams;
@@ -41,6 +42,9 @@ void attempt_cancel(struct attempt **a);
 
 /* What a worker saw of a server: it did its part, or it did not. */
 void upstreams_report(struct upstreams *u, uint16_t server, bool good);
+
+/* How each of them is, for whoever asks. */
+void upstreams_tell(const struct upstreams *u, struct msg_servers_reply *m);
 
 /*
  * Is an accepted connection, fd with peer at its other end, the other side of

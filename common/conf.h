@@ -92,6 +92,8 @@ struct conf {
 	char *spool_directory;
 	char *pid_file; /* NULL or "": none */
 	bool no_daemon;
+	char *control_group;  /* NULL: root alone */
+	char *control_socket; /* NULL: the usual one; "": none */
 
 	/* limits; 0 is no limit, times are in seconds */
 	unsigned int connection_limit;         /* of all clients */
@@ -202,6 +204,8 @@ unsigned int conf_read_file(struct conf *c, const char *path);
 struct conf_command {
 	const char *file; /* -f; NULL: the default */
 	bool check_config, print_config, version, help;
+	bool status, sessions, json;
+	const char *kick; /* the user; NULL: nobody */
 };
 
 /*

@@ -40,12 +40,24 @@ take_command(struct conf *c, struct args *a, const struct conf_directive *d,
 			a->cmd->file = value;
 		return;
 	}
+	if (text_eq(name, "kick")) {
+		a->cmd->kick = value == NULL ? "" : value;
+		if (*a->cmd->kick == '\0')
+			conf_error(c, WHERE, "%s needs a user's name", d->name);
+		return;
+	}
 	if (value != NULL)
 		conf_error(c, WHERE, "%s takes no value", d->name);
 	if (text_eq(name, "check_config"))
 		a->cmd->check_config = true;
 	else if (text_eq(name, "print_config"))
 		a->cmd->print_config = true;
+	else if (text_eq(name, "status"))
+		a->cmd->status = true;
+	else if (text_eq(name, "sessions"))
+		a->cmd->sessions = true;
+	else if (text_eq(name, "json"))
+		a->cmd->json = true;
 	else if (text_eq(name, "version"))
 		a->cmd->version = true;
 	else

@@ -276,7 +276,7 @@ conf_write_role(const struct conf *c, enum role role, struct buf *out)
 		if (is_ours(c, d) && (d->roles & CONF_ROLE(role)) != 0)
 			write_directive(c, d, out);
 	}
-	if (role != ROLE_WORKER && role != ROLE_BROKER)
+	if (role != ROLE_WORKER && role != ROLE_BROKER && role != ROLE_CONTROL)
 		return;
 	put_listeners(c, "", out);
 	put_servers(c, "", out);

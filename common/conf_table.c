@@ -14,6 +14,7 @@
 #define B CONF_ROLE(ROLE_BROKER)
 #define W CONF_ROLE(ROLE_WORKER)
 #define A CONF_ROLE(ROLE_AUTHENTICATOR)
+#define C CONF_ROLE(ROLE_CONTROL)
 
 #define FIELD(f) .field = offsetof(struct conf, f)
 #define NO_FIELD .field = CONF_NO_FIELD
@@ -88,25 +89,32 @@ static const struct conf_directive directives[] = {
 	{ "group", 'g', STRING(group), .roles = W, .arg = "GROUP",
 	  .meaning = "the workers' group; default: the user's own" },
 	{ "daemon_username", STRING(daemon_username), .initial = "_relaisd",
-	  .roles = K | B | A, .arg = "USER", .meaning = "whom the others run as" },
+	  .roles = K | B | A | C, .arg = "USER",
+	  .meaning = "whom the others run as" },
 	{ "spool_directory", PATH(spool_directory),
-	  .roles = K | B | W | A, .initial = "/var/spool/relais",
+	  .roles = K | B | W | A | C, .initial = "/var/spool/relais",
 	  .meaning = "the root directory of all processes but the master" },
 	{ "pid_file", PATH(pid_file), .flags = CONF_EMPTY,
 	  .meaning = "default: /run/DAEMON.pid; \"\" or no_daemon: none" },
+	{ "control_group", STRING(control_group), .arg = "GROUP",
+	  .meaning = "who beside root may use --status, --sessions, --kick" },
+	{ "control_socket", PATH(control_socket), .flags = CONF_EMPTY,
+	  .roles = W,
+	  .meaning = "their socket; default: run/DAEMON.sock in the spool; "
+	      "\"\": none" },
 	{ "no_daemon", FLAG(no_daemon), .initial = "no",
 	  .meaning = "stay in the foreground" },
-	{ "workers", NUMBER(workers, 0, 1024), .initial = "0", .roles = B,
+	{ "workers", NUMBER(workers, 0, 1024), .initial = "0", .roles = B | C,
 	  .arg = "NUMBER", .meaning = "0: one for each processor" },
 	{ "worker_connections", NUMBER(worker_connections, 1, 100000),
-	  .roles = B | W, .initial = "10000", .arg = "NUMBER",
+	  .roles = B | W | C, .initial = "10000", .arg = "NUMBER",
 	  .meaning = "clients that one worker serves at a time" },
 	{ "keepers", NUMBER(keepers, 0, 1024), .initial = "0",
 	  .arg = "NUMBER", .meaning = "0: one for each processor" },
 
 	/* limits */
 	{ "connection_limit", 'L', NUMBER(connection_limit, 0, 1000000),
-	  .roles = B, .initial = "0", .arg = "NUMBER",
+	  .roles = B | C, .initial = "0", .arg = "NUMBER",
 	  .meaning = "clients in all; 0: as many as the workers can serve" },
 	{ "connection_limit_address",
 	  NUMBER(connection_limit_address, 0, 1000000), .roles = B,
@@ -332,9 +340,9 @@ static const struct conf_directive directives[] = {
 	  .meaning = "of syslog, or a path, - (stdout), + (stderr)" },
 	{ "log_ident", STRING(log_ident), .arg = "NAME",
 	  .meaning = "identity in the log; default: the daemon's name" },
-	{ "debug", 'd', FLAG(debug), .initial = "no", .roles = K | B | W | A,
+	{ "debug", 'd', FLAG(debug), .initial = "no", .roles = K | B | W | A | C,
 	  .meaning = "log much more; wins over quiet" },
-	{ "quiet", 'q', FLAG(quiet), .initial = "no", .roles = K | B | W | A,
+	{ "quiet", 'q', FLAG(quiet), .initial = "no", .roles = K | B | W | A | C,
 	  .meaning = "log errors only" },
 	{ "connect_relog", NUMBER(connect_relog, 0, YEAR), .roles = W,
 	  .initial = "0", .arg = "SECONDS",
@@ -356,6 +364,14 @@ static const struct conf_directive directives[] = {
 	  .meaning = "check all that a start would need, and exit" },
 	{ "print_config", RAW_FLAG, COMMAND,
 	  .meaning = "print the effective configuration, and exit" },
+	{ "status", RAW_FLAG, COMMAND,
+	  .meaning = "how the daemon that runs is: its processes, servers" },
+	{ "sessions", RAW_FLAG, COMMAND,
+	  .meaning = "who is connected to it" },
+	{ "kick", RAW, COMMAND, .arg = "USER",
+	  .meaning = "end all sessions of this user" },
+	{ "json", RAW_FLAG, COMMAND,
+	  .meaning = "the answer to these three for programs" },
 	{ "version", RAW_FLAG, COMMAND, .meaning = "print the version" },
 	{ "help", 'h', RAW_FLAG, COMMAND, .meaning = "print this" },
 };

@@ -161,13 +161,15 @@ crews_running(const struct supervisor *s, bool workers_only)
 }
 
 void
-crews_visit(const struct supervisor *s, place_visitor *f, void *arg)
+crews_visit(
+    const struct supervisor *s, bool foreign, place_visitor *f, void *arg)
 {
 	const struct crew *c;
 	size_t i;
 
 	TAILQ_FOREACH (c, &s->crews, entry)
-		for (i = 0; i < c->nplaces && !crew_is_foreign(c); i++)
+		for (i = 0; i < c->nplaces && (foreign || !crew_is_foreign(c));
+		     i++)
 			f(&c->places[i], arg);
 }
 
@@ -215,6 +217,15 @@ dismiss(struct crew *c, enum role role)
 }
 
 void
+crews_dismiss_control(struct supervisor *s)
+{
+	struct crew *c;
+
+	TAILQ_FOREACH (c, &s->crews, entry)
+		dismiss(c, ROLE_CONTROL);
+}
+
+void
 crew_settled(struct crew *c)
 {
 	size_t i;
@@ -239,6 +250,7 @@ crews_go_on(struct supervisor *s)
 			continue;
 		if (count(c, false) > 0) {
 			dismiss(c, ROLE_BROKER);
+			dismiss(c, ROLE_CONTROL);
 			continue;
 		}
 		if (!s->stopping)

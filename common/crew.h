@@ -39,9 +39,11 @@ unsigned int crews_running(const struct supervisor *s, bool workers_only);
 /* Whose workers are gone need nobody any more. */
 void crews_go_on(struct supervisor *s);
 
-/* Each process that would understand what we ask of it. */
-typedef void place_visitor(struct place *p, void *arg);
-void crews_visit(const struct supervisor *s, place_visitor *f, void *arg);
+/* Each process; foreign: also those that would not understand us. */
+void crews_visit(
+    const struct supervisor *s, bool foreign, place_visitor *f, void *arg);
+/* There is another control, or there is to be none. */
+void crews_dismiss_control(struct supervisor *s);
 
 struct place *crew_place_of(const struct supervisor *s, pid_t pid);
 struct place *crew_place(

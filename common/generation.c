@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "authenticator_conf.h"
+#include "control.h"
 #include "generation.h"
 #include "handover.h"
 #include "log.h"
@@ -22,6 +23,12 @@
 #define SECRET_MAX 1024
 #define SASL_CONF_MAX 65536
 #define SASLDB "/etc/sasldb2" /* where Cyrus SASL has it by itself */
+
+#define nitems(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Those that have a memfd of their own. */
+static const enum role handed[] = { ROLE_KEEPER, ROLE_BROKER, ROLE_WORKER,
+	ROLE_AUTHENTICATOR, ROLE_CONTROL };
 
 struct generation {
 	int fds[ROLE_MAX]; /* a nursery's is its workers' */
@@ -60,6 +67,21 @@ add_pairs(struct generation *g, const struct conf *c)
 		    c->pairs[i].cert_file);
 		add_file(g, ROLE_KEEPER, HANDOVER_KEY, i, "ssl_key_file",
 		    c->pairs[i].key_file);
+	}
+}
+
+/* How long they are good is told. */
+static void
+add_certificates(struct generation *g, const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->npairs; i++) {
+		if (handover_add(g->fds[ROLE_CONTROL], HANDOVER_NAME,
+		        (uint16_t)i, text_of(c->pairs[i].cert_file)) == -1)
+			fatal("handing over names");
+		add_file(g, ROLE_CONTROL, HANDOVER_CERT, i, "ssl_cert_file",
+		    c->pairs[i].cert_file);
 	}
 }
 
@@ -301,14 +323,36 @@ add_user(struct generation *g, const struct conf *c, enum role role)
 		fatal("handing over a user");
 }
 
+/* Who may connect, the socket's mode says; control looks at it again. */
+static void
+add_admitted(struct generation *g, const struct conf *c)
+{
+	struct control_admit a = { .owner = geteuid() };
+
+	if (c->control_group != NULL) {
+		a.has_group =
+		    priv_lookup_group(c->control_group, &a.group) == 0;
+		if (!a.has_group) {
+			log_warnx("control_group: the group %s does not exist",
+			    c->control_group);
+			g->faults++;
+		}
+	}
+	if (handover_add(g->fds[ROLE_CONTROL], HANDOVER_ADMIT, 0,
+	        (struct text){ (const char *)&a, sizeof(a) }) == -1)
+		fatal("handing over who may ask");
+}
+
 struct generation *
 generation_new(const struct conf *c, bool strict)
 {
 	struct generation *g = xcalloc(1, sizeof(*g));
-	int role;
+	enum role role;
+	size_t i;
 
 	g->passphrase = -1;
-	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++) {
+	for (i = 0; i < nitems(handed); i++) {
+		role = handed[i];
 		g->fds[role] = handover_new(role_name(role));
 		if (g->fds[role] == -1)
 			fatal("memfd_create");
@@ -324,6 +368,8 @@ generation_new(const struct conf *c, bool strict)
 	if (c->worker_connections == 1)
 		add_nursery_filters(g, c);
 	add_pairs(g, c);
+	if (g->faults == 0) /* they have been told of */
+		add_certificates(g, c);
 	find_passphrase(g, c);
 	if (c->outgoing_password_file != NULL)
 		add_secret_file(g, ROLE_WORKER, HANDOVER_PASSWORD,
@@ -336,13 +382,14 @@ generation_new(const struct conf *c, bool strict)
 	}
 	if (c->sasl)
 		add_sasl_conf(g, c);
-	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
-		if (handover_seal(g->fds[role]) == -1)
+	add_admitted(g, c);
+	for (i = 0; i < nitems(handed); i++)
+		if (handover_seal(g->fds[handed[i]]) == -1)
 			fatal("sealing a memfd");
 	if (g->faults == 0)
 		return g;
-	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
-		close(g->fds[role]);
+	for (i = 0; i < nitems(handed); i++)
+		close(g->fds[handed[i]]);
 	if (g->passphrase != -1)
 		close(g->passphrase);
 	free(g->sasldb);

@@ -17,6 +17,7 @@ struct launch {
 	struct notify notify;
 	struct reload_state *before;   /* NULL: this is a start */
 	struct supervise_launch again; /* how to be executed once more */
+	bool asks; /* another one that runs, and does not start */
 };
 
 /*

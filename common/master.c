@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "control_client.h"
+#include "msg_control.h"
 #include "hostname.h"
 #include "launch.h"
 #include "listen.h"
@@ -45,7 +47,9 @@ report(void *arg, bool is_error, const char *text)
 {
 	const struct launch *l = arg;
 
-	if (launch_is_successor(l)) {
+	if (l->asks) {
+		return; /* the daemon that runs has its own */
+	} else if (launch_is_successor(l)) {
 		if (is_error)
 			log_at(LOG_ERR, "reload: %s", text);
 	} else if (l->inherited.mute) {
@@ -490,6 +494,32 @@ launch(struct conf *c, const struct protocol *p, struct launch *l,
 	return errors > 0 ? 1 : serve(c, p, l);
 }
 
+/*
+ * Ask the one that runs.  Where its socket is, the configuration says, as far
+ * as it can be read: what else is in it may be in the making.
+ */
+static int
+ask(struct conf *c, const struct protocol *p, struct conf_command *cmd,
+    struct launch *l)
+{
+	const char *fault = control_client_fault(cmd);
+	char *file = file_of(p, cmd);
+
+	if (fault != NULL) {
+		fprintf(stderr, "%s\n", fault);
+		return CONTROL_FAILED;
+	}
+	if (file != NULL && access(file, R_OK) == -1) {
+		fprintf(stderr, "%s: %s\n", file, strerror(errno));
+		return CONTROL_FAILED;
+	}
+	l->asks = true;
+	if (file != NULL && conf_read_file(c, file) > 0)
+		fprintf(stderr, "%s has faults; see --check_config\n", file);
+	free(file);
+	return control_client(c, p->defaults->name, cmd);
+}
+
 static int
 run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
     struct launch *l, unsigned int errors)
@@ -497,6 +527,8 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 	struct buf out;
 	char *file;
 
+	if (control_client_is_asked(cmd))
+		return ask(c, p, cmd, l);
 	buf_init(&out, OUTPUT_MAX);
 	if (cmd->help) {
 		conf_help(c, &out);
@@ -561,6 +593,6 @@ master_main(const struct protocol *p, int argc, char *argv[])
 		log_as_before(l.before);
 	errors = conf_read_args(c, argc, argv, &cmd);
 	if (errors > 0 && !launch_is_successor(&l))
-		return 1;
+		return control_client_is_asked(&cmd) ? CONTROL_FAILED : 1;
 	return run(c, p, &cmd, &l, errors);
 }

@@ -15,7 +15,7 @@
 #define FROM(role) (1U << (role))
 #define ROLES                                                                  \
 	(FROM(ROLE_KEEPER) | FROM(ROLE_BROKER) | FROM(ROLE_WORKER) |           \
-	    FROM(ROLE_AUTHENTICATOR))
+	    FROM(ROLE_AUTHENTICATOR) | FROM(ROLE_CONTROL))
 #define EVERYBODY (ROLES | FROM(ROLE_NURSERY))
 
 enum fd_rule { NO_FD, WITH_FD, MAYBE_FD };
@@ -86,8 +86,9 @@ static const struct {
 	    FROM(ROLE_AUTHENTICATOR), NO_FD },
 	[MSG_SASL_REPLY] = { "sasl-reply", FROM(ROLE_AUTHENTICATOR),
 	    FROM(ROLE_WORKER), NO_FD },
-	[MSG_ALIVE] = { "alive", FROM(ROLE_MASTER), ROLES, NO_FD },
-	[MSG_ALIVE_REPLY] = { "alive-reply", ROLES, FROM(ROLE_MASTER), NO_FD },
+	[MSG_ALIVE] = { "alive", FROM(ROLE_MASTER), EVERYBODY, NO_FD },
+	[MSG_ALIVE_REPLY] = { "alive-reply", EVERYBODY, FROM(ROLE_MASTER),
+	    NO_FD },
 	[MSG_BIRTH] = { "birth", FROM(ROLE_MASTER), FROM(ROLE_NURSERY),
 	    WITH_FD },
 	[MSG_BORN] = { "born", FROM(ROLE_NURSERY), FROM(ROLE_MASTER), NO_FD },
@@ -97,13 +98,35 @@ static const struct {
 	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ROLES, NO_FD },
 	[MSG_SETTLED] = { "settled", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
 	    NO_FD },
+	[MSG_ASK] = { "ask", FROM(ROLE_CONTROL), FROM(ROLE_CONTROL), NO_FD },
+	[MSG_ANSWER] = { "answer", FROM(ROLE_CONTROL), FROM(ROLE_CONTROL),
+	    NO_FD },
+	[MSG_ANSWER_END] = { "answer-end", FROM(ROLE_CONTROL),
+	    FROM(ROLE_CONTROL), NO_FD },
+	[MSG_ROLL] = { "roll", FROM(ROLE_CONTROL), FROM(ROLE_MASTER), NO_FD },
+	[MSG_PROCESS] = { "process", FROM(ROLE_MASTER), FROM(ROLE_CONTROL),
+	    NO_FD },
+	[MSG_ROLL_END] = { "roll-end", FROM(ROLE_MASTER), FROM(ROLE_CONTROL),
+	    NO_FD },
+	[MSG_SERVERS] = { "servers", FROM(ROLE_CONTROL), FROM(ROLE_BROKER),
+	    NO_FD },
+	[MSG_SERVERS_REPLY] = { "servers-reply", FROM(ROLE_BROKER),
+	    FROM(ROLE_CONTROL), NO_FD },
+	[MSG_LIST] = { "list", FROM(ROLE_CONTROL), FROM(ROLE_WORKER), NO_FD },
+	[MSG_SESSION] = { "session", FROM(ROLE_WORKER), FROM(ROLE_CONTROL),
+	    NO_FD },
+	[MSG_LIST_END] = { "list-end", FROM(ROLE_WORKER), FROM(ROLE_CONTROL),
+	    NO_FD },
+	[MSG_KICK] = { "kick", FROM(ROLE_CONTROL), FROM(ROLE_WORKER), NO_FD },
+	[MSG_KICK_REPLY] = { "kick-reply", FROM(ROLE_WORKER),
+	    FROM(ROLE_CONTROL), NO_FD },
 };
 
 const char *
 role_name(enum role role)
 {
 	static const char *const names[] = { "master", "keeper", "broker",
-		"worker", "authenticator", "nursery" };
+		"worker", "authenticator", "nursery", "control" };
 	_Static_assert(
 	    sizeof(names) / sizeof(names[0]) == ROLE_MAX, "name every role");
 

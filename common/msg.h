@@ -27,6 +27,7 @@ enum role {
 	ROLE_WORKER,
 	ROLE_AUTHENTICATOR,
 	ROLE_NURSERY, /* of workers that serve one client each */
+	ROLE_CONTROL, /* and whoever asks at its socket */
 	ROLE_MAX
 };
 
@@ -79,6 +80,20 @@ enum msg_type {
 	MSG_BIRTH,     /* master to nursery: a worker, please (its channel) */
 	MSG_BORN,      /* nursery to master: it is there */
 	MSG_LOGGED_IN, /* worker to master: its one client (MSG_BUSY) is */
+	/* for these see msg_control.h */
+	MSG_ASK,           /* whoever asks to control */
+	MSG_ANSWER,        /* the answer's text */
+	MSG_ANSWER_END,    /* that was it */
+	MSG_ROLL,          /* control to master: which processes are there? */
+	MSG_PROCESS,       /* one of them */
+	MSG_ROLL_END,      /* that was it, or go on from here */
+	MSG_SERVERS,       /* control to broker: how are the inner servers? */
+	MSG_SERVERS_REPLY, /* so */
+	MSG_LIST,          /* control to worker: your sessions, please */
+	MSG_SESSION,       /* one of them */
+	MSG_LIST_END,      /* that was it, or go on from here */
+	MSG_KICK,          /* control to worker: end this user's sessions */
+	MSG_KICK_REPLY,    /* so many were there */
 	MSG_TYPES
 };
 
@@ -88,7 +103,7 @@ enum msg_type {
  * changed; then it understands no more of what they say than MSG_LOG.  The
  * numbers of that, MSG_STOP, MSG_MANY and MSG_DRAIN stay what they are.
  */
-#define MSG_VERSION 1
+#define MSG_VERSION 2
 
 #define MSG_HEADER 6 /* octets: type and request number */
 /* Octets of a whole message: that of MSG_SASL_MAX, and what is beside it. */

@@ -16,6 +16,7 @@
 
 #include "authenticator.h"
 #include "broker.h"
+#include "control.h"
 #include "keeper.h"
 #include "log.h"
 #include "nursery.h"
@@ -198,6 +199,8 @@ role_run(const struct protocol *p, int argc, char *argv[])
 		authenticator_main(&start);
 	case ROLE_NURSERY:
 		nursery_main(&start);
+	case ROLE_CONTROL:
+		control_main(&start);
 	case ROLE_MASTER:
 	case ROLE_MAX:
 		break;

@@ -56,10 +56,11 @@ enum {
 	 */
 	N = 1 << ROLE_NURSERY,
 	W = 1 << ROLE_WORKER | N,
+	C = 1 << ROLE_CONTROL,
 	/* an authenticator with sasl_network, and one without */
 	NET = 1 << ROLE_MAX,
 	NO_NET = NET << 1,
-	ALL = K | B | W | A,
+	ALL = K | B | W | A | C,
 	BUT_N = ALL & ~N,
 	WORKER = W & ~N
 };
@@ -131,6 +132,10 @@ static const struct rule allowed[] = {
 	/* SHUT_RD would end the listener for every worker */
 	{ W | B, SYS(shutdown), { EQ(1, SHUT_WR) } },
 	{ W | B, SYS(getpeername), { ANY } }, /* whom to admit; the log */
+	/* who asks: the kernel's word on it, and on his groups */
+	{ C, SYS(accept4), { ANY } },
+	{ C, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_PEERCRED) } },
+	{ C, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_PEERGROUPS) } },
 	{ W | B, SYS(getsockname), { ANY } }, /* loops; c-ares sorts by it */
 	{ W | B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_ERROR) } },
 	{ W, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_RCVTIMEO) } },
@@ -236,13 +241,13 @@ static const struct rule allowed[] = {
 static const struct rule refused[] = {
 	/* localtime(3), GnuTLS's priorities, dlopen(3) and the like */
 	{ ALL, SYS(open), { ANY } },
-	{ K | W, SYS(openat), { ANY } },
+	{ K | W | C, SYS(openat), { ANY } },
 	{ B | A, SYS(openat), { SET(2, O_WRONLY) } },
 	{ B | A, SYS(openat), { SET(2, O_RDWR) } },
 	{ B | A, SYS(openat), { SET(2, O_CREAT) } },
 	{ B | A, SYS(openat), { SET(2, O_TRUNC) } },
-	{ K | W, SYS(newfstatat), { ANY } },
-	{ K | W, SYS(fstat), { ANY } },
+	{ K | W | C, SYS(newfstatat), { ANY } },
+	{ K | W | C, SYS(fstat), { ANY } },
 	{ ALL, SYS(stat), { ANY } },
 	{ ALL, SYS(lstat), { ANY } },
 	{ ALL, SYS(statx), { ANY } },
@@ -309,14 +314,14 @@ static const struct rule killed[] = {
 	{ ALL, SYS(pidfd_send_signal), { ANY } },
 
 	/* ways to the network that are not the role's */
-	{ K | W, SYS(socket), { ANY } },
-	{ K | W, SYS(connect), { ANY } },
+	{ K | W | C, SYS(socket), { ANY } },
+	{ K | W | C, SYS(connect), { ANY } },
 	{ NO_NET, SYS(socket), { EQ(0, AF_INET) } },
 	{ NO_NET, SYS(socket), { EQ(0, AF_INET6) } },
 	{ ALL, SYS(bind), { ANY } },
 	{ ALL, SYS(listen), { ANY } },
-	{ K | W | A, SYS(socketpair), { ANY } },
-	{ K | B | A, SYS(accept), { ANY } },
+	{ K | W | A | C, SYS(socketpair), { ANY } },
+	{ K | B | A | C, SYS(accept), { ANY } },
 	{ K | B | A, SYS(accept4), { ANY } },
 	{ ALL, SYS(sendto), { SET(3, MSG_FASTOPEN) } },
 	{ ALL, SYS(sendmsg), { SET(2, MSG_FASTOPEN) } },

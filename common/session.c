@@ -280,14 +280,27 @@ takes_commands(const struct session *s)
 	return s->state == SESSION_DIALOGUE || s->state == SESSION_MAIL;
 }
 
+/* What the client and the log hear of session_stop(), session_kick(). */
+static const char *
+farewell(const struct session *s)
+{
+	return s->kicked ? "ended by the administrator" : "shutting down";
+}
+
+static const char *
+end_of(const struct session *s)
+{
+	return s->kicked ? "kicked" : "shutting down";
+}
+
 /* session_stop() has waited for the inner server's word on a message. */
 static void
 see_off(struct session *s)
 {
 	if (!s->stopping || !takes_commands(s) || s->answer_by != 0)
 		return;
-	s->protocol->goodbye(s, "shutting down");
-	session_close(s, "shutting down");
+	s->protocol->goodbye(s, farewell(s));
+	session_close(s, end_of(s));
 }
 
 /* Logins that failed may have taken all the time there was. */
@@ -512,11 +525,34 @@ session_stop(struct session *s)
 		return; /* see_off(), if the worker's time allows */
 	if (takes_commands(s) || s->state == SESSION_SUBMIT ||
 	    s->state == SESSION_DELAY)
-		s->protocol->goodbye(s, "shutting down");
+		s->protocol->goodbye(s, farewell(s));
 	/* Elsewhere the stream is not at a place to say a word. */
 	if (stream_is_open(&s->client))
-		session_close(s, "shutting down");
+		session_close(s, end_of(s));
 	else
-		session_drop(s, "shutting down");
+		session_drop(s, end_of(s));
+	(void)session_leave(s);
+}
+
+void
+session_kick(struct session *s)
+{
+	s->kicked = true;
+	session_stop(s);
+}
+
+bool
+session_is_owed(const struct session *s)
+{
+	return s->protocol->is_owed != NULL && s->data != NULL &&
+	    s->protocol->is_owed(s);
+}
+
+void
+session_cut(struct session *s)
+{
+	if (!s->kicked || session_is_owed(s))
+		return;
+	session_drop(s, end_of(s));
 	(void)session_leave(s);
 }

@@ -73,6 +73,7 @@ struct session {
 	bool server_done; /* the inner connection is to be closed */
 	bool logged_in;
 	bool stopping; /* session_stop() */
+	bool kicked;   /* session_kick() */
 	bool lingers;  /* all is said; the client's end is waited for */
 	bool dead;     /* to be destroyed at the end of this turn */
 	int accepted;  /* the client's descriptor until it is admitted */
@@ -153,6 +154,11 @@ struct protocol {
 	 * answer is owed any more.
 	 */
 	void (*server_gone)(struct session *s, const char *reason);
+	/*
+	 * Has the inner server got the end of a message, and not answered
+	 * yet?  NULL: never.
+	 */
+	bool (*is_owed)(const struct session *s);
 	/*
 	 * A protocol whose log is not Perdition's: an event in the session's
 	 * life (status as in struct msg_event), and, in the master, a record
@@ -386,5 +392,13 @@ struct session *session_new_lesson(struct worker *w, int fd, uint16_t server);
 /* A broker has come: ask again what the old one did not answer. */
 void session_broker_back(struct session *s);
 void session_stop(struct session *s); /* say goodbye, end */
+/*
+ * The same at an administrator's word, and a moment later session_cut(): what
+ * is left of it ends, unless session_is_owed(): the inner server has a whole
+ * message of it, and owes the word that is the client's.
+ */
+void session_kick(struct session *s);
+void session_cut(struct session *s);
+bool session_is_owed(const struct session *s);
 
 #endif

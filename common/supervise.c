@@ -29,7 +29,9 @@ running_now(const struct supervisor *s, bool workers_only)
 		n += s->authenticators[i].pid != 0;
 	for (i = 0; i < s->nnurseries; i++) /* there may be one in birth */
 		n += s->nurseries[i].pid != 0;
-	return n + (!workers_only && s->broker.pid != 0);
+	if (workers_only)
+		return n;
+	return n + (s->broker.pid != 0) + (s->control.pid != 0);
 }
 
 static unsigned int
@@ -55,6 +57,7 @@ go_on_stopping(struct supervisor *s)
 	if (running_now(s, true) > 0)
 		return;
 	place_send(&s->broker, MSG_STOP);
+	place_send(&s->control, MSG_STOP);
 	for (i = 0; i < s->nkeepers; i++)
 		place_send(&s->keepers[i], MSG_STOP);
 	/* One may be in a step that has no end. */
@@ -164,6 +167,7 @@ kill_now(struct supervisor *s)
 	for (i = 0; i < s->nnurseries; i++)
 		place_end(&s->nurseries[i]);
 	place_end(&s->broker);
+	place_end(&s->control);
 }
 
 static void
@@ -348,5 +352,6 @@ supervise_run(struct supervisor *s, const struct supervise_launch *launch)
 		if (s->execute)
 			supervise_execute(s);
 	}
+	supervise_end_control(s);
 	return s->failed ? -1 : 0;
 }

@@ -4,7 +4,8 @@
  * start), supervise_place.c (a process and its channels), supervise_nursery.c
  * (workers that are not made by exec), supervise_message.c (what roles say),
  * supervise_reload.c and supervise_state.c (the next image of the master) and
- * crew.c (processes of an old generation) know of each other.
+ * crew.c (processes of an old generation) and supervise_control.c (the role
+ * control) know of each other.
  */
 #ifndef SUPERVISE_IMPL_H
 #define SUPERVISE_IMPL_H
@@ -45,6 +46,8 @@ struct place {
 	bool overdue;       /* it was killed for not answering */
 	time_t started;
 	unsigned int failures;
+	unsigned int restarts; /* after bad ends */
+	uint32_t known_to;     /* the control that has a channel to it */
 	struct event respawn;
 };
 
@@ -57,7 +60,9 @@ struct supervisor {
 	struct generation *generation;
 	int counters, loads; /* memfds */
 	int users;           /* the same, for all generations */
-	struct place *keepers, *workers, broker, *authenticators;
+	struct place *keepers, *workers, broker, *authenticators, control;
+	int control_fd;     /* listens for it; -1: there is none */
+	char *control_path; /* NULL: the same */
 	unsigned int nkeepers, nworkers;   /* nworkers: places */
 	struct place nurseries[NURSERIES]; /* one bears, one is ready to */
 	unsigned int nnurseries;           /* 0: workers are made by exec */
@@ -99,6 +104,20 @@ void place_send(struct place *p, enum msg_type type); /* without more */
 void place_end(struct place *p); /* SIGKILL; SIGCHLD does the rest */
 /* status is waitpid(2)'s; it is replaced as its end deserves. */
 void place_died(struct place *p, int status);
+
+/* Give each a new channel to the other. */
+void place_introduce(struct place *a, struct place *b);
+
+/* The role control, once all others serve (supervise_control.c). */
+void supervise_start_control(struct supervisor *s);
+void supervise_end_control(struct supervisor *s); /* its socket goes */
+/* MSG_ROLL; -1: it broke a rule. */
+int supervise_call_roll(struct place *control, uint32_t id, struct reader *r);
+
+/* Each process that would understand what we ask of it: see crews_visit(). */
+typedef void place_visitor(struct place *p, void *arg);
+/* Those of this generation, and all of the old ones. */
+void supervise_visit(struct supervisor *s, place_visitor *f, void *arg);
 
 /* The signals and times that s acts upon become events. */
 void supervise_hear(struct supervisor *s);

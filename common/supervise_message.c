@@ -177,6 +177,8 @@ do_ready(struct place *p, struct reader *r)
 		break_when_ready(p->s);
 	if (p->role == ROLE_NURSERY)
 		supervise_want_spares(p->s);
+	if (p->role == ROLE_CONTROL)
+		crews_dismiss_control(p->s);
 	return 0;
 }
 
@@ -199,7 +201,6 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	struct msg_event event;
 
 	(void)ch;
-	(void)id;
 	(void)fd; /* msg_allowed(): none of these brings one */
 	if (p->crew != NULL && is_idle_word(p->crew, type))
 		return 0;
@@ -237,6 +238,8 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		p->settled = true;
 		crew_settled(p->crew);
 		return 0;
+	case MSG_ROLL:
+		return supervise_call_roll(p, id, r);
 	case MSG_BUSY:
 		p->busy = true;
 		supervise_want_spares(p->s);

@@ -70,8 +70,8 @@ make_pair(int fds[2])
 }
 
 /* A new channel between two processes that both run. */
-static void
-introduce(struct place *a, struct place *b)
+void
+place_introduce(struct place *a, struct place *b)
 {
 	int fds[2];
 
@@ -172,6 +172,8 @@ further_fds(struct place *p, int *fds, int ends[2][2])
 
 	if (p->role == ROLE_BROKER)
 		return broker_fds(s, fds);
+	if (p->role == ROLE_CONTROL)
+		fds[n++] = s->control_fd;
 	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
 		return n;
 	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++) {
@@ -194,8 +196,8 @@ connect_peers(struct place *p, int ends[2][2])
 	switch (p->role) {
 	case ROLE_WORKER:
 		if (p->kin != 0) {
-			introduce(p, &s->broker);
-			introduce(p, keeper_of(s, p));
+			place_introduce(p, &s->broker);
+			place_introduce(p, keeper_of(s, p));
 		} else {
 			send_peer(&s->broker, p, ends[0][1]);
 			send_peer(keeper_of(s, p), p, ends[1][1]);
@@ -205,22 +207,23 @@ connect_peers(struct place *p, int ends[2][2])
 	case ROLE_BROKER:
 		for (i = 0; i < s->nworkers; i++)
 			if (s->workers[i].ch != NULL)
-				introduce(&s->workers[i], p);
+				place_introduce(&s->workers[i], p);
 		for (i = 0; i < s->nauthenticators; i++)
 			if (s->authenticators[i].ch != NULL)
-				introduce(&s->authenticators[i], p);
+				place_introduce(&s->authenticators[i], p);
 		break;
 	case ROLE_AUTHENTICATOR:
 		if (s->broker.ch != NULL)
-			introduce(p, &s->broker);
+			place_introduce(p, &s->broker);
 		break;
 	case ROLE_KEEPER:
 		for (i = 0; i < s->nworkers; i++)
 			if (s->workers[i].ch != NULL &&
 			    keeper_of(s, &s->workers[i]) == p)
-				introduce(&s->workers[i], p);
+				place_introduce(&s->workers[i], p);
 		break;
 	case ROLE_NURSERY: /* it has none */
+	case ROLE_CONTROL: /* when it asks for them */
 	case ROLE_MASTER:
 	case ROLE_MAX:
 		break;
@@ -270,6 +273,7 @@ place_spawn(struct place *p)
 	p->accused = p->given_up = p->overdue = false;
 	p->asked = 0;
 	p->borne = 0;
+	p->known_to = 0;
 	if (p->role == ROLE_WORKER && s->nnurseries > 0)
 		nursery_bear(p, master[1]);
 	else
@@ -422,6 +426,7 @@ place_died(struct place *p, int status)
 		p->failures = clock_seconds() - p->started >= CHILD_SETTLED
 		    ? 1
 		    : p->failures + 1;
+		p->restarts++;
 		if (p->role == ROLE_WORKER) {
 			supervise_change_ticket_key(s);
 			nursery_give_up_kin(p);
@@ -437,6 +442,8 @@ place_of(struct supervisor *s, pid_t pid)
 
 	if (s->broker.pid == pid)
 		return &s->broker;
+	if (s->control.pid == pid)
+		return &s->control;
 	for (i = 0; i < s->nkeepers; i++)
 		if (s->keepers[i].pid == pid)
 			return &s->keepers[i];

@@ -149,7 +149,7 @@ is_waited_for(const struct supervisor *s)
 		for (j = 0; j < c->nplaces; j++)
 			if (WAITS(c->places[j]))
 				return true;
-	return WAITS(s->broker);
+	return WAITS(s->broker) || WAITS(s->control);
 #undef WAITS
 }
 

@@ -124,8 +124,9 @@ make(const struct conf *c, const struct protocol *p, const int *listeners,
 	s->number = 1;
 	TAILQ_INIT(&s->crews);
 	s->base = role_event_base();
-	s->counters = s->loads = s->users = -1;
+	s->counters = s->loads = s->users = s->control_fd = -1;
 	place_init(s, &s->broker, ROLE_BROKER, 0);
+	place_init(s, &s->control, ROLE_CONTROL, 0);
 	if (g != NULL)
 		make_places(s);
 	supervise_hear(s);
@@ -302,6 +303,7 @@ start_beside(struct supervisor *s)
 		goto fail;
 	s->await_workers = false;
 	supervise_take_over(s);
+	supervise_start_control(s);
 	return 0;
 fail:
 	s->await_workers = false;
@@ -324,5 +326,6 @@ supervise_start(struct supervisor *s)
 	/* Only now: the keepers have seen that no key is in a certificate. */
 	start_workers(s);
 	supervise_change_ticket_key(s);
+	supervise_start_control(s);
 	return 0;
 }

@@ -80,6 +80,7 @@ put_this_crew(struct reload_state *st, const struct supervisor *s)
 	r->conf = xstrndup(buf_view(&text).p, buf_view(&text).len);
 	buf_free(&text);
 	put_role(st, s->number, &s->broker);
+	put_role(st, s->number, &s->control);
 	for (i = 0; i < s->nkeepers; i++)
 		put_role(st, s->number, &s->keepers[i]);
 	for (i = 0; i < s->nauthenticators; i++)

@@ -14,11 +14,12 @@
 #define USEC 1000000
 
 static void
-visit(struct supervisor *s, place_visitor *f, void *arg)
+visit_now(struct supervisor *s, place_visitor *f, void *arg)
 {
 	unsigned int i;
 
 	f(&s->broker, arg);
+	f(&s->control, arg);
 	for (i = 0; i < s->nkeepers; i++)
 		f(&s->keepers[i], arg);
 	for (i = 0; i < s->nauthenticators; i++)
@@ -27,7 +28,13 @@ visit(struct supervisor *s, place_visitor *f, void *arg)
 		f(&s->nurseries[i], arg);
 	for (i = 0; i < s->nworkers; i++)
 		f(&s->workers[i], arg);
-	crews_visit(s, f, arg);
+}
+
+void
+supervise_visit(struct supervisor *s, place_visitor *f, void *arg)
+{
+	visit_now(s, f, arg);
+	crews_visit(s, true, f, arg);
 }
 
 /*
@@ -73,8 +80,10 @@ on_alive(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	/* On the way out they are asked nothing; SIGKILL is there for them. */
-	if (!s->stopping)
-		visit(s, look, &lost);
+	if (!s->stopping) {
+		visit_now(s, look, &lost);
+		crews_visit(s, false, look, &lost);
+	}
 	if (!lost)
 		notify_alive(s->notify);
 }

@@ -153,12 +153,15 @@ do_peer(struct worker *w, struct reader *r, int fd)
 	struct msg_peer m;
 
 	if (msg_get_peer(r, &m) == -1 ||
-	    (m.role != ROLE_BROKER && m.role != ROLE_KEEPER)) {
+	    (m.role != ROLE_BROKER && m.role != ROLE_KEEPER &&
+	        m.role != ROLE_CONTROL)) {
 		close(fd);
 		return -1;
 	}
 	if (m.role == ROLE_BROKER)
 		worker_set_broker(w, fd);
+	else if (m.role == ROLE_CONTROL)
+		worker_set_control(w, fd);
 	else
 		tls_key_set_channel(fd);
 	return 0;

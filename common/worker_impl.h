@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * worker_impl: what worker.c (the start, clients and their places, the
- * master), worker_broker.c (requests to the broker, and its answers) and
- * worker_end.c (the end) know of each other.
+ * master), worker_broker.c (requests to the broker, and its answers),
+ * worker_control.c (requests of the control socket) and worker_end.c (the
+ * end) know of each other.
  */
 #ifndef WORKER_IMPL_H
 #define WORKER_IMPL_H
@@ -18,6 +19,7 @@ struct worker {
 	const struct conf *conf;
 	struct event_base *base;
 	struct ipc *master, *broker;
+	struct ipc *control; /* NULL: nobody has asked yet */
 	struct tls_server *tls_server;
 	struct tls_client *tls_client;
 
@@ -47,6 +49,9 @@ struct worker {
 void worker_set_broker(struct worker *w, int fd);
 /* The session is over: so is its place in the broker's book. */
 void worker_release(struct worker *w, const struct session *s);
+
+/* The role control; fd is our end of its channel, and taken over. */
+void worker_set_control(struct worker *w, int fd);
 
 /* MSG_STOP: end all sessions, within stop_timeout, and then this process. */
 void worker_stop(struct worker *w);

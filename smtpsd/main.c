@@ -47,6 +47,7 @@ static const struct protocol smtp = {
 	.server_gone = smtp_server_gone,
 	.submit_reply = smtp_submit_reply,
 	.message = smtp_message,
+	.is_owed = smtp_is_owed,
 	.login_failed = smtp_login_failed,
 	.event = smtp_event,
 	.format_record = smtp_record_format,

@@ -189,6 +189,7 @@ void smtp_submit_reply(struct session *s, enum submit_verdict v);
 void smtp_data_command(struct session *s);
 void smtp_bdat_command(struct session *s, struct text args);
 size_t smtp_message(struct session *s, struct text octets);
+bool smtp_is_owed(const struct session *s);
 void smtp_data_answer(struct session *s);
 /* DATA was refused: a message that is on its way already is no command. */
 void smtp_data_refused(struct session *s);

@@ -71,6 +71,8 @@ static const struct farewell {
 	{ "too many connections from your address",
 	    "421 4.7.0 Error: too many connections from your address" },
 	{ "connected to itself", "421 4.4.6 Error: mail loops back to me" },
+	{ "ended by the administrator",
+	    "421 4.7.0 Error: session ended by the administrator" },
 	{ "shutting down", "421 4.3.2 Service is shutting down" },
 	{ "line too long", "500 5.5.2 Error: line too long" },
 	{ "invalid octets", "500 5.5.2 Error: bad syntax" },

@@ -201,6 +201,16 @@ refuse(struct session *s)
 		m->trouble = SMTP_TROUBLE_REFUSED;
 }
 
+/* The inner server may have made the message its own by now. */
+bool
+smtp_is_owed(const struct session *s)
+{
+	const struct smtp_session *p = s->data;
+
+	return p->owed > 0 &&
+	    (p->asked == SMTP_ASKED_DOT || p->asked == SMTP_ASKED_LAST);
+}
+
 /* All octets of the message, or of a chunk, have come. */
 static void
 all_has_come(struct session *s)

@@ -60,7 +60,8 @@ class Confinement(Processes):
     def test_root_directory(self):
         spool = os.path.realpath(self.relais.spool)
         want = {"worker": spool + "/empty", "keeper": spool + "/empty",
-                "broker": spool, "master": "/"}
+                "broker": spool, "master": "/",
+                "control": spool + "/empty"}
         for role, pid in self.each(*want):
             with self.subTest(role=role):
                 self.assertEqual(os.readlink("/proc/%d/root" % pid),

@@ -227,6 +227,7 @@ class Users(Start):
         other = {(daemon.pw_uid, daemon.pw_gid)}
         self.assertEqual(self.who(relais), {
             "master": {(0, 0)}, "keeper": other, "broker": other,
+            "control": other,
             "worker": {(user, group)}})
 
     def test_group(self):

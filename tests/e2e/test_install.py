@@ -241,7 +241,9 @@ class Install(TestCase):
                     for where, folders, files in os.walk(top)
                     for name in folders + files + ["."]
                     for st in [os.lstat(os.path.join(where, name))]
-                    if not stat.S_ISREG(st.st_mode)}    # copies of /etc's
+                    # but for copies of /etc's, and the control socket
+                    if not stat.S_ISREG(st.st_mode) and
+                    not stat.S_ISSOCK(st.st_mode)}
 
         before = look(made)
         relais = Gateway(self, harness.free_port())

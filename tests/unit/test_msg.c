@@ -17,6 +17,7 @@
 #include "fdpass.h"
 #include "ipc.h"
 #include "msg.h"
+#include "msg_control.h"
 #include "role.h"
 
 static char key[TICKET_KEY_LEN];
@@ -160,6 +161,52 @@ make(struct writer *w, enum msg_type type)
 	case MSG_SASL_REPLY:
 		msg_put_sasl_reply(w, &(struct msg_sasl_reply){ AUTH_OK, t });
 		return 0;
+	case MSG_ASK:
+		msg_put_ask(
+		    w, &(struct msg_ask){ ASK_VERSION, ASK_KICK, 1, t });
+		return 0;
+	case MSG_ANSWER:
+		msg_put_answer(w, &(struct msg_answer){ t });
+		return 0;
+	case MSG_ANSWER_END:
+		msg_put_answer_end(
+		    w, &(struct msg_answer_end){ CONTROL_FAILED, t });
+		return 0;
+	case MSG_ROLL:
+		msg_put_roll(w, &(struct msg_roll){ 7 });
+		return 0;
+	case MSG_PROCESS:
+		msg_put_process(w,
+		    &(struct msg_process){
+		        ROLE_WORKER, 1, 2, 3, 4, PROCESS_DRAINS, 1, 5, 6 });
+		return 0;
+	case MSG_ROLL_END:
+		msg_put_roll_end(w, &(struct msg_roll_end){ 1, 2, 3, 4 });
+		return 0;
+	case MSG_SERVERS_REPLY:
+		msg_put_servers_reply(w,
+		    &(struct msg_servers_reply){
+		        2, { { 0, 0 }, { UINT32_MAX, 7 } } });
+		return 0;
+	case MSG_LIST:
+		msg_put_list(w, &(struct msg_list){ 64, 1 });
+		return 0;
+	case MSG_SESSION:
+		(void)addr_parse(TEXT_LIT("192.0.2.1"), 25, &record.client);
+		msg_put_session(w,
+		    &(struct msg_session){ STAGE_RELAY, SECURE_SSL,
+		        SECURE_PLAINTEXT, record.client, t, t, t, t, 1, 2, 3 });
+		return 0;
+	case MSG_LIST_END:
+		msg_put_list_end(w, &(struct msg_list_end){ 1, 3, 2 });
+		return 0;
+	case MSG_KICK:
+		msg_put_kick(w, &(struct msg_kick){ 7, t });
+		return 0;
+	case MSG_KICK_REPLY:
+		msg_put_kick_reply(w, &(struct msg_kick_reply){ 3, 2, 1 });
+		return 0;
+	case MSG_SERVERS:
 	case MSG_BUSY:
 	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
@@ -214,6 +261,18 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_sasl_step sasl_step;
 		struct msg_sasl_check sasl_check;
 		struct msg_sasl_reply sasl_reply;
+		struct msg_ask ask;
+		struct msg_answer answer;
+		struct msg_answer_end answer_end;
+		struct msg_roll roll;
+		struct msg_process process;
+		struct msg_roll_end roll_end;
+		struct msg_servers_reply servers_reply;
+		struct msg_list list;
+		struct msg_session session;
+		struct msg_list_end list_end;
+		struct msg_kick kick;
+		struct msg_kick_reply kick_reply;
 	} m;
 	struct reader r = { p, n };
 
@@ -255,6 +314,19 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_SASL_STEP, sasl_step);
 		TAKE(MSG_SASL_CHECK, sasl_check);
 		TAKE(MSG_SASL_REPLY, sasl_reply);
+		TAKE(MSG_ASK, ask);
+		TAKE(MSG_ANSWER, answer);
+		TAKE(MSG_ANSWER_END, answer_end);
+		TAKE(MSG_ROLL, roll);
+		TAKE(MSG_PROCESS, process);
+		TAKE(MSG_ROLL_END, roll_end);
+		TAKE(MSG_SERVERS_REPLY, servers_reply);
+		TAKE(MSG_LIST, list);
+		TAKE(MSG_SESSION, session);
+		TAKE(MSG_LIST_END, list_end);
+		TAKE(MSG_KICK, kick);
+		TAKE(MSG_KICK_REPLY, kick_reply);
+	case MSG_SERVERS:
 	case MSG_BUSY:
 	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
@@ -522,6 +594,21 @@ test_who_may(void **state)
 		{ MSG_BORN, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_PEER, ROLE_MASTER, ROLE_NURSERY, true, false },
 		{ MSG_SIGN, ROLE_NURSERY, ROLE_KEEPER, false, false },
+		{ MSG_ALIVE, ROLE_MASTER, ROLE_NURSERY, false, true },
+		{ MSG_ALIVE_REPLY, ROLE_NURSERY, ROLE_MASTER, false, true },
+		{ MSG_ROLL, ROLE_CONTROL, ROLE_MASTER, false, true },
+		{ MSG_ROLL, ROLE_WORKER, ROLE_MASTER, false, false },
+		{ MSG_PEER, ROLE_MASTER, ROLE_CONTROL, true, true },
+		{ MSG_KICK, ROLE_CONTROL, ROLE_WORKER, false, true },
+		{ MSG_KICK, ROLE_BROKER, ROLE_WORKER, false, false },
+		{ MSG_KICK, ROLE_CONTROL, ROLE_BROKER, false, false },
+		{ MSG_SESSION, ROLE_WORKER, ROLE_CONTROL, false, true },
+		{ MSG_SESSION, ROLE_WORKER, ROLE_CONTROL, true, false },
+		{ MSG_ACCUSE, ROLE_CONTROL, ROLE_MASTER, false, false },
+		{ MSG_POOL, ROLE_CONTROL, ROLE_MASTER, false, false },
+		{ MSG_SIGN, ROLE_CONTROL, ROLE_KEEPER, false, false },
+		{ MSG_ASK, ROLE_CONTROL, ROLE_CONTROL, false, true },
+		{ MSG_ASK, ROLE_CONTROL, ROLE_CONTROL, true, false },
 		{ MSG_ADMIT, ROLE_NURSERY, ROLE_BROKER, true, false },
 		{ MSG_READY, ROLE_NURSERY, ROLE_MASTER, false, true },
 		{ MSG_STOP, ROLE_MASTER, ROLE_NURSERY, false, true },

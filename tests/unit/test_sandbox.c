@@ -39,6 +39,7 @@ static char scratch[] = "/tmp/test_sandbox.XXXXXX";
 static char page[8192] __attribute__((aligned(4096)));
 static int one = 1;
 static struct msghdr no_message;
+static socklen_t page_len = sizeof(page);
 
 /* One system call, and what each role sees of it. */
 struct probe {
@@ -73,6 +74,13 @@ nursery_sees(const struct probe *p)
 	return p->nr == SYS_clone || p->nr == SYS_clone3 ? ENOSYS : p->worker;
 }
 
+/* What a keeper does, and who is at the socket that it listens at. */
+static int
+control_sees(const struct probe *p)
+{
+	return p->nr == SYS_accept4 || p->nr == SYS_getsockopt ? 0 : p->keeper;
+}
+
 static void
 check_probe(const struct probe *p, enter *confine)
 {
@@ -80,7 +88,8 @@ check_probe(const struct probe *p, enter *confine)
 		[ROLE_BROKER] = p->broker,
 		[ROLE_WORKER] = p->worker,
 		[ROLE_AUTHENTICATOR] = p->authenticator,
-		[ROLE_NURSERY] = nursery_sees(p) };
+		[ROLE_NURSERY] = nursery_sees(p),
+		[ROLE_CONTROL] = control_sees(p) };
 	struct result r;
 	enum role role;
 
@@ -181,6 +190,9 @@ static const struct probe probes[] = {
 	{ CALL(setsockopt),
 	    { FD_CLIENT, IPPROTO_TCP, TCP_NODELAY, P(&one), sizeof(one) },
 	    ENOSYS, 0, 0, ENOSYS, 0 },
+	{ CALL(getsockopt),
+	    { FD_CLIENT, SOL_SOCKET, SO_PEERCRED, P(page), P(&page_len) },
+	    EVERYBODY(ENOSYS) },
 	{ CALL(setsockopt),
 	    { FD_CLIENT, SOL_SOCKET, SO_RCVBUF, P(&one), sizeof(one) },
 	    EVERYBODY(ENOSYS) },
