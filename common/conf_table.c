@@ -14,6 +14,7 @@
 #define B CONF_ROLE(ROLE_BROKER)
 #define W CONF_ROLE(ROLE_WORKER)
 #define A CONF_ROLE(ROLE_AUTHENTICATOR)
+#define M CONF_ROLE(ROLE_METRICS)
 
 #define FIELD(f) .field = offsetof(struct conf, f)
 #define NO_FIELD .field = CONF_NO_FIELD
@@ -90,7 +91,7 @@ static const struct conf_directive directives[] = {
 	{ "daemon_username", STRING(daemon_username), .initial = "_relaisd",
 	  .roles = K | B | A, .arg = "USER", .meaning = "whom the others run as" },
 	{ "spool_directory", PATH(spool_directory),
-	  .roles = K | B | W | A, .initial = "/var/spool/relais",
+	  .roles = K | B | W | A | M, .initial = "/var/spool/relais",
 	  .meaning = "the root directory of all processes but the master" },
 	{ "pid_file", PATH(pid_file), .flags = CONF_EMPTY,
 	  .meaning = "default: /run/DAEMON.pid; \"\" or no_daemon: none" },
@@ -332,9 +333,11 @@ static const struct conf_directive directives[] = {
 	  .meaning = "of syslog, or a path, - (stdout), + (stderr)" },
 	{ "log_ident", STRING(log_ident), .arg = "NAME",
 	  .meaning = "identity in the log; default: the daemon's name" },
-	{ "debug", 'd', FLAG(debug), .initial = "no", .roles = K | B | W | A,
+	{ "debug", 'd', FLAG(debug), .initial = "no",
+	  .roles = K | B | W | A | M,
 	  .meaning = "log much more; wins over quiet" },
-	{ "quiet", 'q', FLAG(quiet), .initial = "no", .roles = K | B | W | A,
+	{ "quiet", 'q', FLAG(quiet), .initial = "no",
+	  .roles = K | B | W | A | M,
 	  .meaning = "log errors only" },
 	{ "connect_relog", NUMBER(connect_relog, 0, YEAR), .roles = W,
 	  .initial = "0", .arg = "SECONDS",
@@ -348,6 +351,13 @@ static const struct conf_directive directives[] = {
 	  .advice = "passwords are never logged: leave it out" },
 	{ "tcp_keepalive", RAW_FLAG, HOLDS,
 	  .meaning = "it is so: both legs have TCP keep-alive" },
+
+	/* numbers */
+	{ "metrics_listen", STRING(metrics_listen), .roles = M,
+	  .arg = "ADDRESS:PORT|PATH",
+	  .meaning = "where Prometheus gets its numbers; default: nowhere" },
+	{ "metrics_group", STRING(metrics_group), .arg = "GROUP",
+	  .meaning = "who may, where that is the PATH of a UNIX socket" },
 
 	/* the command line alone */
 	{ "config_file", 'f', RAW, COMMAND, .arg = "PATH",

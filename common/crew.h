@@ -40,7 +40,6 @@ unsigned int crews_running(const struct supervisor *s, bool workers_only);
 void crews_go_on(struct supervisor *s);
 
 /* Each process that would understand what we ask of it. */
-typedef void place_visitor(struct place *p, void *arg);
 void crews_visit(const struct supervisor *s, place_visitor *f, void *arg);
 
 struct place *crew_place_of(const struct supervisor *s, pid_t pid);

@@ -63,6 +63,21 @@ add_pairs(struct generation *g, const struct conf *c)
 	}
 }
 
+/* How long they are good is told. */
+static void
+add_certificates(struct generation *g, const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; c->metrics_listen != NULL && i < c->npairs; i++) {
+		if (handover_add(g->fds[ROLE_METRICS], HANDOVER_NAME,
+		        (uint16_t)i, text_of(c->pairs[i].cert_file)) == -1)
+			fatal("handing over names");
+		add_file(g, ROLE_METRICS, HANDOVER_CERT, i, "ssl_cert_file",
+		    c->pairs[i].cert_file);
+	}
+}
+
 /* A memfd with just that in it. */
 static int
 keep_aside(const char *text, size_t len)
@@ -285,7 +300,8 @@ add_nursery_filters(struct generation *g, const struct conf *c)
 static void
 add_user(struct generation *g, const struct conf *c, enum role role)
 {
-	bool worker = role == ROLE_WORKER;
+	/* Who hears strangers is to reach no key. */
+	bool worker = role == ROLE_WORKER || role == ROLE_METRICS;
 	const char *name = worker ? c->username : c->daemon_username;
 	struct priv_user u;
 
@@ -308,7 +324,9 @@ generation_new(const struct conf *c, bool strict)
 	int role;
 
 	g->passphrase = -1;
-	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++) {
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++) {
+		if (role == ROLE_NURSERY)
+			continue; /* it has its workers' */
 		g->fds[role] = handover_new(role_name(role));
 		if (g->fds[role] == -1)
 			fatal("memfd_create");
@@ -324,6 +342,7 @@ generation_new(const struct conf *c, bool strict)
 	if (c->worker_connections == 1)
 		add_nursery_filters(g, c);
 	add_pairs(g, c);
+	add_certificates(g, c);
 	find_passphrase(g, c);
 	if (c->outgoing_password_file != NULL)
 		add_secret_file(g, ROLE_WORKER, HANDOVER_PASSWORD,
@@ -336,13 +355,14 @@ generation_new(const struct conf *c, bool strict)
 	}
 	if (c->sasl)
 		add_sasl_conf(g, c);
-	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
-		if (handover_seal(g->fds[role]) == -1)
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+		if (role != ROLE_NURSERY && handover_seal(g->fds[role]) == -1)
 			fatal("sealing a memfd");
 	if (g->faults == 0)
 		return g;
-	for (role = ROLE_KEEPER; role <= ROLE_AUTHENTICATOR; role++)
-		close(g->fds[role]);
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+		if (role != ROLE_NURSERY)
+			close(g->fds[role]);
 	if (g->passphrase != -1)
 		close(g->passphrase);
 	free(g->sasldb);

@@ -16,7 +16,8 @@
 #define ROLES                                                                  \
 	(FROM(ROLE_KEEPER) | FROM(ROLE_BROKER) | FROM(ROLE_WORKER) |           \
 	    FROM(ROLE_AUTHENTICATOR))
-#define EVERYBODY (ROLES | FROM(ROLE_NURSERY))
+#define ASKED (ROLES | FROM(ROLE_METRICS))
+#define EVERYBODY (ASKED | FROM(ROLE_NURSERY))
 
 enum fd_rule { NO_FD, WITH_FD, MAYBE_FD };
 
@@ -86,24 +87,26 @@ static const struct {
 	    FROM(ROLE_AUTHENTICATOR), NO_FD },
 	[MSG_SASL_REPLY] = { "sasl-reply", FROM(ROLE_AUTHENTICATOR),
 	    FROM(ROLE_WORKER), NO_FD },
-	[MSG_ALIVE] = { "alive", FROM(ROLE_MASTER), ROLES, NO_FD },
-	[MSG_ALIVE_REPLY] = { "alive-reply", ROLES, FROM(ROLE_MASTER), NO_FD },
+	[MSG_ALIVE] = { "alive", FROM(ROLE_MASTER), ASKED, NO_FD },
+	[MSG_ALIVE_REPLY] = { "alive-reply", ASKED, FROM(ROLE_MASTER), NO_FD },
 	[MSG_BIRTH] = { "birth", FROM(ROLE_MASTER), FROM(ROLE_NURSERY),
 	    WITH_FD },
 	[MSG_BORN] = { "born", FROM(ROLE_NURSERY), FROM(ROLE_MASTER), NO_FD },
 	[MSG_LOGGED_IN] = { "logged-in", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
 	    NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
-	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ROLES, NO_FD },
+	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ASKED, NO_FD },
 	[MSG_SETTLED] = { "settled", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
 	    NO_FD },
+	[MSG_STATS] = { "stats", FROM(ROLE_MASTER), FROM(ROLE_METRICS),
+	    WITH_FD },
 };
 
 const char *
 role_name(enum role role)
 {
 	static const char *const names[] = { "master", "keeper", "broker",
-		"worker", "authenticator", "nursery" };
+		"worker", "authenticator", "nursery", "metrics" };
 	_Static_assert(
 	    sizeof(names) / sizeof(names[0]) == ROLE_MAX, "name every role");
 

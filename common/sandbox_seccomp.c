@@ -50,6 +50,7 @@ enum {
 	K = 1 << ROLE_KEEPER,
 	B = 1 << ROLE_BROKER,
 	A = 1 << ROLE_AUTHENTICATOR,
+	M = 1 << ROLE_METRICS,
 	/*
 	 * What a worker may, its nursery may, too: the nursery's filter stays
 	 * with what is born in it, and sandbox_compile_born()'s comes on top.
@@ -59,7 +60,7 @@ enum {
 	/* an authenticator with sasl_network, and one without */
 	NET = 1 << ROLE_MAX,
 	NO_NET = NET << 1,
-	ALL = K | B | W | A,
+	ALL = K | B | W | A | M,
 	BUT_N = ALL & ~N,
 	WORKER = W & ~N
 };
@@ -127,9 +128,9 @@ static const struct rule allowed[] = {
 	{ ALL, SYS(fcntl), { EQ(1, F_DUPFD_CLOEXEC) } }, /* a queued one */
 
 	/* connections: those of clients and those to inner servers */
-	{ W, SYS(accept4), { ANY } },
+	{ W | M, SYS(accept4), { ANY } },
 	/* SHUT_RD would end the listener for every worker */
-	{ W | B, SYS(shutdown), { EQ(1, SHUT_WR) } },
+	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_WR) } },
 	{ W | B, SYS(getpeername), { ANY } }, /* whom to admit; the log */
 	{ W | B, SYS(getsockname), { ANY } }, /* loops; c-ares sorts by it */
 	{ W | B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_ERROR) } },
@@ -236,13 +237,13 @@ static const struct rule allowed[] = {
 static const struct rule refused[] = {
 	/* localtime(3), GnuTLS's priorities, dlopen(3) and the like */
 	{ ALL, SYS(open), { ANY } },
-	{ K | W, SYS(openat), { ANY } },
+	{ K | W | M, SYS(openat), { ANY } },
 	{ B | A, SYS(openat), { SET(2, O_WRONLY) } },
 	{ B | A, SYS(openat), { SET(2, O_RDWR) } },
 	{ B | A, SYS(openat), { SET(2, O_CREAT) } },
 	{ B | A, SYS(openat), { SET(2, O_TRUNC) } },
-	{ K | W, SYS(newfstatat), { ANY } },
-	{ K | W, SYS(fstat), { ANY } },
+	{ K | W | M, SYS(newfstatat), { ANY } },
+	{ K | W | M, SYS(fstat), { ANY } },
 	{ ALL, SYS(stat), { ANY } },
 	{ ALL, SYS(lstat), { ANY } },
 	{ ALL, SYS(statx), { ANY } },
@@ -282,8 +283,8 @@ static const struct rule refused[] = {
 	{ A, SYS(socket), { GT(0, AF_INET6) } },
 
 	/* see above */
-	{ W | B, SYS(shutdown), { EQ(1, SHUT_RD) } },
-	{ W | B, SYS(shutdown), { EQ(1, SHUT_RDWR) } },
+	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_RD) } },
+	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_RDWR) } },
 };
 
 static const struct rule killed[] = {
@@ -309,14 +310,14 @@ static const struct rule killed[] = {
 	{ ALL, SYS(pidfd_send_signal), { ANY } },
 
 	/* ways to the network that are not the role's */
-	{ K | W, SYS(socket), { ANY } },
-	{ K | W, SYS(connect), { ANY } },
+	{ K | W | M, SYS(socket), { ANY } },
+	{ K | W | M, SYS(connect), { ANY } },
 	{ NO_NET, SYS(socket), { EQ(0, AF_INET) } },
 	{ NO_NET, SYS(socket), { EQ(0, AF_INET6) } },
 	{ ALL, SYS(bind), { ANY } },
 	{ ALL, SYS(listen), { ANY } },
-	{ K | W | A, SYS(socketpair), { ANY } },
-	{ K | B | A, SYS(accept), { ANY } },
+	{ K | W | A | M, SYS(socketpair), { ANY } },
+	{ K | B | A | M, SYS(accept), { ANY } },
 	{ K | B | A, SYS(accept4), { ANY } },
 	{ ALL, SYS(sendto), { SET(3, MSG_FASTOPEN) } },
 	{ ALL, SYS(sendmsg), { SET(2, MSG_FASTOPEN) } },

@@ -22,6 +22,7 @@
 #include "spool.h"
 #include "spool_copy.h"
 #include "supervise.h"
+#include "supervise_stats.h"
 
 #define NURSERIES 2
 
@@ -61,6 +62,9 @@ struct supervisor {
 	unsigned int nkeepers, nworkers;   /* nworkers: places */
 	struct place nurseries[NURSERIES]; /* one bears, one is ready to */
 	unsigned int nnurseries;           /* 0: workers are made by exec */
+	struct place metrics;
+	int metrics_fd; /* listens; -1: nobody is to be told */
+	struct stats_book stats;
 	unsigned int nauthenticators;      /* places, too */
 	unsigned int wanted;               /* authenticators that are to run */
 	struct spool_copy *sasldb, *senders; /* NULL: none is kept */
@@ -99,6 +103,10 @@ void place_send(struct place *p, enum msg_type type); /* without more */
 void place_end(struct place *p); /* SIGKILL; SIGCHLD does the rest */
 /* status is waitpid(2)'s; it is replaced as its end deserves. */
 void place_died(struct place *p, int status);
+
+/* Each place, with those of old generations that understand us. */
+typedef void place_visitor(struct place *p, void *arg);
+void supervise_visit(struct supervisor *s, place_visitor *f, void *arg);
 
 /* The signals and times that s acts upon become events. */
 void supervise_hear(struct supervisor *s);
@@ -160,6 +168,14 @@ void supervise_want_authenticators(struct supervisor *s, unsigned int wanted);
 
 /* MSG_ALIVE_REPLY; -1: it was not asked. */
 int place_alive(struct place *p, struct reader *r);
+
+/* The role that tells numbers (supervise_metrics.c); -1: it cannot listen. */
+int supervise_metrics_start(struct supervisor *s);
+/* Its listener: for the next image, or no more needed. */
+void supervise_metrics_put(const struct supervisor *s, struct reload_state *st);
+void supervise_metrics_give_up(struct supervisor *s);
+void supervise_metrics_take_over(struct supervisor *s);
+void supervise_metrics_end(struct supervisor *s);
 
 /* What a role says (ipc_handler); arg is its place. */
 int supervise_message(void *arg, struct ipc *ch, enum msg_type type,

@@ -13,12 +13,13 @@
 #define ALIVE_SECONDS 30 /* where no watchdog wants it otherwise */
 #define USEC 1000000
 
-static void
-visit(struct supervisor *s, place_visitor *f, void *arg)
+void
+supervise_visit(struct supervisor *s, place_visitor *f, void *arg)
 {
 	unsigned int i;
 
 	f(&s->broker, arg);
+	f(&s->metrics, arg);
 	for (i = 0; i < s->nkeepers; i++)
 		f(&s->keepers[i], arg);
 	for (i = 0; i < s->nauthenticators; i++)
@@ -74,7 +75,7 @@ on_alive(int fd, short what, void *arg)
 	(void)what;
 	/* On the way out they are asked nothing; SIGKILL is there for them. */
 	if (!s->stopping)
-		visit(s, look, &lost);
+		supervise_visit(s, look, &lost);
 	if (!lost)
 		notify_alive(s->notify);
 }

@@ -73,6 +73,14 @@ nursery_sees(const struct probe *p)
 	return p->nr == SYS_clone || p->nr == SYS_clone3 ? ENOSYS : p->worker;
 }
 
+/* What a keeper does, but that it has clients. */
+static int
+metrics_sees(const struct probe *p)
+{
+	return p->nr == SYS_accept4 || p->nr == SYS_shutdown ? p->worker
+	                                                     : p->keeper;
+}
+
 static void
 check_probe(const struct probe *p, enter *confine)
 {
@@ -80,7 +88,8 @@ check_probe(const struct probe *p, enter *confine)
 		[ROLE_BROKER] = p->broker,
 		[ROLE_WORKER] = p->worker,
 		[ROLE_AUTHENTICATOR] = p->authenticator,
-		[ROLE_NURSERY] = nursery_sees(p) };
+		[ROLE_NURSERY] = nursery_sees(p),
+		[ROLE_METRICS] = metrics_sees(p) };
 	struct result r;
 	enum role role;
 
