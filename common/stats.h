@@ -107,9 +107,8 @@ enum stats_check {
 
 /* Why the master has replaced a process. */
 enum stats_end {
-	STATS_END_DIED,     /* by itself: a signal, a bad exit status */
-	STATS_END_ACCUSED,  /* it broke a rule, or hung in Cyrus SASL */
-	STATS_END_OVERDUE,  /* it did not say that it is alive */
+	STATS_END_DIED,     /* by itself, or for a rule that it broke */
+	STATS_END_OVERDUE,  /* it did not answer, or hung in Cyrus SASL */
 	STATS_END_GIVEN_UP, /* its kin died */
 	STATS_ENDS
 };
@@ -143,6 +142,7 @@ struct stats {
 	uint64_t messages[STATS_MESSAGES];
 	uint64_t recipients[STATS_MESSAGES];
 	uint64_t message_bytes;
+	uint64_t rejects;
 
 	/* keepers */
 	uint64_t signatures[STATS_SIGNATURES];

@@ -47,8 +47,7 @@ _Static_assert(N(connects) == STATS_CONNECTS, "name all");
 static const char *const signatures[] = { "ok", "refused" };
 _Static_assert(N(signatures) == STATS_SIGNATURES, "name all");
 
-static const char *const ends[] = { "died", "broke_rule", "no_answer",
-	"kin_died" };
+static const char *const ends[] = { "died", "no_answer", "kin_died" };
 _Static_assert(N(ends) == STATS_ENDS, "name all");
 
 static const char *const reloads[] = { "done", "refused" };
@@ -91,8 +90,7 @@ static const struct stats_family families[] = {
 	  { LABEL("result", login_results), LABEL("mechanism", mechanisms) },
 	  .roles = W },
 	{ "relais_login_duration_seconds",
-	  "From the credentials to their end in an answer, inner server "
-	  "included, delays of refusals not.",
+	  "Of logins that went well: from the credentials to the yes.",
 	  HISTOGRAM(login_seconds), .roles = W },
 	{ "relais_login_delays", "Refusals that were held back.",
 	  COUNTER(delays), .roles = W | A },
@@ -118,6 +116,9 @@ static const struct stats_family families[] = {
 	{ "relais_message_bytes",
 	  "Octets of messages that an inner server has answered.",
 	  COUNTER(message_bytes), .roles = W, .daemons = CONF_SMTP },
+	{ "relais_rejects",
+	  "Senders, recipients and messages that were refused on the way.",
+	  COUNTER(rejects), .roles = W, .daemons = CONF_SMTP },
 
 	{ "relais_signatures", "TLS signatures, made and refused by keepers.",
 	  COUNTER(signatures), { LABEL("result", signatures) }, .roles = K },

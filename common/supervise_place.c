@@ -408,12 +408,11 @@ count_end(const struct place *p, bool good)
 {
 	enum stats_end end = STATS_END_DIED;
 
-	if (p->overdue)
+	/* Of a worker each end is an accusation, too. */
+	if (p->overdue || (p->accused && p->role == ROLE_AUTHENTICATOR))
 		end = STATS_END_OVERDUE;
 	else if (p->given_up)
 		end = STATS_END_GIVEN_UP;
-	else if (p->accused)
-		end = STATS_END_ACCUSED;
 	else if (good && (p->busy || p->role == ROLE_AUTHENTICATOR))
 		return;
 	STATS_ADD(replaced[p->role][end], 1);
