@@ -12,7 +12,8 @@
 #include "metrics_text.h"
 
 #define LABELS_MAX 1024 /* octets of a sample's labels */
-#define VALUE_MAX 320   /* of one that is escaped: a path may be cut */
+#define VALUE_MAX 600   /* of one that is escaped: a path may be cut */
+#define SERVER_MAX (VALUE_MAX + 10) /* with its port */
 
 struct output {
 	const struct metrics_facts *facts;
@@ -78,12 +79,12 @@ put_head(
 }
 
 static void
-server_name(const struct conf_server *s, char dst[static VALUE_MAX])
+server_name(const struct conf_server *s, char dst[static SERVER_MAX])
 {
 	char escaped[VALUE_MAX];
 
-	(void)snprintf(dst, VALUE_MAX,
-	    strchr(s->name, ':') != NULL ? "[%.300s]:%u" : "%.300s:%u",
+	(void)snprintf(dst, SERVER_MAX,
+	    strchr(s->name, ':') != NULL ? "[%s]:%u" : "%s:%u",
 	    escape(s->name, escaped), (unsigned int)s->port);
 }
 
@@ -93,7 +94,7 @@ labels_of(const struct output *o, const struct stats_family *f, size_t number,
     char dst[static LABELS_MAX])
 {
 	size_t i, at, left = stats_family_size(f);
-	char server[VALUE_MAX];
+	char server[SERVER_MAX];
 	const char *value;
 	size_t n;
 

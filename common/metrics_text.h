@@ -13,7 +13,7 @@
 #include "conf.h"
 #include "stats.h"
 
-#define METRICS_TEXT_MAX 1048576 /* octets: 64 servers take a quarter */
+#define METRICS_TEXT_MAX 4194304 /* octets: 64 servers with long names */
 
 enum metrics_format { METRICS_PLAIN, METRICS_OPEN };
 

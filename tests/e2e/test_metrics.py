@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Metrics: what is counted, and who may ask."""
 
+import json
 import os
 import re
 import signal
@@ -193,10 +194,13 @@ class Limits(Metrics):
     more = ("connection_limit_address 1",)
 
     def test_refused(self):
+        name = "relais_connections_refused_total"
+        time.sleep(0.5)         # the broker hears of an end a moment later
+        self.first = self.scrape()
         self.tls()
+        self.assertEqual(self.grew(name), 0)
         c = self.raw(self.relais.plain)
         self.assertIn("BYE", c.rest())
-        name = "relais_connections_refused_total"
         self.assertEqual(self.grew(name, reason="address_limit"), 1)
         self.assertEqual(self.grew(name, reason="limit"), 0)
 
@@ -383,6 +387,306 @@ class Submitting(Submission):
         self.assertEqual(grew("relais_login_delays_total"), 1)
         self.assertGreaterEqual(
             grew("relais_authentication_duration_seconds_count"), 2)
+
+
+class Request(Metrics):
+    """What whoever is on this host may ask."""
+
+    def status(self, octets, end=False):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+            s.sendall(octets)
+            if end:
+                s.shutdown(socket.SHUT_WR)
+            answer = b""
+            while True:
+                part = s.recv(65536)
+                if not part:
+                    break
+                answer += part
+        return answer
+
+    def test_formats(self):
+        status, headers, body = get(self.port)
+        self.assertEqual(status, 200)
+        self.assertEqual(headers["Content-Type"],
+                         "text/plain; version=0.0.4; charset=utf-8")
+        self.assertEqual(int(headers["Content-Length"]), len(body))
+        self.assertEqual(promtool("check", "metrics", stdin=body), (0, ""))
+        _, headers, body = get(self.port, Accept=metrics.OPEN)
+        self.assertEqual(
+            headers["Content-Type"],
+            "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        self.assertTrue(body.endswith("\n# EOF\n"))
+
+    def test_others(self):
+        status, headers, body = get(self.port, method="HEAD")
+        self.assertEqual((status, body), (200, ""))
+        self.assertGreater(int(headers["Content-Length"]), 1000)
+        self.assertEqual(get(self.port, "/")[0], 404)
+        status, headers, _ = get(self.port, method="POST")
+        self.assertEqual((status, headers["Allow"]), (405, "GET, HEAD"))
+
+    def test_odd(self):
+        for octets, wanted in (
+                (b"\r\n\r\n", b"400"), (b"\x16\x03\r\n\r\n", b"400"),
+                (b"GET /metrics HTTP/3\r\n\r\n", b"505"),
+                (b"a" * 8192, b"431"),
+                (b"GET /metrics HTTP/1.1\r\n" + b"A: b\r\n" * 3000, b"431"),
+                (b"GET /x HTTP/1.1\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n",
+                 b"404")):
+            with self.subTest(octets=octets[:40]):
+                answer = self.status(octets)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 " + wanted),
+                                answer[:80])
+                self.assertEqual(answer.count(b"HTTP/1.1"), 1)
+        # it has gone before it has asked
+        self.assertEqual(self.status(b"GET /met", end=True), b"")
+        self.assertEqual(self.total("relais_build_info"), 1)
+
+    def test_octet_by_octet(self):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for o in b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n":
+                s.sendall(bytes([o]))
+                time.sleep(0.002)
+            self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 200"))
+
+    def test_slow(self):
+        """Those who say nothing lose their places after ten seconds."""
+        slow = [socket.create_connection(("127.0.0.1", self.port), 30)
+                for _ in range(20)]
+        for s in slow:
+            self.addCleanup(s.close)
+        began = time.monotonic()
+        self.assertEqual(slow[0].recv(1), b"")
+        took = time.monotonic() - began
+        self.assertTrue(8 < took < 15, took)
+        for s in slow:
+            s.close()
+        self.reaches(1, "relais_build_info")
+        self.assertEqual(len(self.relais.pids("metrics")), 1)
+
+    @needs_root
+    def test_confined(self):
+        status = harness.proc_status(self.relais.pids("metrics")[0])
+        self.assertEqual(status["Seccomp"], "2")
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual(int(status["CapEff"], 16), 0)
+        self.assertEqual(int(status["CapBnd"], 16), 0)
+        self.assertEqual(status["Groups"], "")
+        root = os.readlink("/proc/%d/root" % self.relais.pids("metrics")[0])
+        self.assertEqual(root, os.path.join(self.relais.spool, "empty"))
+        uids = {r: harness.proc_status(self.relais.pids(r)[0])["Uid"]
+                for r in ("metrics", "worker", "keeper")}
+        self.assertEqual(uids["metrics"], uids["worker"])
+        self.assertNotEqual(uids["metrics"], uids["keeper"])
+
+    @needs_root
+    def test_hostile_page(self):
+        """A process that was taken over writes what it likes."""
+        worker = self.relais.pids("worker")[0]
+        page = next(line.split()[0] for line in harness.proc_read(
+            worker, "maps").splitlines() if "memfd:stats" in line)
+        start, end = (int(n, 16) for n in page.split("-"))
+        with open("/proc/%d/mem" % worker, "r+b", 0) as mem:
+            mem.seek(start)
+            mem.write(b"\xff" * (end - start))
+        text = self.scrape().text
+        self.assertEqual(promtool("check", "metrics", stdin=text)[0], 0)
+        # what is not a worker's to say is as it was
+        self.assertEqual(self.total("relais_inner_server_up"), 1)
+        self.assertEqual(self.total("relais_generation"), 1)
+        self.assertLess(self.total("relais_signatures_total"), 10)
+        reload(self.relais)
+        os.kill(self.relais.pids("worker")[0], signal.SIGKILL)
+        self.assertOK(self.tls().login())
+        self.assertEqual(self.total("relais_generation"), 2)
+
+
+class Where(TestCase):
+    def setUp(self):
+        self.inner = StandIn(self, Script())
+
+    def check(self, where, *more):
+        conf = os.path.join(harness.folder(self), "imapsd.conf")
+        pair = gateway_pair()
+        with open(conf, "w") as f:
+            f.write("listen 127.0.0.1:%d plain\noutgoing_server "
+                    "127.0.0.1:%d\nssl_cert_file %s\nssl_key_file %s\n"
+                    "metrics_listen %s\n" % (
+                        free_port(), self.inner.port, pair.cert, pair.key,
+                        where))
+            f.writelines(line + "\n" for line in more)
+        return harness.run_imapsd(
+            "-f", conf, "--check_config", "--log_facility", "+",
+            "--spool_directory", os.path.join(os.path.dirname(conf), "sp"))
+
+    def test_addresses(self):
+        for where in "127.0.0.1:9993", "[::1]:9993", "127.1.2.3:1", \
+                "/run/relais.sock":
+            with self.subTest(where=where):
+                self.assertEqual(self.check(where)[0], 0)
+        for where, said in (
+                ("192.0.2.1:9993", "only an address of the loopback"),
+                ("0.0.0.0:9993", "only an address of the loopback"),
+                ("[::]:9993", "only an address of the loopback"),
+                ("127.0.0.1", "a numeric address and a port"),
+                ("localhost:9993", "a numeric address and a port"),
+                ("127.0.0.1:0", "a numeric address and a port"),
+                ("/" + "x" * 108, "more than 107 octets")):
+            with self.subTest(where=where):
+                status, text = self.check(where)
+                self.assertEqual(status, 1)
+                self.assertRegex(text, r"imapsd\.conf:5: metrics_listen")
+                self.assertIn(said, text)
+
+    def test_group_alone(self):
+        status, text = self.check("127.0.0.1:9993", "metrics_group daemon")
+        self.assertEqual(status, 0)
+        self.assertIn("metrics_group has no effect", text)
+
+    def test_unix_socket(self):
+        path = os.path.join(harness.folder(self), "metrics.sock")
+        left = socket.socket(socket.AF_UNIX)    # of one that was killed
+        left.bind(path)
+        left.close()
+        lines = ["metrics_listen " + path]
+        if harness.ROOT:
+            lines.append("metrics_group daemon")
+        relais = Gateway(self, self.inner.port, *lines)
+        wait_for(lambda: relais.pids("metrics"), 5, "the role")
+        self.assertEqual(Scrape(path).value("relais_build_info"), 1)
+        st = os.stat(path)
+        self.assertEqual(st.st_mode & 0o777, 0o660)
+        if harness.ROOT:
+            self.assertEqual(harness.group_name(st.st_gid), "daemon")
+        reload(relais)
+        self.assertEqual(Scrape(path).value("relais_generation"), 2)
+        self.assertEqual(os.stat(path).st_ino, st.st_ino)
+        relais.stop()
+        self.assertFalse(os.path.exists(path))
+
+    def test_not_asked_for(self):
+        relais = Gateway(self, self.inner.port)
+        self.assertEqual(relais.pids("metrics"), [])
+
+
+CONF = os.path.join(harness.TOP, "conf")
+RULES = os.path.join(CONF, "prometheus", "relais.rules.yml")
+
+
+def expressions(panels):
+    for panel in panels:
+        for target in panel.get("targets", ()):
+            yield panel["title"], target["expr"]
+        yield from expressions(panel.get("panels", ()))
+
+
+class Samples(TestCase):
+    """What is in conf/, for Prometheus and Grafana."""
+
+    def test_rules(self):
+        status, text = promtool("check", "rules", RULES)
+        self.assertEqual(status, 0, text)
+        self.assertNotIn("WARN", text)
+
+    def test_alerts(self):
+        with open(os.path.join(os.path.dirname(__file__),
+                               "relais.rules_test.yml")) as f:
+            text = f.read().replace("RULES", RULES)
+        path = os.path.join(harness.folder(self), "test.yml")
+        with open(path, "w") as f:
+            f.write(text)
+        status, text = promtool("test", "rules", path)
+        self.assertEqual(status, 0, text)
+
+    def test_configuration(self):
+        with open(os.path.join(CONF, "prometheus", "prometheus.yml")) as f:
+            text = f.read().replace("/etc/prometheus/relais.rules.yml", RULES)
+        path = os.path.join(harness.folder(self), "prometheus.yml")
+        with open(path, "w") as f:
+            f.write(text)
+        status, text = promtool("check", "config", path)
+        self.assertEqual(status, 0, text)
+
+
+class Scraped(Submitting):
+    """A real Prometheus has data for each query of the dashboard."""
+
+    def setUp(self):
+        super().setUp()
+        self.imap = StandIn(self, Script())
+        self.imap_port = free_port()
+        self.imapsd = Gateway(
+            self, self.imap.port, "metrics_listen 127.0.0.1:%d" %
+            self.imap_port, daemon=harness.IMAPSD)
+
+    test_messages = None
+
+    def traffic(self):
+        c = client.connect(self.imapsd.ssl, True)
+        self.addCleanup(c.close)
+        self.assertOK(c.login())
+        c = self.user()
+        c.begin("one@example.org")
+        self.assertReply(c.message(b"Subject: x\r\n\r\nbody\r\n"), 250)
+        c.close()
+
+    def substitute(self, expression):
+        for name, value in (("$instance", ".*"), ("$daemon", ".*"),
+                            ("$__rate_interval", "20s")):
+            expression = expression.replace(name, value)
+        self.assertNotIn("$", expression)
+        return expression
+
+    def test_dashboard(self):
+        with open(os.path.join(CONF, "grafana", "relais.json")) as f:
+            board = json.load(f)
+        prometheus = metrics.Prometheus(
+            self, (self.port, self.imap_port), RULES)
+        for _ in range(5):
+            self.traffic()
+            time.sleep(1)
+        queries = list(expressions(board["panels"]))
+        self.assertGreater(len(queries), 40)
+        missing = dict(queries)
+
+        def ask():
+            self.traffic()
+            for title, expression in queries:
+                found = prometheus.query(self.substitute(expression))
+                if any(s["value"][1] != "NaN" for s in found):
+                    missing.pop(title, None)
+            return not missing
+
+        try:
+            wait_for(ask, 20, "data", every=1)
+        except AssertionError:
+            self.fail("no data for %s" % missing)
+        self.alerts(prometheus)
+        self.variables(prometheus, board)
+
+    def alerts(self, prometheus):
+        """The rules are in use, and are quiet, but for short certificates."""
+        groups = prometheus.ask("rules")["groups"]
+        rules = [r for g in groups for r in g["rules"]]
+        self.assertGreater(len(rules), 10)
+        for rule in rules:
+            self.assertEqual(rule["health"], "ok", rule)
+            if rule["state"] != "inactive":
+                self.assertRegex(rule["name"], "Certificate")
+
+    def variables(self, prometheus, board):
+        for variable in board["templating"]["list"]:
+            if variable["type"] != "query":
+                continue
+            metric, label = re.match(
+                r"label_values\(([a-z_]+).*, (\w+)\)",
+                variable["query"]["query"]).groups()
+            found = {s["metric"][label] for s in prometheus.query(metric)}
+            self.assertEqual(len(found), 2, found)
+            if label == "daemon":
+                self.assertEqual(found, {"imapsd", "smtpsd"})
 
 
 if __name__ == "__main__":
