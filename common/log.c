@@ -19,7 +19,6 @@
 
 #define SYSLOG_NAMES /* facilitynames[] */
 #include "log.h"
-#include "stats.h"
 #include "xmalloc.h"
 
 #define DEV_LOG "/dev/log"
@@ -43,6 +42,7 @@ struct line {
 static TAILQ_HEAD(, line) queue = TAILQ_HEAD_INITIALIZER(queue);
 static unsigned int queued;
 static unsigned long dropped;
+static struct log_counts counts;
 static bool torn; /* a file's last line has no end: its disk was full */
 
 void
@@ -237,7 +237,7 @@ static void
 lose(void)
 {
 	dropped++;
-	STATS_ADD(log_lines_lost, 1);
+	counts.lost++;
 }
 
 /* The syslog daemon may have been started anew: one more try. */
@@ -342,6 +342,12 @@ log_flush(void)
 	return !TAILQ_EMPTY(&queue);
 }
 
+struct log_counts
+log_counts(void)
+{
+	return counts;
+}
+
 int
 log_room_fd(void)
 {
@@ -396,7 +402,7 @@ log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 	size_t len;
 	int fd = STDERR_FILENO;
 
-	STATS_ADD(log_lines, 1);
+	counts.lines++;
 	len = 1 +
 	    format_line(line + 1, sizeof(line) - 2, ident, priority, pid, text);
 	switch (target_kind) {

@@ -390,6 +390,7 @@ supervise_execute(struct supervisor *s)
 			forget(s);
 		return;
 	}
+	supervise_stats_look(s); /* the last time here */
 	st = supervise_state(s);
 	state = reload_state_write(st);
 	if (state != -1) {

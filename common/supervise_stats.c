@@ -239,6 +239,16 @@ look_at_files(void)
 		STATS_SET(max_files, (uint64_t)r.rlim_cur);
 }
 
+static void
+look_at_log(struct stats_book *b)
+{
+	const struct log_counts now = log_counts();
+
+	STATS_ADD(log_lines, now.lines - b->logged.lines);
+	STATS_ADD(log_lines_lost, now.lost - b->logged.lost);
+	b->logged = now;
+}
+
 void
 supervise_stats_look(struct supervisor *s)
 {
@@ -255,4 +265,5 @@ supervise_stats_look(struct supervisor *s)
 	STATS_SET(sessions, now.sessions);
 	STATS_SET(generation, s->number);
 	look_at_files();
+	look_at_log(&s->stats);
 }

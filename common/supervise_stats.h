@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "log.h"
 #include "stats.h"
 
 struct place;
@@ -31,6 +32,7 @@ struct stats_book {
 	int kept_fd;
 	struct stats_entry *entries;
 	size_t n;
+	struct log_counts logged; /* that are on kept already */
 };
 
 void supervise_stats_init(struct supervisor *s);
