@@ -17,7 +17,7 @@ from certs import gateway_pair
 from harness import Gateway, free_port, wait_for
 from inner import Script, StandIn
 from metrics import Scrape, get, promtool
-from reloading import reload, refuse, rewrite
+from reloading import listening, refuse, reload, rewrite
 from submission import Submission
 
 
@@ -90,22 +90,49 @@ class Counting(Metrics):
 
     def test_handshakes(self):
         self.tls()
+        self.tls()
         self.connect(self.relais.ssl, context=client.tls_context(
             version=ssl.TLSVersion.TLSv1_2))
         s = self.scrape()
         name = "relais_tls_handshakes_total"
-        self.assertEqual(s.value(name, version="1.3", resumed="no"), 1)
+        self.assertEqual(s.value(name, version="1.3", resumed="no"), 2)
         self.assertEqual(s.value(name, version="1.2", resumed="no"), 1)
         self.assertEqual(s.value(name, cipher="other"), 0)
-        self.assertEqual(s.value(name), 2)
-        self.assertEqual(s.value("relais_signatures_total", result="ok"), 2)
+        self.assertEqual(s.value(name), 3)
+        self.assertEqual(s.value("relais_signatures_total", result="ok"), 3)
         self.assertEqual(s.value("relais_signature_duration_seconds_count"),
-                         2)
+                         3)
         with socket.create_connection(("127.0.0.1", self.relais.ssl)) as bad:
             bad.sendall(b"no TLS at all\r\n\r\n")
             bad.recv(100)
         wait_for(lambda: self.grew(
             "relais_tls_handshake_failures_total") == 1, 5, "the failure")
+
+    def test_resumption(self):
+        name = "relais_tls_handshakes_total"
+        c = self.tls()
+        self.assertOK(c.login())        # a ticket has come by now
+        again = self.connect(self.relais.ssl, context=self.context(c),
+                             session=c.sock.session)
+        self.assertTrue(again.sock.session_reused)
+        s = self.scrape()
+        self.assertEqual(s.value(name, resumed="yes"), 1)
+        self.assertEqual(s.value(name, resumed="no"), 1)
+        self.assertEqual(s.value("relais_signatures_total", result="ok"), 1)
+
+    @staticmethod
+    def context(c):
+        """A session can be resumed in its own context alone."""
+        return c.sock.context
+
+    def test_log_lost(self):
+        """A full disk."""
+        self.relais.args += ["--log_facility", "/dev/full"]
+        self.relais.stop()
+        self.relais.start()
+        self.tls()
+        wait_for(lambda: self.total("relais_log_lines_lost_total") > 2, 5,
+                 "lines to be lost")
 
     def test_bytes(self):
         c = self.tls()
@@ -292,12 +319,12 @@ class Lives(Metrics):
         reload(self.relais)
         self.login()
         self.assertEqual(Scrape(other).value("relais_logins_total"), 1)
-        wait_for(lambda: not harness.accepts(self.port), 5, "the old to go")
+        wait_for(lambda: not listening(self.port), 5, "the old to go")
 
     def test_switched_off(self):
         rewrite(self.relais, ("metrics_listen", "# metrics_listen"))
         reload(self.relais)
-        wait_for(lambda: not harness.accepts(self.port) and
+        wait_for(lambda: not listening(self.port) and
                  not self.relais.pids("metrics"), 5, "it to go")
         self.login()
         rewrite(self.relais, ("# metrics_listen", "metrics_listen"))
