@@ -143,7 +143,8 @@ install_as = $(if $2,install -d $(DESTDIR)$1; for f in $2; do \
 	    sed 's|/usr/local/sbin/|/usr/sbin/|g; s|/usr/sbin/|$(SBINDIR)/|g' \
 	        $$f >$$to && chmod 644 $$to || exit 1; done)
 # What another program may be given, each below the folder that it is in here.
-SAMPLES = $(patsubst conf/%,%,$(wildcard conf/syslog/*/* conf/fail2ban/*/*))
+SAMPLES = $(patsubst conf/%,%,$(wildcard conf/syslog/*/* conf/fail2ban/*/* \
+	conf/prometheus/* conf/grafana/*))
 
 units_of = $(foreach u,$(UNITS),$(if $(filter $1,$(notdir $u)),$u))
 daemon_units = $(addsuffix .%,$(DAEMONS)) $(addsuffix @%,$(DAEMONS)) \

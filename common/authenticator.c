@@ -20,6 +20,7 @@
 #include "log.h"
 #include "priv.h"
 #include "session.h"
+#include "stats.h"
 #include "xmalloc.h"
 
 #define AUTHENTICATOR_FILES 16384 /* descriptors: a channel to each worker */
@@ -60,6 +61,7 @@ struct grant {
 	bool failed;         /* the word of that is held back */
 	uint32_t number;
 	uint32_t failure_delay_ms;
+	uint32_t step_us; /* stats_now_us() at the begin of a step */
 	struct addr client;
 	struct dialogue *dialogue; /* NULL: it has not begun */
 	struct event timer;
@@ -127,10 +129,23 @@ wait_for_client(struct grant *g)
 	set_timer(g, IDLE_SECONDS, 0);
 }
 
+static void
+count(const struct grant *g, enum sasl_result result)
+{
+	stats_time(&stats_own->check_seconds, g->step_us);
+	if (result == AUTH_OK)
+		STATS_ADD(checks[STATS_CHECK_OK], 1);
+	else if (result == AUTH_FAILED)
+		STATS_ADD(checks[STATS_CHECK_REFUSED], 1);
+	else if (result != AUTH_CHALLENGE)
+		STATS_ADD(checks[STATS_CHECK_UNAVAILABLE], 1);
+}
+
 /* What a step has led to. */
 static void
 conclude(struct grant *g, enum sasl_result result, struct text text)
 {
+	count(g, result);
 	switch (result) {
 	case AUTH_CHALLENGE:
 		reply(g, result, text);
@@ -140,6 +155,8 @@ conclude(struct grant *g, enum sasl_result result, struct text text)
 		tell(g, STEP_REFUSED);
 		dialogue_free(&g->dialogue);
 		g->failed = true;
+		STATS_ADD(delays, 1);
+		STATS_ADD(delays_ms, g->failure_delay_ms);
 		set_timer(g, 0, g->failure_delay_ms);
 		break;
 	case AUTH_OK:
@@ -176,6 +193,7 @@ begin_step(struct grant *g)
 	if (!g->expected)
 		tell(g, STEP_BEGINS);
 	g->expected = false;
+	g->step_us = stats_now_us();
 }
 
 static int

@@ -26,6 +26,7 @@
 #include "log.h"
 #include "priv.h"
 #include "session.h"
+#include "stats.h"
 #include "xmalloc.h"
 
 /* Sockets under way at a time: a connect in flight each, channels, DNS. */
@@ -280,6 +281,7 @@ do_outcome(struct peer *p, struct reader *r)
 	asked = rq != NULL && rq->attempt == NULL && rq->server == m.server;
 	if (asked) {
 		request_free(rq);
+		STATS_ADD(server_outcomes[m.server][m.outcome], 1);
 		upstreams_report(
 		    b->upstreams, m.server, m.outcome != OUTCOME_SERVER);
 	}

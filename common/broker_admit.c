@@ -17,6 +17,7 @@
 #include "limit.h"
 #include "log.h"
 #include "msg.h"
+#include "stats.h"
 #include "xmalloc.h"
 
 /* A client that is admitted, and whose worker waits for its name. */
@@ -52,6 +53,26 @@ admits_new(struct event_base *base, const struct conf *c, struct limit *l,
 }
 
 static void
+count(enum admit_verdict v)
+{
+	switch (v) {
+	case ADMIT_TOO_MANY:
+		STATS_ADD(refused[REFUSED_TOO_MANY], 1);
+		break;
+	case ADMIT_TOO_MANY_ADDRESS:
+		STATS_ADD(refused[REFUSED_TOO_MANY_ADDRESS], 1);
+		break;
+	case ADMIT_LOOP:
+		STATS_ADD(refused[REFUSED_LOOP], 1);
+		break;
+	case ADMIT_OK:
+	case ADMIT_GONE:
+	case ADMIT_VERDICTS:
+		break;
+	}
+}
+
+static void
 reply(struct ipc *ch, const struct msg_admit *asked, enum admit_verdict v,
     const char *name)
 {
@@ -60,6 +81,7 @@ reply(struct ipc *ch, const struct msg_admit *asked, enum admit_verdict v,
 		.name = text_of(name) };
 	struct writer w UNZEROED;
 
+	count(v);
 	msg_start(&w, MSG_ADMIT_REPLY, 0);
 	msg_put_admit_reply(&w, &m);
 	if (v == ADMIT_OK && !asked->waits)

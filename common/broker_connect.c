@@ -17,6 +17,7 @@
 #include "broker_dns.h"
 #include "clock.h"
 #include "log.h"
+#include "stats.h"
 #include "xmalloc.h"
 
 #define CONNECT_SECONDS 5 /* for each address: a SYN and two repeats */
@@ -53,6 +54,7 @@ struct attempt {
 	struct addr addrs[DNS_ADDRS_MAX];
 	size_t naddrs, at; /* at: the next one to try */
 	int fd;
+	uint32_t since_us; /* of this connect(2) */
 	struct event connected, start;
 };
 
@@ -72,6 +74,8 @@ upstreams_new(struct event_base *base, const struct conf *c, struct dns *dns)
 	u->servers = xcalloc(u->n, sizeof(*u->servers));
 	for (i = 0; i < u->n; i++)
 		u->servers[i].conf = &c->servers[i];
+	for (i = 0; i < u->n; i++)
+		STATS_SET(server_up[i], 1); /* nobody has said otherwise */
 	u->in_order = c->outgoing_in_order;
 	if (!u->in_order)
 		/* Several gateways should not all begin with the first. */
@@ -98,6 +102,7 @@ upstreams_report(struct upstreams *u, uint16_t server, bool good)
 	if (server >= u->n)
 		return;
 	s = &u->servers[server];
+	STATS_SET(server_up[server], good);
 	if (good) {
 		if (s->failures > 0)
 			log_info("inner server %s:%u serves again",
@@ -205,6 +210,10 @@ finish(struct attempt *a, int fd)
 	void *arg = a->arg;
 	uint16_t server = (uint16_t)a->server;
 
+	if (fd != -1) {
+		STATS_ADD(server_connects[server][STATS_CONNECTED], 1);
+		stats_time(&stats_own->connect_seconds[server], a->since_us);
+	}
 	a->fd = -1;
 	attempt_cancel(&a);
 	done(arg, fd, server);
@@ -252,6 +261,7 @@ next_address(struct attempt *a)
 		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (fd == -1)
 			continue;
+		a->since_us = stats_now_us();
 		if (connect(fd, &to->sa, addr_len(to)) == -1 &&
 		    errno != EINPROGRESS) {
 			close(fd);
@@ -268,6 +278,7 @@ next_address(struct attempt *a)
 		event_add(&a->connected, &limit);
 		return;
 	}
+	STATS_ADD(server_connects[a->server][STATS_NOT_CONNECTED], 1);
 	upstreams_report(a->u, (uint16_t)a->server, false);
 	next_server(a);
 }

@@ -99,6 +99,7 @@ conf_free(struct conf **cp)
 	free(c->servers);
 	free(c->proxies);
 	free(c->pairs);
+	free(c->metrics_path);
 	free(c->listen_priority);
 	free(c->outgoing_priority);
 	if (c->outgoing_password != NULL)

@@ -82,6 +82,12 @@ struct conf {
 	struct addr_range *proxies;
 	size_t nproxies;
 
+	/* metrics_listen, settled: one of these, or neither */
+	char *metrics_path;       /* of a UNIX socket */
+	struct addr metrics_addr; /* of this host; family 0: none */
+	char *metrics_listen;     /* as it was written; NULL: none */
+	char *metrics_group;      /* whose the UNIX socket is; NULL: root's */
+
 	/* processes */
 	unsigned int workers;            /* 0: one per processor */
 	unsigned int worker_connections; /* per worker */

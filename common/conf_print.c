@@ -276,8 +276,10 @@ conf_write_role(const struct conf *c, enum role role, struct buf *out)
 		if (is_ours(c, d) && (d->roles & CONF_ROLE(role)) != 0)
 			write_directive(c, d, out);
 	}
-	if (role != ROLE_WORKER && role != ROLE_BROKER && role != ROLE_CONTROL)
+	if (role != ROLE_WORKER && role != ROLE_BROKER &&
+	    role != ROLE_CONTROL && role != ROLE_METRICS)
 		return;
-	put_listeners(c, "", out);
+	if (role != ROLE_METRICS)
+		put_listeners(c, "", out);
 	put_servers(c, "", out);
 }

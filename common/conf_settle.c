@@ -189,6 +189,7 @@ settle_common(struct conf *c)
 	conf_settle_names(c);
 	conf_settle_sasl(c);
 	conf_settle_proxy(c);
+	conf_settle_metrics(c);
 	settle_dialogue(c);
 	settle_newlines(c);
 	settle_submit(c);

@@ -36,6 +36,8 @@ void conf_settle_tls(struct conf *c);   /* the priority strings */
 void conf_settle_names(struct conf *c); /* user names */
 void conf_settle_sasl(struct conf *c);
 void conf_settle_proxy(struct conf *c);
+/* metrics_listen: where, and is it this host alone? */
+void conf_settle_metrics(struct conf *c);
 
 const char *conf_listen_mode_name(enum conf_listen_mode mode);
 

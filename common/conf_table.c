@@ -14,6 +14,7 @@
 #define B CONF_ROLE(ROLE_BROKER)
 #define W CONF_ROLE(ROLE_WORKER)
 #define A CONF_ROLE(ROLE_AUTHENTICATOR)
+#define M CONF_ROLE(ROLE_METRICS)
 #define C CONF_ROLE(ROLE_CONTROL)
 
 #define FIELD(f) .field = offsetof(struct conf, f)
@@ -92,7 +93,7 @@ static const struct conf_directive directives[] = {
 	  .roles = K | B | A | C, .arg = "USER",
 	  .meaning = "whom the others run as" },
 	{ "spool_directory", PATH(spool_directory),
-	  .roles = K | B | W | A | C, .initial = "/var/spool/relais",
+	  .roles = K | B | W | A | C | M, .initial = "/var/spool/relais",
 	  .meaning = "the root directory of all processes but the master" },
 	{ "pid_file", PATH(pid_file), .flags = CONF_EMPTY,
 	  .meaning = "default: /run/DAEMON.pid; \"\" or no_daemon: none" },
@@ -340,9 +341,11 @@ static const struct conf_directive directives[] = {
 	  .meaning = "of syslog, or a path, - (stdout), + (stderr)" },
 	{ "log_ident", STRING(log_ident), .arg = "NAME",
 	  .meaning = "identity in the log; default: the daemon's name" },
-	{ "debug", 'd', FLAG(debug), .initial = "no", .roles = K | B | W | A | C,
+	{ "debug", 'd', FLAG(debug), .initial = "no",
+	  .roles = K | B | W | A | C | M,
 	  .meaning = "log much more; wins over quiet" },
-	{ "quiet", 'q', FLAG(quiet), .initial = "no", .roles = K | B | W | A | C,
+	{ "quiet", 'q', FLAG(quiet), .initial = "no",
+	  .roles = K | B | W | A | C | M,
 	  .meaning = "log errors only" },
 	{ "connect_relog", NUMBER(connect_relog, 0, YEAR), .roles = W,
 	  .initial = "0", .arg = "SECONDS",
@@ -356,6 +359,13 @@ static const struct conf_directive directives[] = {
 	  .advice = "passwords are never logged: leave it out" },
 	{ "tcp_keepalive", RAW_FLAG, HOLDS,
 	  .meaning = "it is so: both legs have TCP keep-alive" },
+
+	/* numbers */
+	{ "metrics_listen", STRING(metrics_listen), .roles = M,
+	  .arg = "ADDRESS:PORT|PATH",
+	  .meaning = "where Prometheus gets its numbers; default: nowhere" },
+	{ "metrics_group", STRING(metrics_group), .arg = "GROUP",
+	  .meaning = "who may, where that is the PATH of a UNIX socket" },
 
 	/* the command line alone */
 	{ "config_file", 'f', RAW, COMMAND, .arg = "PATH",

@@ -214,7 +214,7 @@ put_status(struct control *c)
 		.now = time(NULL),
 		.servers = c->has_servers ? &c->servers : NULL };
 	static const enum role order[] = { ROLE_KEEPER, ROLE_BROKER,
-		ROLE_AUTHENTICATOR, ROLE_CONTROL, ROLE_NURSERY, ROLE_WORKER };
+		ROLE_AUTHENTICATOR, ROLE_CONTROL, ROLE_METRICS, ROLE_NURSERY, ROLE_WORKER };
 	const bool json = c->current->ask.json;
 	struct member *m;
 	bool first = true;

@@ -124,6 +124,7 @@ crew_free(struct crew *c)
 	event_del(&c->deadline);
 	for (i = 0; i < c->nplaces; i++)
 		ipc_free(&c->places[i].ch);
+	supervise_stats_keep(c->s, c->generation);
 	/* Our broker counts nobody of it any more. */
 	if (c->counters != -1) {
 		if (pwrite(c->counters, &none, sizeof(none), 0) == -1)
@@ -250,6 +251,7 @@ crews_go_on(struct supervisor *s)
 			continue;
 		if (count(c, false) > 0) {
 			dismiss(c, ROLE_BROKER);
+			dismiss(c, ROLE_METRICS);
 			dismiss(c, ROLE_CONTROL);
 			continue;
 		}
@@ -270,6 +272,7 @@ drain(struct crew *c)
 
 	for (i = 0; i < c->nplaces; i++)
 		place_send(&c->places[i], MSG_DRAIN);
+	dismiss(c, ROLE_METRICS); /* ours tells of it, too */
 	if (c->until == 0 && c->s->conf->drain_timeout != 0)
 		c->until = (uint64_t)now + c->s->conf->drain_timeout;
 	if (c->until > (uint64_t)now)
@@ -369,6 +372,7 @@ crew_died(struct place *p, int status)
 
 	p->pid = 0;
 	ipc_free(&p->ch);
+	supervise_stats_ended(p);
 	/* A worker is accused at every end, by those it had a channel to. */
 	if (!good && !hung && !p->given_up && !c->stopping && !c->s->stopping &&
 	    (p->role == ROLE_WORKER || count(c, true) > 0)) {

@@ -29,6 +29,7 @@ exchange_begin(struct exchange *e, struct text mechanism)
 	for (i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++) {
 		if (text_caseeq(mechanism, mechanisms[i].name)) {
 			e->stage = mechanisms[i].first;
+			e->is_login = e->stage == EXCHANGE_LOGIN_NAME;
 			return true;
 		}
 	}
@@ -55,7 +56,8 @@ exchange_end(struct exchange *e)
 {
 	if (e->name != NULL)
 		freezero(e->name, strlen(e->name) + 1);
-	*e = (struct exchange){ .stage = EXCHANGE_NONE };
+	*e = (struct exchange){ .stage = EXCHANGE_NONE,
+		.is_login = e->is_login };
 }
 
 /* [authzid] NUL authcid NUL passwd (RFC 4616 2). */

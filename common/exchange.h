@@ -24,6 +24,7 @@ enum exchange_stage {
 struct exchange {
 	enum exchange_stage stage;
 	char *name; /* EXCHANGE_LOGIN_PASSWORD: whose */
+	bool is_login; /* by LOGIN, not PLAIN; it stays when all is over */
 };
 
 enum exchange_result {

@@ -24,12 +24,6 @@
 #define SASL_CONF_MAX 65536
 #define SASLDB "/etc/sasldb2" /* where Cyrus SASL has it by itself */
 
-#define nitems(a) (sizeof(a) / sizeof((a)[0]))
-
-/* Those that have a memfd of their own. */
-static const enum role handed[] = { ROLE_KEEPER, ROLE_BROKER, ROLE_WORKER,
-	ROLE_AUTHENTICATOR, ROLE_CONTROL };
-
 struct generation {
 	int fds[ROLE_MAX]; /* a nursery's is its workers' */
 	unsigned int faults;
@@ -72,15 +66,15 @@ add_pairs(struct generation *g, const struct conf *c)
 
 /* How long they are good is told. */
 static void
-add_certificates(struct generation *g, const struct conf *c)
+add_certificates(struct generation *g, const struct conf *c, enum role role)
 {
 	size_t i;
 
 	for (i = 0; i < c->npairs; i++) {
-		if (handover_add(g->fds[ROLE_CONTROL], HANDOVER_NAME,
-		        (uint16_t)i, text_of(c->pairs[i].cert_file)) == -1)
+		if (handover_add(g->fds[role], HANDOVER_NAME, (uint16_t)i,
+		        text_of(c->pairs[i].cert_file)) == -1)
 			fatal("handing over names");
-		add_file(g, ROLE_CONTROL, HANDOVER_CERT, i, "ssl_cert_file",
+		add_file(g, role, HANDOVER_CERT, i, "ssl_cert_file",
 		    c->pairs[i].cert_file);
 	}
 }
@@ -307,7 +301,8 @@ add_nursery_filters(struct generation *g, const struct conf *c)
 static void
 add_user(struct generation *g, const struct conf *c, enum role role)
 {
-	bool worker = role == ROLE_WORKER;
+	/* Who hears strangers is to reach no key. */
+	bool worker = role == ROLE_WORKER || role == ROLE_METRICS;
 	const char *name = worker ? c->username : c->daemon_username;
 	struct priv_user u;
 
@@ -347,12 +342,12 @@ struct generation *
 generation_new(const struct conf *c, bool strict)
 {
 	struct generation *g = xcalloc(1, sizeof(*g));
-	enum role role;
-	size_t i;
+	int role;
 
 	g->passphrase = -1;
-	for (i = 0; i < nitems(handed); i++) {
-		role = handed[i];
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++) {
+		if (role == ROLE_NURSERY)
+			continue; /* it has its workers' */
 		g->fds[role] = handover_new(role_name(role));
 		if (g->fds[role] == -1)
 			fatal("memfd_create");
@@ -368,8 +363,11 @@ generation_new(const struct conf *c, bool strict)
 	if (c->worker_connections == 1)
 		add_nursery_filters(g, c);
 	add_pairs(g, c);
-	if (g->faults == 0) /* they have been told of */
-		add_certificates(g, c);
+	if (g->faults == 0) { /* they have been told of */
+		add_certificates(g, c, ROLE_CONTROL);
+		if (c->metrics_listen != NULL)
+			add_certificates(g, c, ROLE_METRICS);
+	}
 	find_passphrase(g, c);
 	if (c->outgoing_password_file != NULL)
 		add_secret_file(g, ROLE_WORKER, HANDOVER_PASSWORD,
@@ -383,13 +381,14 @@ generation_new(const struct conf *c, bool strict)
 	if (c->sasl)
 		add_sasl_conf(g, c);
 	add_admitted(g, c);
-	for (i = 0; i < nitems(handed); i++)
-		if (handover_seal(g->fds[handed[i]]) == -1)
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+		if (role != ROLE_NURSERY && handover_seal(g->fds[role]) == -1)
 			fatal("sealing a memfd");
 	if (g->faults == 0)
 		return g;
-	for (i = 0; i < nitems(handed); i++)
-		close(g->fds[handed[i]]);
+	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
+		if (role != ROLE_NURSERY)
+			close(g->fds[role]);
 	if (g->passphrase != -1)
 		close(g->passphrase);
 	free(g->sasldb);

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "msg.h"
 #include "sandbox.h"
+#include "stats.h"
 #include "tls.h"
 #include "xmalloc.h"
 
@@ -163,6 +164,16 @@ log_refusal(struct channel *ch, const struct msg_sign *m)
 	ch->told = true;
 }
 
+static void
+count(enum keeper_result result, uint32_t since_us)
+{
+	if (result == KEEPER_SIGNED)
+		stats_time(&stats_own->signature_seconds, since_us);
+	STATS_ADD(signatures[result == KEEPER_SIGNED ? STATS_SIGNED
+	                                             : STATS_SIGNATURE_REFUSED],
+	    1);
+}
+
 /* What a worker may say: MSG_SIGN. */
 static int
 worker_message(void *arg, struct ipc *ipc, enum msg_type type, uint32_t id,
@@ -175,6 +186,7 @@ worker_message(void *arg, struct ipc *ipc, enum msg_type type, uint32_t id,
 	struct writer w UNZEROED;
 	char sig[MSG_SIGNATURE_MAX];
 	size_t siglen = 0;
+	const uint32_t since_us = stats_now_us();
 
 	if (fd != -1)
 		close(fd);
@@ -184,6 +196,7 @@ worker_message(void *arg, struct ipc *ipc, enum msg_type type, uint32_t id,
 		return -1;
 	if (result == KEEPER_REFUSED)
 		log_refusal(ch, &m);
+	count(result, since_us);
 	reply.ok = result == KEEPER_SIGNED;
 	reply.signature = (struct text){ sig, siglen };
 	msg_start(&w, MSG_SIGN_REPLY, id);

@@ -42,6 +42,7 @@ struct line {
 static TAILQ_HEAD(, line) queue = TAILQ_HEAD_INITIALIZER(queue);
 static unsigned int queued;
 static unsigned long dropped;
+static struct log_counts counts;
 static bool torn; /* a file's last line has no end: its disk was full */
 
 void
@@ -232,6 +233,13 @@ log_open(const char *target, const char *ident, const char **why)
 	return 0;
 }
 
+static void
+lose(void)
+{
+	dropped++;
+	counts.lost++;
+}
+
 /* The syslog daemon may have been started anew: one more try. */
 static int
 send_syslog(const char *text, size_t len)
@@ -249,7 +257,7 @@ send_syslog(const char *text, size_t len)
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return -1;
 		if (errno == EMSGSIZE) {
-			dropped++; /* it never will fit: do not wait for it */
+			lose(); /* it never will fit: do not wait for it */
 			return 0;
 		}
 		close(target_fd);
@@ -264,7 +272,7 @@ enqueue(const char *text, size_t len)
 	struct line *l;
 
 	if (queued == QUEUE_MAX) {
-		dropped++;
+		lose();
 		return;
 	}
 	l = xmalloc(sizeof(*l) + len);
@@ -334,6 +342,12 @@ log_flush(void)
 	return !TAILQ_EMPTY(&queue);
 }
 
+struct log_counts
+log_counts(void)
+{
+	return counts;
+}
+
 int
 log_room_fd(void)
 {
@@ -372,7 +386,7 @@ write_line(int fd, char *line, size_t len)
 	if (done > 0)
 		torn = from[done - 1] != '\n';
 	if (done == -1 || (size_t)done < n)
-		dropped++;
+		lose();
 }
 
 void
@@ -388,6 +402,7 @@ log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 	size_t len;
 	int fd = STDERR_FILENO;
 
+	counts.lines++;
 	len = 1 +
 	    format_line(line + 1, sizeof(line) - 2, ident, priority, pid, text);
 	switch (target_kind) {

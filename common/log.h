@@ -11,6 +11,7 @@
 #define LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 #include <syslog.h>
@@ -60,6 +61,12 @@ void log_write(int priority, pid_t pid, const char *text);
 /* The same with another identity than log_open()'s, which is log_ident(). */
 void log_write_as(const char *ident, int priority, pid_t pid, const char *text);
 const char *log_ident(void);
+
+/* What log_write() was given so far, and what of it nobody took. */
+struct log_counts {
+	uint64_t lines, lost;
+};
+struct log_counts log_counts(void);
 
 /* Try to get rid of the queue; returns true while there is something left. */
 bool log_flush(void);

@@ -23,6 +23,7 @@
 #include "listen.h"
 #include "log.h"
 #include "master.h"
+#include "metrics_listen.h"
 #include "pid_file.h"
 #include "priv.h"
 #include "session.h"
@@ -409,6 +410,8 @@ check_again(const struct conf *c, const struct launch *l)
 	unsigned int errors = 0;
 
 	if (l->inherited.kind == INHERIT_NONE && listen_try(c, l->before) == -1)
+		errors++;
+	if (metrics_listen_try(c, l->before) == -1)
 		errors++;
 	if (!c->enabled) {
 		fprintf(stderr, "enabled no: to switch it off, stop it\n");

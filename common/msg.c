@@ -16,7 +16,8 @@
 #define ROLES                                                                  \
 	(FROM(ROLE_KEEPER) | FROM(ROLE_BROKER) | FROM(ROLE_WORKER) |           \
 	    FROM(ROLE_AUTHENTICATOR) | FROM(ROLE_CONTROL))
-#define EVERYBODY (ROLES | FROM(ROLE_NURSERY))
+#define ASKED (ROLES | FROM(ROLE_METRICS))
+#define EVERYBODY (ASKED | FROM(ROLE_NURSERY))
 
 enum fd_rule { NO_FD, WITH_FD, MAYBE_FD };
 
@@ -95,9 +96,11 @@ static const struct {
 	[MSG_LOGGED_IN] = { "logged-in", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
 	    NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
-	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ROLES, NO_FD },
+	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ASKED, NO_FD },
 	[MSG_SETTLED] = { "settled", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
 	    NO_FD },
+	[MSG_STATS] = { "stats", FROM(ROLE_MASTER), FROM(ROLE_METRICS),
+	    WITH_FD },
 	[MSG_ASK] = { "ask", FROM(ROLE_CONTROL), FROM(ROLE_CONTROL), NO_FD },
 	[MSG_ANSWER] = { "answer", FROM(ROLE_CONTROL), FROM(ROLE_CONTROL),
 	    NO_FD },
@@ -126,7 +129,7 @@ const char *
 role_name(enum role role)
 {
 	static const char *const names[] = { "master", "keeper", "broker",
-		"worker", "authenticator", "nursery", "control" };
+		"worker", "authenticator", "nursery", "metrics", "control" };
 	_Static_assert(
 	    sizeof(names) / sizeof(names[0]) == ROLE_MAX, "name every role");
 

@@ -27,6 +27,7 @@ enum role {
 	ROLE_WORKER,
 	ROLE_AUTHENTICATOR,
 	ROLE_NURSERY, /* of workers that serve one client each */
+	ROLE_METRICS, /* tells what all have counted */
 	ROLE_CONTROL, /* and whoever asks at its socket */
 	ROLE_MAX
 };
@@ -80,6 +81,7 @@ enum msg_type {
 	MSG_BIRTH,     /* master to nursery: a worker, please (its channel) */
 	MSG_BORN,      /* nursery to master: it is there */
 	MSG_LOGGED_IN, /* worker to master: its one client (MSG_BUSY) is */
+	MSG_STATS,     /* master to metrics: what a process counts on */
 	/* for these see msg_control.h */
 	MSG_ASK,           /* whoever asks to control */
 	MSG_ANSWER,        /* the answer's text */
@@ -232,6 +234,16 @@ struct msg_born {
 	uint16_t number;
 	uint32_t serial;
 	uint32_t pid; /* above 1, and a pid_t */
+};
+
+/*
+ * MSG_STATS: the page (stats.h) of a role's process comes along, the master's
+ * own with all that is kept among them.  It holds for whoever is in that place
+ * later on.
+ */
+struct msg_stats {
+	uint8_t role;
+	uint8_t old; /* of an old generation */
 };
 
 /*
@@ -485,6 +497,7 @@ MSG_CODEC(record);
 MSG_CODEC(peer);
 MSG_CODEC(birth);
 MSG_CODEC(born);
+MSG_CODEC(stats);
 MSG_CODEC(accuse);
 MSG_CODEC(ticket_key);
 MSG_CODEC(admit);

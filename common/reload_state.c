@@ -26,7 +26,9 @@ enum {
 	PART_CREW,
 	PART_CREW_CONF,
 	PART_ROLE,
-	PART_END /* how many there were of each list */
+	PART_END, /* how many there were of each list */
+	PART_STATS,
+	PART_METRICS
 };
 
 #define PATH_LENGTH_MAX 4096
@@ -163,6 +165,32 @@ add_lists(int fd, const struct reload_state *st)
 	return add(fd, PART_END, 0, &w);
 }
 
+/* Parts that a program of the same format need not know. */
+static int
+add_stats(int fd, const struct reload_state *st)
+{
+	const struct reload_stats *p;
+	struct writer w UNZEROED;
+	size_t i;
+
+	for (i = 0; i < st->nstats; i++) {
+		p = &st->stats[i];
+		begin(&w);
+		put_u32(&w, p->generation);
+		put_u8(&w, p->role);
+		put_u16(&w, p->number);
+		put_fd(&w, p->fd);
+		if (add(fd, PART_STATS, i, &w) == -1)
+			return -1;
+	}
+	if (st->metrics_listen == NULL)
+		return 0;
+	begin(&w);
+	put_string(&w, st->metrics_listen);
+	put_fd(&w, st->metrics_fd);
+	return add(fd, PART_METRICS, 0, &w);
+}
+
 int
 reload_state_write(const struct reload_state *st)
 {
@@ -171,7 +199,8 @@ reload_state_write(const struct reload_state *st)
 	if (fd == -1)
 		return -1;
 	if (add_head(fd, st) == 0 && add_keys(fd, st) == 0 &&
-	    add_lists(fd, st) == 0 && handover_seal(fd) == 0)
+	    add_lists(fd, st) == 0 && add_stats(fd, st) == 0 &&
+	    handover_seal(fd) == 0)
 		return fd;
 	save = errno;
 	close(fd);
@@ -364,6 +393,41 @@ read_role(const struct handover *h, struct reload_state *st)
 	return 1;
 }
 
+static int
+read_stats(const struct handover *h, struct reload_state *st)
+{
+	struct reload_stats p;
+	bool is_there;
+	struct reader r = part(h, PART_STATS, st->nstats, &is_there);
+
+	if (!is_there)
+		return 0;
+	if (get_u32(&r, &p.generation) == -1 ||
+	    get_enum(&r, ROLE_MAX, &p.role) == -1 ||
+	    get_u16(&r, &p.number) == -1 || get_fd(&r, false, &p.fd) == -1 ||
+	    get_end(&r) == -1)
+		return -1;
+	st->stats = xrecallocarray(
+	    st->stats, st->nstats, st->nstats + 1, sizeof(*st->stats));
+	st->stats[st->nstats++] = p;
+	return 1;
+}
+
+static int
+read_metrics(const struct handover *h, struct reload_state *st)
+{
+	bool is_there;
+	struct reader r = part(h, PART_METRICS, 0, &is_there);
+
+	st->metrics_fd = -1;
+	if (!is_there)
+		return 0;
+	if (get_string_there(&r, &st->metrics_listen) == -1 ||
+	    get_fd(&r, true, &st->metrics_fd) == -1)
+		return -1;
+	return get_end(&r);
+}
+
 /* All of a list.  There are at most 65536 of each: numbers have 16 bits. */
 static int
 read_list(const struct handover *h, struct reload_state *st,
@@ -424,7 +488,8 @@ reload_state_read(int fd, const char **why)
 	if (read_head(h, st) == -1 || read_keys(h, st) == -1 ||
 	    read_list(h, st, read_listener) == -1 ||
 	    read_list(h, st, read_crew) == -1 ||
-	    read_list(h, st, read_role) == -1 || read_end(h, st) == -1)
+	    read_list(h, st, read_role) == -1 || read_end(h, st) == -1 ||
+	    read_list(h, st, read_stats) == -1 || read_metrics(h, st) == -1)
 		reload_state_free(&st);
 	handover_close(&h);
 	return st;
@@ -449,6 +514,8 @@ reload_state_free(struct reload_state **stp)
 	free(st->listeners);
 	free(st->crews);
 	free(st->roles);
+	free(st->stats);
+	free(st->metrics_listen);
 	freezero(st, sizeof(*st));
 }
 
@@ -473,4 +540,8 @@ reload_state_keep_open(const struct reload_state *st, bool on)
 	keep(st->pid_fd, on);
 	keep(st->users, on);
 	keep(st->passphrase, on);
+	for (i = 0; i < st->nstats; i++)
+		keep(st->stats[i].fd, on);
+	if (st->metrics_listen != NULL)
+		keep(st->metrics_fd, on);
 }

@@ -51,6 +51,14 @@ struct reload_role {
 	int fd; /* the channel; -1: it is closed already */
 };
 
+/* A page that processes count on (stats.h); the master's own, role 0. */
+struct reload_stats {
+	uint32_t generation;
+	uint8_t role;
+	uint16_t number;
+	int fd;
+};
+
 struct reload_state {
 	pid_t pid;           /* the master's */
 	char *version;       /* of the program that writes this */
@@ -75,6 +83,11 @@ struct reload_state {
 	struct reload_crew *crews;
 	struct reload_role *roles;
 	size_t nlisteners, ncrews, nroles;
+	/* a program may know nothing of these */
+	struct reload_stats *stats;
+	size_t nstats;
+	char *metrics_listen; /* as it was written; NULL: none */
+	int metrics_fd;       /* which listens there; -1: none */
 };
 
 /* A sealed memfd, close-on-exec, or -1 with errno. */

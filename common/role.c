@@ -19,10 +19,12 @@
 #include "control.h"
 #include "keeper.h"
 #include "log.h"
+#include "metrics.h"
 #include "nursery.h"
 #include "priv.h"
 #include "role.h"
 #include "session.h"
+#include "stats.h"
 #include "worker.h"
 #include "xmalloc.h"
 
@@ -187,6 +189,8 @@ role_run(const struct protocol *p, int argc, char *argv[])
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 
 	open_master(&start);
+	if (stats_attach(ROLE_FD_STATS) == -1)
+		fatal("the memory for what is counted");
 	read_handover(&start);
 	switch (start.role) {
 	case ROLE_KEEPER:
@@ -199,6 +203,8 @@ role_run(const struct protocol *p, int argc, char *argv[])
 		authenticator_main(&start);
 	case ROLE_NURSERY:
 		nursery_main(&start);
+	case ROLE_METRICS:
+		metrics_main(&start);
 	case ROLE_CONTROL:
 		control_main(&start);
 	case ROLE_MASTER:

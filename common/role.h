@@ -21,7 +21,7 @@
 struct protocol;
 
 /* Descriptors that child_spawn() lays out. */
-enum { ROLE_FD_MASTER = 3, ROLE_FD_HANDOVER, ROLE_FD_FIRST };
+enum { ROLE_FD_MASTER = 3, ROLE_FD_HANDOVER, ROLE_FD_STATS, ROLE_FD_FIRST };
 
 struct role_start {
 	enum role role;

@@ -50,6 +50,7 @@ enum {
 	K = 1 << ROLE_KEEPER,
 	B = 1 << ROLE_BROKER,
 	A = 1 << ROLE_AUTHENTICATOR,
+	M = 1 << ROLE_METRICS,
 	/*
 	 * What a worker may, its nursery may, too: the nursery's filter stays
 	 * with what is born in it, and sandbox_compile_born()'s comes on top.
@@ -60,7 +61,7 @@ enum {
 	/* an authenticator with sasl_network, and one without */
 	NET = 1 << ROLE_MAX,
 	NO_NET = NET << 1,
-	ALL = K | B | W | A | C,
+	ALL = K | B | W | A | C | M,
 	BUT_N = ALL & ~N,
 	WORKER = W & ~N
 };
@@ -128,9 +129,9 @@ static const struct rule allowed[] = {
 	{ ALL, SYS(fcntl), { EQ(1, F_DUPFD_CLOEXEC) } }, /* a queued one */
 
 	/* connections: those of clients and those to inner servers */
-	{ W, SYS(accept4), { ANY } },
+	{ W | M, SYS(accept4), { ANY } },
 	/* SHUT_RD would end the listener for every worker */
-	{ W | B, SYS(shutdown), { EQ(1, SHUT_WR) } },
+	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_WR) } },
 	{ W | B, SYS(getpeername), { ANY } }, /* whom to admit; the log */
 	/* who asks: the kernel's word on it, and on his groups */
 	{ C, SYS(accept4), { ANY } },
@@ -241,13 +242,13 @@ static const struct rule allowed[] = {
 static const struct rule refused[] = {
 	/* localtime(3), GnuTLS's priorities, dlopen(3) and the like */
 	{ ALL, SYS(open), { ANY } },
-	{ K | W | C, SYS(openat), { ANY } },
+	{ K | W | C | M, SYS(openat), { ANY } },
 	{ B | A, SYS(openat), { SET(2, O_WRONLY) } },
 	{ B | A, SYS(openat), { SET(2, O_RDWR) } },
 	{ B | A, SYS(openat), { SET(2, O_CREAT) } },
 	{ B | A, SYS(openat), { SET(2, O_TRUNC) } },
-	{ K | W | C, SYS(newfstatat), { ANY } },
-	{ K | W | C, SYS(fstat), { ANY } },
+	{ K | W | C | M, SYS(newfstatat), { ANY } },
+	{ K | W | C | M, SYS(fstat), { ANY } },
 	{ ALL, SYS(stat), { ANY } },
 	{ ALL, SYS(lstat), { ANY } },
 	{ ALL, SYS(statx), { ANY } },
@@ -287,8 +288,8 @@ static const struct rule refused[] = {
 	{ A, SYS(socket), { GT(0, AF_INET6) } },
 
 	/* see above */
-	{ W | B, SYS(shutdown), { EQ(1, SHUT_RD) } },
-	{ W | B, SYS(shutdown), { EQ(1, SHUT_RDWR) } },
+	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_RD) } },
+	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_RDWR) } },
 };
 
 static const struct rule killed[] = {
@@ -314,14 +315,14 @@ static const struct rule killed[] = {
 	{ ALL, SYS(pidfd_send_signal), { ANY } },
 
 	/* ways to the network that are not the role's */
-	{ K | W | C, SYS(socket), { ANY } },
-	{ K | W | C, SYS(connect), { ANY } },
+	{ K | W | C | M, SYS(socket), { ANY } },
+	{ K | W | C | M, SYS(connect), { ANY } },
 	{ NO_NET, SYS(socket), { EQ(0, AF_INET) } },
 	{ NO_NET, SYS(socket), { EQ(0, AF_INET6) } },
 	{ ALL, SYS(bind), { ANY } },
 	{ ALL, SYS(listen), { ANY } },
-	{ K | W | A | C, SYS(socketpair), { ANY } },
-	{ K | B | A | C, SYS(accept), { ANY } },
+	{ K | W | A | C | M, SYS(socketpair), { ANY } },
+	{ K | B | A | C | M, SYS(accept), { ANY } },
 	{ K | B | A, SYS(accept4), { ANY } },
 	{ ALL, SYS(sendto), { SET(3, MSG_FASTOPEN) } },
 	{ ALL, SYS(sendmsg), { SET(2, MSG_FASTOPEN) } },

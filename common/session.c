@@ -143,6 +143,7 @@ session_new_bare(struct worker *w)
 	s->began = s->active = clock_seconds();
 	s->data = xcalloc(1, s->protocol->data_size);
 	stream_init(&s->client, SESSION_IN_MAX);
+	s->client.counted = true;
 	stream_init(&s->server, SESSION_IN_MAX);
 	evtimer_assign(&s->timer, worker_base(w), on_timer, s);
 	return s;
@@ -482,6 +483,7 @@ on_timer(int fd, short what, void *arg)
 		session_greet(s);
 		break;
 	case SESSION_HANDSHAKE:
+		STATS_ADD(handshakes_failed, 1);
 		session_drop(s, "timeout during the TLS handshake");
 		break;
 	case SESSION_DIALOGUE:

@@ -84,6 +84,8 @@ struct session {
 	char *client_name; /* found and confirmed by the broker; NULL: none */
 	struct stream client, server;
 	uint16_t server_number;    /* MSG_NO_SERVER: none */
+	uint8_t mechanism;         /* enum stats_mechanism, of the last login */
+	uint32_t server_us;        /* stats_now_us(): connected to the server */
 	uint64_t tried;            /* inner servers that failed this login */
 	unsigned int refused;      /* logins so far */
 	unsigned int commands;     /* since the start, TLS or a refusal */
@@ -91,6 +93,7 @@ struct session {
 	uint32_t failure_delay_ms;
 	struct session_sasl *sasl; /* an exchange here; NULL: none */
 	enum submit_what submit_what;
+	uint32_t login_us; /* stats_now_us(), when the last login began */
 	struct text submit_sender; /* borrowed; see session_submit() */
 	struct credentials *login; /* while a login is under way, else NULL */
 	char *user, *authz;        /* of the last login; for the log */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "session.h"
+#include "stats.h"
 
 bool
 session_promises(const struct session *s, const char *keyword)
@@ -19,6 +20,7 @@ session_promises(const struct session *s, const char *keyword)
 void
 session_begin_login(struct session *s, const struct credentials *c)
 {
+	s->mechanism = MECHANISM_COMMAND;
 	*session_login_space(s) = *c;
 	session_login(s);
 }
@@ -31,7 +33,9 @@ session_exchange(struct session *s, const struct exchange *e,
 
 	switch (r) {
 	case EXCHANGE_OK:
-		session_begin_login(s, c);
+		*session_login_space(s) = *c;
+		s->mechanism = e->is_login ? MECHANISM_LOGIN : MECHANISM_PLAIN;
+		session_login(s);
 		break;
 	case EXCHANGE_MORE:
 		stream_printf(&s->client, "+ %s\r\n", exchange_challenge(e));

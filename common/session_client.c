@@ -19,6 +19,7 @@ client_secured(struct session *s)
 	log_debug("session=%" PRIu32 " client %s%s", s->number,
 	    tls_describe(s->client.tls),
 	    tls_resumed(s->client.tls) ? " resumed" : "");
+	session_count_handshake(s);
 	s->can_starttls = false;
 	if (!s->greeted) {
 		session_greet(s);
@@ -41,9 +42,11 @@ handshake(struct session *s)
 	case STREAM_WAIT:
 		break;
 	case STREAM_EOF:
+		STATS_ADD(handshakes_failed, 1);
 		session_drop(s, "the client left during the TLS handshake");
 		break;
 	case STREAM_ERROR:
+		STATS_ADD(handshakes_failed, 1);
 		/* An alert may be waiting that tells the client why. */
 		session_close(s, tls_error(s->client.tls));
 		break;

@@ -9,10 +9,18 @@
 #define SESSION_IMPL_H
 
 #include "session.h"
+#include "stats.h"
 #include "worker.h"
 
 /* Neither client nor server yet; all is at its beginning. */
 struct session *session_new_bare(struct worker *w);
+
+/* What came of a login (session_stats.c). */
+void session_count_login(const struct session *s, enum stats_login result);
+/* TLS with the client is up. */
+void session_count_handshake(const struct session *s);
+/* The inner server is ready for a login. */
+void session_count_greeting(const struct session *s);
 
 /* The only place that changes s->state; it sets the state's time limit. */
 void session_enter(struct session *s, enum session_state next);

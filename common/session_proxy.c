@@ -22,6 +22,7 @@ give_up(struct session *s, const char *what)
 
 	log_warnx("%s is one of proxy_protocol_from, and %s",
 	    addr_print(&s->proxy_addr, shown), what);
+	STATS_ADD(refused[REFUSED_PROXY_HEADER], 1);
 	session_drop(s, what);
 }
 
@@ -131,6 +132,7 @@ session_refuse_header(struct session *s)
 	if (!s->input || s->state != SESSION_DIALOGUE || s->commands > 0 ||
 	    !proxy_header_begins(buf_view(&s->client.in)))
 		return;
+	STATS_ADD(refused[REFUSED_PROXY_HEADER], 1);
 	s->protocol->goodbye(s, "no PROXY header is taken from your address");
 	session_close(s, TLS_PROXY_HEADER);
 }

@@ -35,10 +35,32 @@ session_sasl_cancel(struct session *s)
 	s->sasl = NULL;
 }
 
+static void
+count(const struct session *s, enum sasl_result result)
+{
+	switch (result) {
+	case AUTH_OK:
+		session_count_login(s, STATS_LOGIN_OK);
+		break;
+	case AUTH_FAILED:
+	case AUTH_BAD_PROTOCOL:
+	case AUTH_NO_MECHANISM:
+		session_count_login(s, STATS_LOGIN_REFUSED);
+		break;
+	case AUTH_UNAVAILABLE:
+		session_count_login(s, STATS_LOGIN_UNAVAILABLE);
+		break;
+	case AUTH_CHALLENGE:
+	case AUTH_RESULTS:
+		break;
+	}
+}
+
 /* The protocol's own exchange has an answer. */
 static void
 answer(struct session *s, enum sasl_result result, struct text text)
 {
+	count(s, result);
 	session_enter(s, SESSION_DIALOGUE);
 	if (result == AUTH_OK) {
 		free(s->user);
@@ -143,6 +165,8 @@ session_sasl_start(
 		.mechanism = mechanism,
 		.initial = initial };
 
+	s->mechanism = stats_mechanism(mechanism);
+	s->login_us = stats_now_us();
 	if (mechanism.len == 0 || mechanism.len > MSG_MECHANISM_MAX)
 		conclude(s, AUTH_NO_MECHANISM, TEXT_NONE);
 	else if (initial.len > MSG_SASL_MAX)
@@ -159,6 +183,10 @@ session_sasl_check(struct session *s, struct text name, struct text password)
 		.name = name,
 		.password = password };
 
+	if (s->login == NULL) { /* a protocol that speaks LOGIN itself */
+		s->mechanism = MECHANISM_LOGIN;
+		s->login_us = stats_now_us();
+	}
 	if (name.len > MSG_CREDENTIAL_MAX || password.len > MSG_CREDENTIAL_MAX)
 		conclude(s, AUTH_BAD_PROTOCOL, TEXT_NONE);
 	else
@@ -179,6 +207,7 @@ session_sasl_step(struct session *s, struct text data)
 		conclude(s, AUTH_UNAVAILABLE, TEXT_NONE);
 		return;
 	}
+	s->login_us = stats_now_us();
 	session_enter(s, SESSION_AUTH);
 	msg_start(&w, MSG_SASL_STEP, 0);
 	msg_put_sasl_step(&w, &m);

@@ -65,6 +65,7 @@ session_login(struct session *s)
 	s->failure_text = NULL;
 	s->failure_code = NULL;
 	s->server_number = MSG_NO_SERVER;
+	s->login_us = stats_now_us();
 	if (s->conf->authenticate_in)
 		session_sasl_check(
 		    s, text_of(s->login->authn), text_of(s->login->password));
@@ -252,6 +253,7 @@ static void
 server_connected(struct session *s, int fd, uint16_t server)
 {
 	s->server_number = server;
+	s->server_us = stats_now_us();
 	stream_tune(fd);
 	stream_open(
 	    &s->server, worker_base(s->worker), fd, session_server_ready, s);
@@ -387,6 +389,7 @@ void
 session_login_ok(struct session *s)
 {
 	s->logged_in = true;
+	session_count_login(s, STATS_LOGIN_OK);
 	session_event(s, EVENT_AUTH, "ok");
 	worker_logged_in(s->worker);
 	worker_outcome(s->worker, s, OUTCOME_OK);
@@ -412,13 +415,19 @@ session_login_failed(
 	if (reason == NULL)
 		reason = "Re-Authentication Failure";
 	(void)snprintf(status, sizeof(status), "failed: %s", reason);
-	if (!s->logged_in)
+	if (!s->logged_in) {
+		session_count_login(s,
+		    why == LOGIN_REFUSED ? STATS_LOGIN_REFUSED
+		                         : STATS_LOGIN_UNAVAILABLE);
 		session_event(s, EVENT_AUTH, status);
+	}
 	forget_login(s);
 	s->server_done = true; /* session_leave() closes it */
 	if (why == LOGIN_REFUSED) {
 		worker_outcome(s->worker, s, OUTCOME_REFUSED);
 		s->refused++;
+		STATS_ADD(delays, 1);
+		STATS_ADD(delays_ms, s->failure_delay_ms);
 		session_enter(s, SESSION_DELAY);
 	} else {
 		tell_failure(s, why);
@@ -448,6 +457,7 @@ session_check_attempts(struct session *s)
 static void
 login_denied(struct session *s)
 {
+	session_count_login(s, STATS_LOGIN_REFUSED);
 	session_event(s, EVENT_AUTH, "failed: local authentication failure");
 	forget_login(s);
 	s->refused++;

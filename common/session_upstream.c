@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "session.h"
+#include "session_impl.h"
 #include "xmalloc.h"
 
 static bool
@@ -50,6 +50,7 @@ session_server_known(
 		session_server_failed(s, "STARTTLS not offered by server");
 		return SESSION_SAY_NOTHING;
 	}
+	session_count_greeting(s);
 	session_learned(s, list);
 	if (session_is_lesson(s))
 		return SESSION_SAY_LOGOUT;

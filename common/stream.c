@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "stats.h"
 #include "stream.h"
 #include "xmalloc.h"
 
@@ -238,6 +239,8 @@ stream_write(struct stream *s, const void *p, size_t n)
 	if (s->fd == -1 || s->failed || s->output != STREAM_TALKS || n == 0)
 		return;
 	s->sent += n;
+	if (s->counted)
+		STATS_ADD(bytes[STATS_SENT], n);
 	if (s->tls != NULL) {
 		if (tls_encrypt(s->tls, &io, p, n) != TLS_OK)
 			s->failed = true;
@@ -299,6 +302,14 @@ bool
 stream_pending(const struct stream *s)
 {
 	return s->out.len > 0 || (tx_owner == s && tx_len > 0);
+}
+
+static void
+count_received(struct stream *s, size_t n)
+{
+	s->received += n;
+	if (s->counted)
+		STATS_ADD(bytes[STATS_RECEIVED], n);
 }
 
 /* One recv(2) into rx. */
@@ -387,7 +398,7 @@ stream_read(struct stream *s, struct text *t)
 		*t = (struct text){ plain, n };
 	}
 	if (r == STREAM_OK)
-		s->received += n;
+		count_received(s, n);
 	return r;
 }
 
@@ -422,7 +433,7 @@ stream_fill(struct stream *s)
 	if (buf_append(&s->in, p, n) == -1)
 		r = STREAM_ERROR;
 	else
-		s->received += n;
+		count_received(s, n);
 	/* It may hold a password, and these buffers live long. */
 	explicit_bzero(p == rx ? rx : plain, n);
 	return r;

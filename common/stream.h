@@ -46,6 +46,7 @@ struct stream {
 	bool reading, writing; /* which events are armed */
 	enum stream_output output;
 	bool failed; /* an error while writing: the next call tells */
+	bool counted;            /* it is a client's: stats.bytes */
 	uint64_t received, sent; /* octets of text since the last reset */
 };
 

@@ -31,7 +31,8 @@ running_now(const struct supervisor *s, bool workers_only)
 		n += s->nurseries[i].pid != 0;
 	if (workers_only)
 		return n;
-	return n + (s->broker.pid != 0) + (s->control.pid != 0);
+	return n + (s->broker.pid != 0) + (s->metrics.pid != 0) +
+	    (s->control.pid != 0);
 }
 
 static unsigned int
@@ -57,6 +58,7 @@ go_on_stopping(struct supervisor *s)
 	if (running_now(s, true) > 0)
 		return;
 	place_send(&s->broker, MSG_STOP);
+	place_send(&s->metrics, MSG_STOP);
 	place_send(&s->control, MSG_STOP);
 	for (i = 0; i < s->nkeepers; i++)
 		place_send(&s->keepers[i], MSG_STOP);
@@ -125,7 +127,8 @@ died(struct supervisor *s, pid_t pid, int status)
 		crew_died(p, status);
 		return;
 	}
-	if (!p->ready && !s->stopping && s->starting)
+	if (!p->ready && !s->stopping && s->starting &&
+	    p->role != ROLE_METRICS) /* no client needs it */
 		s->failed = true;
 	place_died(p, status);
 	/* Its client has had its session, or there will be none. */
@@ -167,6 +170,7 @@ kill_now(struct supervisor *s)
 	for (i = 0; i < s->nnurseries; i++)
 		place_end(&s->nurseries[i]);
 	place_end(&s->broker);
+	place_end(&s->metrics);
 	place_end(&s->control);
 }
 
@@ -268,6 +272,7 @@ on_flush(int fd, short what, void *arg)
 
 	event_del(&s->room);
 	on_room(fd, what, s);
+	supervise_stats_look(s);
 }
 
 /* Users' passwords may have changed, or who owns which address, or the net. */
@@ -337,6 +342,8 @@ supervise_give_up(struct supervisor *s)
 	supervise_drop_new_listeners(s);
 	s->nworkers = s->nkeepers = s->nauthenticators = s->wanted = 0;
 	s->nnurseries = 0;
+	supervise_stats_keep(s, s->number);
+	supervise_metrics_give_up(s);
 }
 
 int
@@ -352,6 +359,7 @@ supervise_run(struct supervisor *s, const struct supervise_launch *launch)
 		if (s->execute)
 			supervise_execute(s);
 	}
+	supervise_metrics_end(s);
 	supervise_end_control(s);
 	return s->failed ? -1 : 0;
 }

@@ -166,7 +166,7 @@ supervise_call_roll(struct place *control, uint32_t id, struct reader *r)
 	if (msg_get_roll(r, &m) == -1)
 		return -1;
 	part.after = m.after;
-	supervise_visit(s, pick, &part);
+	supervise_visit_all(s, pick, &part);
 	for (i = 0; i < part.n; i++) {
 		tell(control, part.places[i], id);
 		end.last = part.places[i]->serial;

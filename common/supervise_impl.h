@@ -23,6 +23,7 @@
 #include "spool.h"
 #include "spool_copy.h"
 #include "supervise.h"
+#include "supervise_stats.h"
 
 #define NURSERIES 2
 
@@ -66,6 +67,9 @@ struct supervisor {
 	unsigned int nkeepers, nworkers;   /* nworkers: places */
 	struct place nurseries[NURSERIES]; /* one bears, one is ready to */
 	unsigned int nnurseries;           /* 0: workers are made by exec */
+	struct place metrics;
+	int metrics_fd; /* listens; -1: nobody is to be told */
+	struct stats_book stats;
 	unsigned int nauthenticators;      /* places, too */
 	unsigned int wanted;               /* authenticators that are to run */
 	struct spool_copy *sasldb, *senders; /* NULL: none is kept */
@@ -114,9 +118,10 @@ void supervise_end_control(struct supervisor *s); /* its socket goes */
 /* MSG_ROLL; -1: it broke a rule. */
 int supervise_call_roll(struct place *control, uint32_t id, struct reader *r);
 
-/* Each process that would understand what we ask of it: see crews_visit(). */
+/* Each place, with those of old generations that understand us. */
 typedef void place_visitor(struct place *p, void *arg);
-/* Those of this generation, and all of the old ones. */
+/* The same with those that do not. */
+void supervise_visit_all(struct supervisor *s, place_visitor *f, void *arg);
 void supervise_visit(struct supervisor *s, place_visitor *f, void *arg);
 
 /* The signals and times that s acts upon become events. */
@@ -179,6 +184,14 @@ void supervise_want_authenticators(struct supervisor *s, unsigned int wanted);
 
 /* MSG_ALIVE_REPLY; -1: it was not asked. */
 int place_alive(struct place *p, struct reader *r);
+
+/* The role that tells numbers (supervise_metrics.c); -1: it cannot listen. */
+int supervise_metrics_start(struct supervisor *s);
+/* Its listener: for the next image, or no more needed. */
+void supervise_metrics_put(const struct supervisor *s, struct reload_state *st);
+void supervise_metrics_give_up(struct supervisor *s);
+void supervise_metrics_take_over(struct supervisor *s);
+void supervise_metrics_end(struct supervisor *s);
 
 /* What a role says (ipc_handler); arg is its place. */
 int supervise_message(void *arg, struct ipc *ch, enum msg_type type,

@@ -172,6 +172,8 @@ further_fds(struct place *p, int *fds, int ends[2][2])
 
 	if (p->role == ROLE_BROKER)
 		return broker_fds(s, fds);
+	if (p->role == ROLE_METRICS)
+		fds[n++] = s->metrics_fd;
 	if (p->role == ROLE_CONTROL)
 		fds[n++] = s->control_fd;
 	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
@@ -222,6 +224,9 @@ connect_peers(struct place *p, int ends[2][2])
 			    keeper_of(s, &s->workers[i]) == p)
 				place_introduce(&s->workers[i], p);
 		break;
+	case ROLE_METRICS: /* it has none but us */
+		supervise_stats_tell(p);
+		break;
 	case ROLE_NURSERY: /* it has none */
 	case ROLE_CONTROL: /* when it asks for them */
 	case ROLE_MASTER:
@@ -245,13 +250,14 @@ static void
 start_process(struct place *p, int fd, int ends[2][2])
 {
 	struct supervisor *s = p->s;
-	const size_t most = s->conf->nlisten + BROKER_BOOKS_MAX + 5;
+	const size_t most = s->conf->nlisten + BROKER_BOOKS_MAX + 6;
 	int *fds = xcalloc(most, sizeof(*fds));
-	size_t n = 2;
+	size_t n = 3;
 
 	fds[0] = fd;
 	fds[1] = generation_handover(s->generation, p->role);
-	n += further_fds(p, fds + 2, ends);
+	fds[2] = supervise_stats_fd(p);
+	n += further_fds(p, fds + n, ends);
 	p->pid =
 	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
 	if (p->pid == -1)
@@ -400,6 +406,22 @@ respawn(struct place *p)
 		event_add(&p->respawn, &wait);
 }
 
+/* Who did its share, or is one too many, is no loss. */
+static void
+count_end(const struct place *p, bool good)
+{
+	enum stats_end end = STATS_END_DIED;
+
+	/* Of a worker each end is an accusation, too. */
+	if (p->overdue || (p->accused && p->role == ROLE_AUTHENTICATOR))
+		end = STATS_END_OVERDUE;
+	else if (p->given_up)
+		end = STATS_END_GIVEN_UP;
+	else if (good && (p->busy || p->role == ROLE_AUTHENTICATOR))
+		return;
+	STATS_ADD(replaced[p->role][end], 1);
+}
+
 void
 place_died(struct place *p, int status)
 {
@@ -409,12 +431,14 @@ place_died(struct place *p, int status)
 
 	p->pid = 0;
 	ipc_free(&p->ch);
+	supervise_stats_ended(p);
 	if (p->role == ROLE_NURSERY)
 		nursery_died(p);
 	if (s->stopping || s->checking || (s->starting && s->failed))
 		return;
 	if (!is_wanted(p))
 		return;
+	count_end(p, good);
 	if (p->given_up ||
 	    (good && (p->busy || p->role == ROLE_AUTHENTICATOR))) {
 		p->failures = 0; /* it did its share, or was too many */
@@ -442,6 +466,8 @@ place_of(struct supervisor *s, pid_t pid)
 
 	if (s->broker.pid == pid)
 		return &s->broker;
+	if (s->metrics.pid == pid)
+		return &s->metrics;
 	if (s->control.pid == pid)
 		return &s->control;
 	for (i = 0; i < s->nkeepers; i++)

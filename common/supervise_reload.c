@@ -197,6 +197,7 @@ supervise_reload_died(struct supervisor *s, pid_t pid, int status)
 			    s->launch->program,
 			    child_fate(status, fate, sizeof(fate)));
 		log_at(LOG_ERR, "reload: refused, nothing has changed");
+		STATS_ADD(reloads[STATS_RELOAD_REFUSED], 1);
 		fail(s);
 	}
 	return true;
@@ -389,6 +390,7 @@ supervise_execute(struct supervisor *s)
 			forget(s);
 		return;
 	}
+	supervise_stats_look(s); /* the last time here */
 	st = supervise_state(s);
 	state = reload_state_write(st);
 	if (state != -1) {
@@ -454,8 +456,10 @@ supervise_take_over(struct supervisor *s)
 	for (i = 0; i < before->nlisteners; i++)
 		if (!is_in_use(s, before->listeners[i].fd))
 			close(before->listeners[i].fd);
+	supervise_metrics_take_over(s);
 	if (before->passphrase != -1)
 		close(before->passphrase);
+	STATS_ADD(reloads[STATS_RELOAD_DONE], 1);
 	log_info("reloaded: generation %" PRIu32 " serves, version=" VERSION
 	         " (before: %s) workers=%u keepers=%u, %u workers of before "
 	         "go with their last session",

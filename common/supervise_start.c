@@ -126,6 +126,9 @@ make(const struct conf *c, const struct protocol *p, const int *listeners,
 	s->base = role_event_base();
 	s->counters = s->loads = s->users = s->control_fd = -1;
 	place_init(s, &s->broker, ROLE_BROKER, 0);
+	place_init(s, &s->metrics, ROLE_METRICS, 0);
+	s->metrics_fd = -1;
+	supervise_stats_init(s);
 	place_init(s, &s->control, ROLE_CONTROL, 0);
 	if (g != NULL)
 		make_places(s);
@@ -191,6 +194,7 @@ supervise_resume(const struct conf *c, const struct protocol *p,
 	memcpy(s->previous_key, before->previous_key, TICKET_KEY_LEN);
 	s->ticket_at = before->ticket_at;
 	s->users = users_of(before);
+	supervise_stats_adopt(s, before);
 	crews_adopt(s, before);
 	hear_signals(s);
 	return s;
@@ -264,7 +268,7 @@ start_helpers(struct supervisor *s)
 {
 	unsigned int i;
 
-	if (keep_copies(s) == -1)
+	if (keep_copies(s) == -1 || supervise_metrics_start(s) == -1)
 		return -1;
 	for (i = 0; i < s->nkeepers; i++)
 		place_spawn(&s->keepers[i]);

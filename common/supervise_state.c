@@ -80,6 +80,7 @@ put_this_crew(struct reload_state *st, const struct supervisor *s)
 	r->conf = xstrndup(buf_view(&text).p, buf_view(&text).len);
 	buf_free(&text);
 	put_role(st, s->number, &s->broker);
+	put_role(st, s->number, &s->metrics);
 	put_role(st, s->number, &s->control);
 	for (i = 0; i < s->nkeepers; i++)
 		put_role(st, s->number, &s->keepers[i]);
@@ -177,5 +178,7 @@ supervise_state(const struct supervisor *s)
 	put_listeners(st, s);
 	put_old_crews(st, s);
 	put_this_crew(st, s);
+	supervise_stats_put(s, st);
+	supervise_metrics_put(s, st);
 	return st;
 }

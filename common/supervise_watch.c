@@ -19,6 +19,7 @@ visit_now(struct supervisor *s, place_visitor *f, void *arg)
 	unsigned int i;
 
 	f(&s->broker, arg);
+	f(&s->metrics, arg);
 	f(&s->control, arg);
 	for (i = 0; i < s->nkeepers; i++)
 		f(&s->keepers[i], arg);
@@ -32,6 +33,13 @@ visit_now(struct supervisor *s, place_visitor *f, void *arg)
 
 void
 supervise_visit(struct supervisor *s, place_visitor *f, void *arg)
+{
+	visit_now(s, f, arg);
+	crews_visit(s, false, f, arg);
+}
+
+void
+supervise_visit_all(struct supervisor *s, place_visitor *f, void *arg)
 {
 	visit_now(s, f, arg);
 	crews_visit(s, true, f, arg);
@@ -80,10 +88,8 @@ on_alive(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	/* On the way out they are asked nothing; SIGKILL is there for them. */
-	if (!s->stopping) {
-		visit_now(s, look, &lost);
-		crews_visit(s, false, look, &lost);
-	}
+	if (!s->stopping)
+		supervise_visit(s, look, &lost);
 	if (!lost)
 		notify_alive(s->notify);
 }

@@ -17,6 +17,7 @@
 
 #include "conf.h"
 #include "handover.h"
+#include "stats.h"
 #include "text.h"
 
 /* tls_error() of a handshake that began with that, and others' words. */
@@ -106,6 +107,9 @@ void tls_bye(struct tls *t, struct tls_io *io);
 /* A phrase for the log about the last TLS_FAILED: "no common cipher". */
 const char *tls_error(const struct tls *t);
 
+/* As they are counted (tls_count.c). */
+void tls_count(const struct tls *t, enum stats_tls_version *version,
+    enum stats_cipher *cipher);
 /* What SASL calls a security strength factor: its cipher's key, in bits. */
 uint16_t tls_strength(const struct tls *t);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "stats.h"
 #include "tls_key.h"
 #include "worker_impl.h"
 #include "xmalloc.h"
@@ -65,8 +66,10 @@ worker_logged_in(struct worker *w)
 {
 	struct writer msg UNZEROED;
 
-	if (w->places > 1)
+	if (w->places > 1) {
+		STATS_ADD(sessions, 1);
 		return;
+	}
 	msg_start(&msg, MSG_LOGGED_IN, 0);
 	(void)ipc_send(w->master, &msg, -1);
 }
@@ -102,6 +105,10 @@ worker_forget(struct worker *w, struct session *s)
 	w->sessions[place] = NULL;
 	w->free_places[w->nfree++] = place;
 	w->used--;
+	if (w->places > 1) { /* else the master counts who there is */
+		STATS_SUB(clients, 1);
+		STATS_SUB(sessions, s->logged_in);
+	}
 	acceptor_set_load(w->acceptor, w->used);
 	if (!w->stopping && !w->draining && w->places > 1)
 		acceptor_open(w->acceptor);
@@ -138,6 +145,9 @@ on_client(void *arg, int fd, unsigned int listener, const struct addr *peer,
 	/* So that a number always tells its place. */
 	w->turn[place] = (w->turn[place] + 1) % (UINT32_MAX / w->places);
 	w->used++;
+	STATS_ADD(connections, 1);
+	if (w->places > 1)
+		STATS_ADD(clients, 1);
 	acceptor_set_load(w->acceptor, w->used);
 	if (w->nfree == 0)
 		stop_accepting(w);

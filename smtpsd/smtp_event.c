@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "smtp.h"
 #include "smtp_record.h"
+#include "stats.h"
 #include "worker.h"
 
 static void
@@ -183,6 +184,21 @@ set_status(struct smtp_log_to *to, struct text reply)
 		to->dsn = text_of(usual[to->status]);
 }
 
+static void
+count_message(const struct smtp_mail *m, enum smtp_log_status status)
+{
+	static const enum stats_message results[] = {
+		[SMTP_SENT] = STATS_ACCEPTED,
+		[SMTP_DEFERRED] = STATS_DEFERRED,
+		[SMTP_BOUNCED] = STATS_REJECTED,
+	};
+
+	STATS_ADD(messages[results[status]], 1);
+	STATS_ADD(recipients[results[status]], m->taken);
+	STATS_ADD(
+	    message_bytes, m->bdat ? m->chunk.watch.size : m->data.watch.size);
+}
+
 static uint32_t
 ms_between(int64_t from, int64_t to)
 {
@@ -199,6 +215,7 @@ smtp_log_deliveries(struct session *s, struct text reply)
 	size_t i;
 
 	set_status(&e.to, reply);
+	count_message(m, e.to.status);
 	join(reply, words);
 	e.to.reply = text_of(words);
 	if (reply.len == 0)
@@ -249,6 +266,7 @@ smtp_log_reject(struct session *s, enum smtp_verb verb, unsigned int code,
 		.id = text_of(p->mail.id) };
 	struct smtp_log_reject *r = &e.reject;
 
+	STATS_ADD(rejects, 1);
 	r->verb = verb;
 	r->code = (uint16_t)code;
 	r->dsn = dsn;

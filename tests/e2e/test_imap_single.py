@@ -301,7 +301,7 @@ class Descriptors(StandInCase):
 
     def test_hard_limit(self):
         """Clients wait until others have left; reloads are possible."""
-        relais = self.limited(100, 100)
+        relais = self.limited(110, 110)
         clients = [self.raw(relais.plain) for _ in range(30)]
         relais.wait_log("the limit of open files is reached")
         reload(relais)

@@ -36,7 +36,8 @@ def names_in(where):
 
 UNITS = ["lib/systemd/system/" + name for name in names_in("systemd")]
 OTHERS += UNITS + ["share/doc/relais/%s/%s" % (where, name)
-                   for where in ("syslog", "fail2ban", "inetd")
+                   for where in ("syslog", "fail2ban", "inetd",
+                                 "prometheus", "grafana")
                    for name in names_in(where)]
 
 FOREIGN = {("syslog", "3"), ("saslauthd", "8"),

@@ -102,7 +102,7 @@ test_arguments(void **state)
 		enum role role;
 		unsigned int number;
 		uint32_t serial;
-		size_t nfds; /* behind the two of every role */
+		size_t nfds; /* behind the three of every role */
 	} cases[] = {
 		{ ROLE_KEEPER, 0, 1, 0 },
 		{ ROLE_BROKER, 0, 2, 1 },
@@ -119,7 +119,7 @@ test_arguments(void **state)
 		fds[i] = fd; /* the same twice is no fault */
 	for (i = 0; i < nitems(cases); i++) {
 		got = spawn(cases[i].role, cases[i].number, cases[i].serial,
-		    fds, cases[i].nfds + 1, &pid);
+		    fds, cases[i].nfds + 2, &pid);
 		(void)snprintf(want, sizeof(want), "testd %s %d %u %u %ld %zu ",
 		    ROLE_ARG, (int)cases[i].role, cases[i].number,
 		    cases[i].serial, (long)getpid(), cases[i].nfds);
@@ -177,7 +177,7 @@ static void
 test_wrong_numbers(void **state)
 {
 	static int fds[FDS_TOO_MANY];
-	static const size_t counts[] = { 0, 1, FDS_TOO_MANY, SIZE_MAX };
+	static const size_t counts[] = { 0, 1, 2, FDS_TOO_MANY, SIZE_MAX };
 	size_t i;
 
 	(void)state;
@@ -194,7 +194,7 @@ test_wrong_numbers(void **state)
 static void
 test_bad_descriptor(void **state)
 {
-	const int fds[] = { STDIN_FILENO, 1999 };
+	const int fds[] = { STDIN_FILENO, STDIN_FILENO, 1999 };
 	int status;
 	pid_t pid;
 

@@ -65,6 +65,9 @@ make(struct writer *w, enum msg_type type)
 	case MSG_BORN:
 		msg_put_born(w, &(struct msg_born){ 1, 2, 3 });
 		return 0;
+	case MSG_STATS:
+		msg_put_stats(w, &(struct msg_stats){ ROLE_WORKER, 1 });
+		return 0;
 	case MSG_ACCUSE:
 		msg_put_accuse(w, &(struct msg_accuse){ ROLE_WORKER, 1, 2 });
 		return 0;
@@ -234,6 +237,7 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_peer peer;
 		struct msg_birth birth;
 		struct msg_born born;
+		struct msg_stats stats;
 		struct msg_accuse accuse;
 		struct msg_ticket_key ticket_key;
 		struct msg_admit admit;
@@ -287,6 +291,7 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_PEER, peer);
 		TAKE(MSG_BIRTH, birth);
 		TAKE(MSG_BORN, born);
+		TAKE(MSG_STATS, stats);
 		TAKE(MSG_ACCUSE, accuse);
 		TAKE(MSG_TICKET_KEY, ticket_key);
 		TAKE(MSG_ADMIT, admit);
@@ -499,6 +504,8 @@ test_sasl_values(void **state)
 		{ MSG_BORN, 6, -1 }, /* a negative pid */
 		{ MSG_BORN, 9, 1 },  /* init's */
 		{ MSG_BORN, 9, 0 },
+		{ MSG_STATS, 0, ROLE_MAX },
+		{ MSG_STATS, 1, 2 },
 	};
 	struct writer w;
 	size_t i;
@@ -593,6 +600,13 @@ test_who_may(void **state)
 		{ MSG_BORN, ROLE_NURSERY, ROLE_MASTER, false, true },
 		{ MSG_BORN, ROLE_WORKER, ROLE_MASTER, false, false },
 		{ MSG_PEER, ROLE_MASTER, ROLE_NURSERY, true, false },
+		{ MSG_STATS, ROLE_MASTER, ROLE_METRICS, true, true },
+		{ MSG_STATS, ROLE_MASTER, ROLE_METRICS, false, false },
+		{ MSG_STATS, ROLE_MASTER, ROLE_WORKER, true, false },
+		{ MSG_STATS, ROLE_WORKER, ROLE_METRICS, true, false },
+		{ MSG_PEER, ROLE_MASTER, ROLE_METRICS, true, false },
+		{ MSG_EVENT, ROLE_METRICS, ROLE_MASTER, false, false },
+		{ MSG_ALIVE, ROLE_MASTER, ROLE_METRICS, false, true },
 		{ MSG_SIGN, ROLE_NURSERY, ROLE_KEEPER, false, false },
 		{ MSG_ALIVE, ROLE_MASTER, ROLE_NURSERY, false, true },
 		{ MSG_ALIVE_REPLY, ROLE_NURSERY, ROLE_MASTER, false, true },

@@ -83,6 +83,22 @@ sample(void)
 	return st;
 }
 
+/* Parts that a program need not know. */
+static void
+add_stats(struct reload_state *st)
+{
+	static struct reload_stats pages[2];
+	static char where[] = "127.0.0.1:9993";
+
+	pages[0] =
+	    (struct reload_stats){ 7, ROLE_WORKER, 65535, listeners[0].fd };
+	pages[1] = (struct reload_stats){ 0, ROLE_MASTER, 0, listeners[1].fd };
+	st->stats = pages;
+	st->nstats = 2;
+	st->metrics_listen = where;
+	st->metrics_fd = listeners[0].fd;
+}
+
 static int
 set_up(void **state)
 {
@@ -135,13 +151,25 @@ test_all_of_it(void **state)
 	struct reload_state st = sample(), *got;
 	const char *why;
 	size_t i;
-	int fd = reload_state_write(&st);
+	int fd;
 
 	(void)state;
+	add_stats(&st);
+	fd = reload_state_write(&st);
 	assert_int_not_equal(fd, -1);
 	got = reload_state_read(fd, &why);
 	assert_non_null(got);
 	same_head(got, &st);
+	assert_int_equal(got->nstats, 2);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(
+		    got->stats[i].generation, st.stats[i].generation);
+		assert_int_equal(got->stats[i].role, st.stats[i].role);
+		assert_int_equal(got->stats[i].number, st.stats[i].number);
+		assert_int_equal(got->stats[i].fd, st.stats[i].fd);
+	}
+	assert_string_equal(got->metrics_listen, st.metrics_listen);
+	assert_int_equal(got->metrics_fd, st.metrics_fd);
 	assert_int_equal(got->nlisteners, 2);
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(got->listeners[i].fd, listeners[i].fd);
@@ -181,6 +209,9 @@ test_only_what_must_be(void **state)
 	got = reload_state_read(fd, &why);
 	assert_non_null(got);
 	assert_null(got->pid_path);
+	assert_int_equal(got->nstats, 0);
+	assert_null(got->metrics_listen);
+	assert_int_equal(got->metrics_fd, -1);
 	assert_int_equal(got->pid_fd, -1);
 	assert_int_equal(got->nroles, 0);
 	close(fd);

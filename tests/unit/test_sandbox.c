@@ -74,6 +74,14 @@ nursery_sees(const struct probe *p)
 	return p->nr == SYS_clone || p->nr == SYS_clone3 ? ENOSYS : p->worker;
 }
 
+/* What a keeper does, but that it has clients. */
+static int
+metrics_sees(const struct probe *p)
+{
+	return p->nr == SYS_accept4 || p->nr == SYS_shutdown ? p->worker
+	                                                     : p->keeper;
+}
+
 /* What a keeper does, and who is at the socket that it listens at. */
 static int
 control_sees(const struct probe *p)
@@ -89,6 +97,7 @@ check_probe(const struct probe *p, enter *confine)
 		[ROLE_WORKER] = p->worker,
 		[ROLE_AUTHENTICATOR] = p->authenticator,
 		[ROLE_NURSERY] = nursery_sees(p),
+		[ROLE_METRICS] = metrics_sees(p),
 		[ROLE_CONTROL] = control_sees(p) };
 	struct result r;
 	enum role role;
