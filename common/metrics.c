@@ -27,7 +27,7 @@
 #define SECONDS 10        /* for a request, its answer and goodbye */
 #define LINGER_MAX 65536  /* octets that are read behind a request */
 #define METRICS_FILES 256 /* descriptors: connections, channel, epoll */
-/* Not answered in its order, the sum of pages is read so often. */
+/* How often the pages are read anew while the master moves totals. */
 #define READS_MAX 4
 
 struct page {

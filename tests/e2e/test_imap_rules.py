@@ -25,12 +25,12 @@ from inner import StandIn
  CAPABILITY_SET, SIGN, SIGN_REPLY, AUTH, AUTH_REPLY, SUBMIT, SUBMIT_REPLY,
  POOL, SASL_MECHS, EXCHANGE, STEP, BROKEN, SASL_START, SASL_STEP, SASL_CHECK,
  SASL_CANCEL, SASL_REPLY, RECORD, ALIVE, ALIVE_REPLY,
- MANY, DRAIN, SETTLED, BIRTH, BORN, LOGGED_IN) = range(1, 44)
+ MANY, DRAIN, SETTLED, BIRTH, BORN, LOGGED_IN, STATS) = range(1, 45)
 MAX = 13312                     # octets of a message
 
 # A worker's descriptors (common/role.h, common/worker.c); that to the master
 # is every role's.
-MASTER, BROKER, KEEPER = 3, 5, 6
+MASTER, BROKER, KEEPER = 3, 6, 7
 
 MALFORMED, FORBIDDEN = "a malformed message", "a forbidden message"
 
@@ -77,10 +77,11 @@ ANYWHERE = (
     ("empty with a descriptor", b"", 1, MALFORMED),
     ("half a header", message(RELEASE)[:5], 0, MALFORMED),
     ("longer than any", message(LOG) + bytes(MAX), 0, MALFORMED),
-    ("unknown type", message(LOGGED_IN + 1), 0, FORBIDDEN),
+    ("unknown type", message(STATS + 1), 0, FORBIDDEN),
     ("type 0", message(0), 0, FORBIDDEN),
     ("the master's word", message(STOP), 0, FORBIDDEN),
     ("the master's question", message(ALIVE), 0, FORBIDDEN),
+    ("a page to read", message(STATS, u8(3, 0)), 0, FORBIDDEN),
 )
 
 TO_MASTER = ANYWHERE + (

@@ -12,7 +12,8 @@ import time
 import client
 import harness
 import metrics
-from case import Pop3Case, StandInCase, TestCase, main, needs_root
+from case import (Pop3Case, StandInCase, TestCase, main, needs_root,
+                  not_sanitized)
 from certs import gateway_pair
 from harness import Gateway, free_port, wait_for
 from inner import Script, StandIn
@@ -494,6 +495,7 @@ class Request(Metrics):
         self.assertEqual(len(self.relais.pids("metrics")), 1)
 
     @needs_root
+    @not_sanitized
     def test_confined(self):
         status = harness.proc_status(self.relais.pids("metrics")[0])
         self.assertEqual(status["Seccomp"], "2")
