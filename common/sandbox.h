@@ -4,8 +4,8 @@
  * and Landlock where the kernel has it.  The last step of confinement: after
  * it a process can do what its row in the README's table says, no more.
  *
- * What an attacker would need (execve, ptrace, socket, connect, ...) kills
- * the process; what a library may try (open) is an error; what nobody has
+ * What an attacker would need (execve, ptrace, socket, unlink, ...) kills the
+ * process; what a library may try (open to read) is an error; what nobody has
  * heard of is ENOSYS, so that libraries fall back.
  */
 #ifndef SANDBOX_H

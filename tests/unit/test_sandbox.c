@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -98,6 +99,7 @@ check_probe(const struct probe *p, enter *confine)
 
 #define CALL(name) #name, SYS_##name
 #define EVERYBODY(v) v, v, v, v, 0
+#define CHANGES KILLED, KILLED, KILLED, EACCES, 0 /* a file */
 #define P(pointer) (long)(pointer)
 #define EXEC_PAGE P(page), 4096, PROT_READ | PROT_EXEC
 #define ANONYMOUS MAP_PRIVATE | MAP_ANONYMOUS, -1, 0
@@ -106,22 +108,20 @@ static const struct probe probes[] = {
 	/* files */
 	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, EACCES, 0,
 	    EACCES, 0, 0 },
-	{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, EVERYBODY(EACCES) },
-	{ CALL(openat), { AT_FDCWD, P(scratch), O_RDWR | O_CLOEXEC },
-	    EVERYBODY(EACCES) },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, CHANGES },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_RDWR | O_CLOEXEC }, CHANGES },
 	{ CALL(openat), { AT_FDCWD, P("/tmp/new"), O_WRONLY | O_CREAT, 0600 },
-	    EVERYBODY(EACCES) },
-	{ CALL(openat), { AT_FDCWD, P("/tmp/new"), O_CREAT, 0600 },
-	    EVERYBODY(EACCES) },
-	{ CALL(openat), { AT_FDCWD, P(scratch), O_TRUNC }, EVERYBODY(EACCES) },
+	    CHANGES },
+	{ CALL(openat), { AT_FDCWD, P("/tmp/new"), O_CREAT, 0600 }, CHANGES },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_TRUNC }, CHANGES },
 	{ CALL(openat), { AT_FDCWD, P("/etc"), O_RDWR | O_TMPFILE, 0600 },
-	    EVERYBODY(EACCES) },
+	    CHANGES },
 	{ CALL(newfstatat), { AT_FDCWD, P("/etc/hosts"), P(page), 0 }, EACCES,
 	    0, EACCES, 0, 0 },
 	{ CALL(pread64), { FD_PAIR, P(page), 1, 0 }, ENOSYS, ENOSYS, ENOSYS,
 	    ESPIPE, 0 },
-	{ CALL(unlinkat), { AT_FDCWD, P(scratch), 0 }, EVERYBODY(EACCES) },
-	{ CALL(fchmod), { FD_UDP, 0777 }, EVERYBODY(EACCES) },
+	{ CALL(unlinkat), { AT_FDCWD, P(scratch), 0 }, CHANGES },
+	{ CALL(fchmod), { FD_UDP, 0777 }, CHANGES },
 	{ CALL(memfd_create), { P("x"), 0 }, EVERYBODY(ENOSYS) },
 #ifdef SYS_open
 	{ CALL(open), { P("/etc/hosts"), O_RDONLY }, EVERYBODY(EACCES) },
@@ -160,8 +160,10 @@ static const struct probe probes[] = {
 	    ENOSYS, 0 },
 	{ CALL(shutdown), { FD_CLIENT, SHUT_RDWR }, ENOSYS, EACCES, EACCES,
 	    ENOSYS, 0 },
-	{ CALL(shutdown), { FD_CLIENT, SHUT_WR }, ENOSYS, 0, 0, ENOSYS, 0 },
-	{ CALL(sendto), { FD_CLIENT, P(page), 1, MSG_NOSIGNAL }, EVERYBODY(0) },
+	{ CALL(shutdown), { FD_CLIENT, SHUT_WR }, ENOSYS, ENOSYS, 0, ENOSYS,
+	    0 },
+	{ CALL(sendto), { FD_CLIENT, P(page), 1, MSG_NOSIGNAL }, ENOSYS, 0, 0,
+	    ENOSYS, 0 },
 	{ CALL(sendto), { FD_UDP, P(page), 1, 0, P(&at), sizeof(at) },
 	    EVERYBODY(ENOSYS) },
 	{ CALL(sendto), { FD_FRESH, 0, 0, MSG_FASTOPEN, P(&at), sizeof(at) },
@@ -203,7 +205,12 @@ static const struct probe probes[] = {
 	{ CALL(pidfd_open), { 1, 0 }, EVERYBODY(KILLED) },
 	/* code of one's own */
 	{ CALL(mprotect), { EXEC_PAGE }, EVERYBODY(KILLED) },
-	{ CALL(mprotect), { 0, 0, PROT_READ | PROT_WRITE }, EVERYBODY(0) },
+	{ CALL(mprotect), { 0, 0, PROT_READ | PROT_WRITE }, EVERYBODY(ENOSYS) },
+	{ CALL(rt_sigreturn), { 0 }, EVERYBODY(KILLED) },
+	{ CALL(madvise), { P(page), 4096, MADV_DONTNEED }, EVERYBODY(0) },
+	{ CALL(madvise), { P(page), 4096, MADV_DODUMP }, EVERYBODY(ENOSYS) },
+	{ CALL(futex), { P(page), FUTEX_WAKE_PRIVATE, 1 }, EVERYBODY(0) },
+	{ CALL(futex), { P(page), FUTEX_LOCK_PI, 0 }, EVERYBODY(ENOSYS) },
 	{ CALL(mmap), { 0, 4096, PROT_EXEC, ANONYMOUS }, EVERYBODY(KILLED) },
 	{ CALL(mmap), { 0, 4096, PROT_READ | PROT_WRITE, ANONYMOUS },
 	    EVERYBODY(0) },
@@ -224,7 +231,7 @@ static const struct probe probes[] = {
 	{ CALL(keyctl), { -1 }, EVERYBODY(KILLED) },
 	{ CALL(init_module), { 0, 0, 0 }, EVERYBODY(KILLED) },
 	{ CALL(reboot), { 0, 0, 0, 0 }, EVERYBODY(KILLED) },
-	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, EVERYBODY(ENOSYS) },
+	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, EVERYBODY(KILLED) },
 	{ CALL(dup), { FD_CLIENT }, EVERYBODY(ENOSYS) },
 	{ "a call that does not exist", 100000, { 0 }, EVERYBODY(ENOSYS) },
 #ifdef __x86_64__
@@ -339,7 +346,7 @@ static const struct {
 	{ CALL(pipe2), { P(page), 0 }, 0, ENOSYS },
 	{ CALL(epoll_create1), { 0 }, 0, ENOSYS },
 	{ CALL(prctl), { PR_SET_PDEATHSIG, 0 }, 0, ENOSYS },
-	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, ENOSYS, ENOSYS },
+	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, KILLED, KILLED },
 	{ CALL(prctl), { PR_SET_SECCOMP, 0 }, EINVAL, ENOSYS },
 	{ CALL(prctl), { PR_CAPBSET_READ, 0 }, ENOSYS, ENOSYS },
 	{ CALL(prlimit64), { 0, RLIMIT_CORE, 0, 0 }, 0, ENOSYS },
