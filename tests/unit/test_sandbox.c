@@ -290,19 +290,75 @@ test_calls(void **state)
 		check_probe(&probes[i], sandbox_enter);
 }
 
+/* Where there is none at all they would do what they try. */
+static void
+check_landlock(enter *confine)
+{
+	size_t i;
+
+	for (i = 0; i < nitems(landlock_probes); i++)
+		check_probe(&landlock_probes[i], confine);
+}
+
 static void
 test_landlock(void **state)
 {
 	struct result r;
-	size_t i;
 
 	(void)state;
 	r = confined(ROLE_WORKER, sandbox_landlock, nothing, NULL);
 	if (r.missing != 0)
 		print_message(
 		    "Landlock lacks %#x: parts are not tried\n", r.missing);
-	for (i = 0; i < nitems(landlock_probes); i++)
-		check_probe(&landlock_probes[i], sandbox_landlock);
+	if ((r.missing & SANDBOX_NO_LANDLOCK) == 0)
+		check_landlock(sandbox_landlock);
+}
+
+static long older; /* the version of Landlock that a kernel is taken to have */
+
+static unsigned int
+enter_older(const struct sandbox *s)
+{
+	return sandbox_landlock_at_most(s, older);
+}
+
+/*
+ * Each version of Landlock gives what it has and says what it lacks;
+ * check_probe leaves out what that makes pointless, and nothing else.
+ */
+static void
+test_older(void **state)
+{
+	static const struct {
+		long abi;
+		unsigned int missing;
+	} versions[] = {
+		{ 0, SANDBOX_NO_LANDLOCK },
+		{ 1, SANDBOX_NO_LANDLOCK_NET | SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 2, SANDBOX_NO_LANDLOCK_NET | SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 3, SANDBOX_NO_LANDLOCK_NET | SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 4, SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 5, SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 6, 0 },
+	};
+	unsigned int whole;
+	struct result r;
+	size_t i;
+
+	(void)state;
+	whole = confined(ROLE_WORKER, sandbox_landlock, nothing, NULL).missing;
+	for (i = 0; i < nitems(versions); i++) {
+		older = versions[i].abi;
+		r = confined(ROLE_WORKER, enter_older, nothing, NULL);
+		assert_int_equal(r.value, 0);
+		if (whole != 0) /* this kernel has not got that far */
+			assert_true((r.missing & ~versions[i].missing) == 0 ||
+			    r.missing == whole);
+		else
+			assert_int_equal(r.missing, versions[i].missing);
+		if ((r.missing & SANDBOX_NO_LANDLOCK) == 0)
+			check_landlock(enter_older);
+	}
 }
 
 /* As a worker out of a nursery: first the nursery's sandbox, then its own. */
@@ -575,6 +631,7 @@ main(void)
 		cmocka_unit_test(test_births),
 		cmocka_unit_test(test_born),
 		cmocka_unit_test(test_landlock),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_misuse),
