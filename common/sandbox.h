@@ -56,6 +56,16 @@ void sandbox_compile(enum role role, bool network, struct buf *out);
 /* The same of a worker that is born in a nursery, whose filter it has. */
 void sandbox_compile_born(struct buf *out);
 
+/* What the master and all that it starts never do: a worker's is narrower. */
+void sandbox_compile_master(struct buf *out);
+
+/*
+ * The master, once in its life: an image that takes over after a reload has
+ * the filter already.  Sets no new privileges, too, which the roles that it
+ * starts have in any case.  fatal() on an error that is not the kernel's lack.
+ */
+void sandbox_enter_master(void);
+
 /*
  * Confine the calling process for good.  No new privileges must be set.
  * Returns a set of enum sandbox_missing; fatal() on an error that is not the

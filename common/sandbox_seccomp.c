@@ -64,7 +64,12 @@ enum {
 	ALL = K | B | W | A,
 	BUT_N = ALL & ~N,
 	BUT_A = ALL & ~A,
-	WORKER = W & ~N
+	WORKER = W & ~N,
+	/*
+	 * The master, which all are born of: what even it never does, nor a
+	 * library that a role loads before it is confined.
+	 */
+	EVEN_M = ALL | 1 << ROLE_MASTER
 };
 
 /* fork(3), of which glibc wants to know the child's number. */
@@ -183,7 +188,7 @@ static const struct rule allowed[] = {
 	/* ... and sasldb2, a Berkeley database, and /dev/urandom */
 	{ A, SYS(openat), { CLEAR(2, OPEN_WRITING) } },
 	{ A, SYS(newfstatat), { ANY } },
-	{ A, SYS(fstat), { ANY } },
+	{ A, SYS(fstat), { ANY } }, /* as in the broker */
 	{ A, SYS(lseek), { ANY } },
 	{ A, SYS(pread64), { ANY } },
 	/*
@@ -322,20 +327,20 @@ static const struct rule killed[] = {
 	{ BUT_N, SYS(clone), { ANY } },
 	{ N, SYS(clone), { SET(0, CLONE_THREAD) } },
 	{ BUT_N, SYS(clone3), { ANY } },
-	{ ALL, SYS(ptrace), { ANY } },
-	{ ALL, SYS(process_vm_readv), { ANY } },
-	{ ALL, SYS(process_vm_writev), { ANY } },
-	{ ALL, SYS(process_madvise), { ANY } },
+	{ EVEN_M, SYS(ptrace), { ANY } },
+	{ EVEN_M, SYS(process_vm_readv), { ANY } },
+	{ EVEN_M, SYS(process_vm_writev), { ANY } },
+	{ EVEN_M, SYS(process_madvise), { ANY } },
 	{ ALL, SYS(process_mrelease), { ANY } },
 	{ ALL, SYS(move_pages), { ANY } },
 	{ ALL, SYS(migrate_pages), { ANY } },
-	{ ALL, SYS(kcmp), { ANY } },
+	{ EVEN_M, SYS(kcmp), { ANY } },
 	{ ALL, SYS(kill), { ANY } },
 	{ ALL, SYS(tkill), { ANY } },
 	{ ALL, SYS(rt_sigqueueinfo), { ANY } },
 	{ ALL, SYS(rt_tgsigqueueinfo), { ANY } },
 	{ ALL, SYS(pidfd_open), { ANY } },
-	{ ALL, SYS(pidfd_getfd), { ANY } },
+	{ EVEN_M, SYS(pidfd_getfd), { ANY } },
 	{ ALL, SYS(pidfd_send_signal), { ANY } },
 	{ ALL, SYS(prctl), { EQ(0, PR_SET_DUMPABLE), NE(1, 0) } },
 	{ ALL, SYS(prctl), { EQ(0, PR_SET_PTRACER) } },
@@ -347,8 +352,8 @@ static const struct rule killed[] = {
 	{ ALL, SYS(msgget), { ANY } },
 	{ ALL, SYS(mq_open), { ANY } },
 	/* a terminal's input */
-	{ ALL, SYS(ioctl), { EQ(1, TIOCSTI) } },
-	{ ALL, SYS(ioctl), { EQ(1, TIOCLINUX) } },
+	{ EVEN_M, SYS(ioctl), { EQ(1, TIOCSTI) } },
+	{ EVEN_M, SYS(ioctl), { EQ(1, TIOCLINUX) } },
 
 	/* ways to the network that are not the role's */
 	{ K | W, SYS(socket), { ANY } },
@@ -368,7 +373,7 @@ static const struct rule killed[] = {
 	{ ALL, SYS(mprotect), { SET(2, PROT_EXEC) } },
 	{ ALL, SYS(pkey_mprotect), { ANY } },
 	{ ALL, SYS(personality), { ANY } }, /* READ_IMPLIES_EXEC */
-	{ ALL, SYS(modify_ldt), { ANY } },
+	{ EVEN_M, SYS(modify_ldt), { ANY } },
 	/* no signal has a handler: nobody returns from one */
 	{ BUT_A, SYS(rt_sigreturn), { ANY } },
 	{ NO_NET, SYS(rt_sigreturn), { ANY } },
@@ -387,52 +392,52 @@ static const struct rule killed[] = {
 
 	/* another view of the file system */
 	{ ALL, SYS(chroot), { ANY } },
-	{ ALL, SYS(pivot_root), { ANY } },
-	{ ALL, SYS(unshare), { ANY } },
-	{ ALL, SYS(setns), { ANY } },
-	{ ALL, SYS(mount), { ANY } },
-	{ ALL, SYS(umount2), { ANY } },
-	{ ALL, SYS(open_tree), { ANY } },
-	{ ALL, SYS(move_mount), { ANY } },
-	{ ALL, SYS(fsopen), { ANY } },
-	{ ALL, SYS(fsconfig), { ANY } },
-	{ ALL, SYS(fsmount), { ANY } },
-	{ ALL, SYS(fspick), { ANY } },
-	{ ALL, SYS(mount_setattr), { ANY } },
-	{ ALL, SYS(open_by_handle_at), { ANY } },
+	{ EVEN_M, SYS(pivot_root), { ANY } },
+	{ EVEN_M, SYS(unshare), { ANY } },
+	{ EVEN_M, SYS(setns), { ANY } },
+	{ EVEN_M, SYS(mount), { ANY } },
+	{ EVEN_M, SYS(umount2), { ANY } },
+	{ EVEN_M, SYS(open_tree), { ANY } },
+	{ EVEN_M, SYS(move_mount), { ANY } },
+	{ EVEN_M, SYS(fsopen), { ANY } },
+	{ EVEN_M, SYS(fsconfig), { ANY } },
+	{ EVEN_M, SYS(fsmount), { ANY } },
+	{ EVEN_M, SYS(fspick), { ANY } },
+	{ EVEN_M, SYS(mount_setattr), { ANY } },
+	{ EVEN_M, SYS(open_by_handle_at), { ANY } },
 	{ ALL, SYS(name_to_handle_at), { ANY } },
 
 	/* parts of the kernel where holes were found, and the machine's own */
-	{ ALL, SYS(bpf), { ANY } },
-	{ ALL, SYS(perf_event_open), { ANY } },
-	{ ALL, SYS(userfaultfd), { ANY } },
-	{ ALL, SYS(io_uring_setup), { ANY } },
-	{ ALL, SYS(io_uring_enter), { ANY } },
-	{ ALL, SYS(io_uring_register), { ANY } },
+	{ EVEN_M, SYS(bpf), { ANY } },
+	{ EVEN_M, SYS(perf_event_open), { ANY } },
+	{ EVEN_M, SYS(userfaultfd), { ANY } },
+	{ EVEN_M, SYS(io_uring_setup), { ANY } },
+	{ EVEN_M, SYS(io_uring_enter), { ANY } },
+	{ EVEN_M, SYS(io_uring_register), { ANY } },
 	{ ALL, SYS(keyctl), { ANY } },
 	{ ALL, SYS(add_key), { ANY } },
 	{ ALL, SYS(request_key), { ANY } },
-	{ ALL, SYS(init_module), { ANY } },
-	{ ALL, SYS(finit_module), { ANY } },
-	{ ALL, SYS(delete_module), { ANY } },
-	{ ALL, SYS(kexec_load), { ANY } },
-	{ ALL, SYS(kexec_file_load), { ANY } },
-	{ ALL, SYS(reboot), { ANY } },
-	{ ALL, SYS(swapon), { ANY } },
-	{ ALL, SYS(swapoff), { ANY } },
-	{ ALL, SYS(acct), { ANY } },
-	{ ALL, SYS(ioperm), { ANY } },
-	{ ALL, SYS(iopl), { ANY } },
-	{ ALL, SYS(settimeofday), { ANY } },
-	{ ALL, SYS(clock_settime), { ANY } },
+	{ EVEN_M, SYS(init_module), { ANY } },
+	{ EVEN_M, SYS(finit_module), { ANY } },
+	{ EVEN_M, SYS(delete_module), { ANY } },
+	{ EVEN_M, SYS(kexec_load), { ANY } },
+	{ EVEN_M, SYS(kexec_file_load), { ANY } },
+	{ EVEN_M, SYS(reboot), { ANY } },
+	{ EVEN_M, SYS(swapon), { ANY } },
+	{ EVEN_M, SYS(swapoff), { ANY } },
+	{ EVEN_M, SYS(acct), { ANY } },
+	{ EVEN_M, SYS(ioperm), { ANY } },
+	{ EVEN_M, SYS(iopl), { ANY } },
+	{ EVEN_M, SYS(settimeofday), { ANY } },
+	{ EVEN_M, SYS(clock_settime), { ANY } },
 	{ ALL, SYS(adjtimex), { ANY } },
 	{ ALL, SYS(clock_adjtime), { ANY } },
 	{ ALL, SYS(syslog), { ANY } }, /* the kernel's log: addresses */
-	{ ALL, SYS(quotactl), { ANY } },
-	{ ALL, SYS(fanotify_init), { ANY } },
-	{ ALL, SYS(sethostname), { ANY } },
-	{ ALL, SYS(setdomainname), { ANY } },
-	{ ALL, SYS(vhangup), { ANY } },
+	{ EVEN_M, SYS(quotactl), { ANY } },
+	{ EVEN_M, SYS(fanotify_init), { ANY } },
+	{ EVEN_M, SYS(sethostname), { ANY } },
+	{ EVEN_M, SYS(setdomainname), { ANY } },
+	{ EVEN_M, SYS(vhangup), { ANY } },
 };
 
 /*
@@ -592,6 +597,17 @@ sandbox_compile_born(struct buf *out)
 	}
 	must(seccomp_rule_add_exact(
 	    filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(tgkill), 1, NE(0, SELF)));
+	export(filter, out);
+	seccomp_release(filter);
+}
+
+void
+sandbox_compile_master(struct buf *out)
+{
+	scmp_filter_ctx filter = new_filter(SCMP_ACT_ALLOW);
+
+	add_rules(filter, SCMP_ACT_KILL_PROCESS, 1 << ROLE_MASTER, killed,
+	    nitems(killed));
 	export(filter, out);
 	seccomp_release(filter);
 }

@@ -22,7 +22,7 @@ FOLDER = os.path.join(harness.BUILD, "confine")
 IMAPSD = os.path.join(FOLDER, "imapsd")
 ROLES = {"keeper": 1, "broker": 2, "worker": 3, "authenticator": 4,
          "nursery": 5}          # enum role
-WAITS, BEGUN, DONE, UNKNOWN = range(4)
+WAITS, BEGUN, DONE, UNKNOWN, HELD = range(5)
 KILLED = "killed"
 ATTEMPT = struct.Struct("IIiI48s192s")
 
@@ -147,6 +147,13 @@ class Attempts:
         return [ATTEMPT.unpack_from(self.map, i * ATTEMPT.size)[1:3]
                 for i in range(len(self.attempts))]
 
+    def change(self, old, new):
+        """Nothing is lost should a role be at one of them: it is tried once
+        more."""
+        for i, (state, _) in enumerate(self.states()):
+            if state == old:
+                struct.pack_into("I", self.map, i * ATTEMPT.size + 4, new)
+
     def over(self):
         return WAITS not in [state for state, _ in self.states()]
 
@@ -233,9 +240,12 @@ class Inside:
                     before, since = attempts.states(), time.monotonic()
                 time.sleep(0.02)
             over = attempts.over()
-            if over:
-                time.sleep(0.2)     # who was killed last is in the log, too
+            # None is begun any more when we end them, and the log has those
+            # whom the filter ended.
+            attempts.change(WAITS, HELD)
+            time.sleep(0.15)
             relais.kill()
+            attempts.change(HELD, WAITS)
             log += "\n".join(relais.log()) + "\n"
             if over:
                 return log

@@ -3,6 +3,7 @@
  * What a role must not do: a child in its sandbox tries it.  Every call has
  * arguments that do no harm should it get through.
  */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -502,6 +503,56 @@ test_network(void **state)
 	networked = false;
 }
 
+static unsigned int
+enter_master(const struct sandbox *s)
+{
+	(void)s;
+	sandbox_enter_master();
+	return 0;
+}
+
+/* Little is forbidden to the master: its roles are born with that. */
+static void
+test_master(void **state)
+{
+	static const struct {
+		const char *name;
+		long nr;
+		long args[6];
+		int value;
+	} cases[] = {
+		{ CALL(ptrace), { 2, 1, 0, 0 }, KILLED },
+		{ CALL(process_vm_readv), { 1, 0, 0, 0, 0, 0 }, KILLED },
+		{ CALL(mount), { 0, 0, 0, 0, 0 }, KILLED },
+		{ CALL(setns), { -1, 0 }, KILLED },
+		{ CALL(unshare), { 0 }, KILLED },
+		{ CALL(open_by_handle_at), { -1, 0, 0 }, KILLED },
+		{ CALL(bpf), { -1, 0, 0 }, KILLED },
+		{ CALL(io_uring_setup), { 0, 0 }, KILLED },
+		{ CALL(init_module), { 0, 0, 0 }, KILLED },
+		{ CALL(reboot), { 0, 0, 0, 0 }, KILLED },
+		{ CALL(ioctl), { FD_CLIENT, TIOCSTI, P("") }, KILLED },
+		{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, 0 },
+		{ CALL(socket), { AF_UNIX, SOCK_DGRAM, 0 }, 0 },
+		{ CALL(execve), { P("/nonexistent"), 0, 0 }, ENOENT },
+		{ CALL(mmap), { 0, 4096, PROT_EXEC, ANONYMOUS }, 0 },
+		{ CALL(chroot), { P("/nonexistent") }, ENOENT },
+	};
+	struct probe p = { .name = NULL };
+	size_t i;
+	int got;
+
+	(void)state;
+	need_seccomp();
+	for (i = 0; i < nitems(cases); i++) {
+		p.nr = cases[i].nr;
+		memcpy(p.args, cases[i].args, sizeof(p.args));
+		got = see(ROLE_WORKER, enter_master, &p);
+		if (got != cases[i].value)
+			fail_msg("%s: %d", cases[i].name, got);
+	}
+}
+
 static int
 try_abort(const void *arg)
 {
@@ -633,6 +684,7 @@ main(void)
 		cmocka_unit_test(test_landlock),
 		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_master),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_no_filter),
