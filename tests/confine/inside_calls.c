@@ -319,6 +319,9 @@ more_processes(const char *path, uint16_t port)
 
 const struct inside_call inside_calls[] = {
 	{ RUN(open_reading) },
+	{ "open hosts", open_reading, -1, { 0 } },
+	{ "open sasldb2", open_reading, -1, { 0 } },
+	{ "open memory", open_reading, -1, { 0 } },
 	{ RUN(open_writing) },
 	{ RUN(open_creating) },
 	{ RUN(open_folder) },

@@ -174,6 +174,8 @@ def main():
     parser.add_argument("-k", metavar="FOLDER")
     parser.add_argument("words", nargs="*", metavar="WORD")
     args = parser.parse_args()
+    if shutil.which("strace") is None:
+        return "strace is not installed"
     folder = tempfile.mkdtemp(prefix="relais-trace-")
     os.chmod(folder, 0o755)
     out = args.k or os.path.join(folder, "out")

@@ -17,6 +17,7 @@ from case import TestCase, main, needs_root, not_sanitized
 from certs import Pair, gateway_pair
 from harness import free_port
 from inner import Script, StandIn
+from submission import sasl_lines
 
 FOLDER = os.path.join(harness.BUILD, "confine")
 IMAPSD = os.path.join(FOLDER, "imapsd")
@@ -61,6 +62,9 @@ UNKNOWN_EVERYWHERE = (
 # Keeper, broker, worker, authenticator, nursery; 0: it is done.
 OTHERS = {
     "open_reading": (EACCES, ENOENT, EACCES, ENOENT, EACCES),
+    "open hosts": (EACCES, 0, EACCES, 0, EACCES),
+    "open sasldb2": (EACCES, EACCES, EACCES, 0, EACCES),
+    "open memory": (EACCES, ENOENT, EACCES, ENOENT, EACCES),
     "open_writing": (KILLED, KILLED, KILLED, EACCES, KILLED),
     "open_creating": (KILLED, KILLED, KILLED, EACCES, KILLED),
     "open_folder": (EACCES, EACCES, EACCES, EACCES, EACCES),
@@ -110,6 +114,8 @@ OTHERS = {
 # These look at more than numbers.  Not root's, a role sees the real files.
 NOT_ROOT = {
     "open_reading": (EACCES, EACCES, EACCES, EACCES),
+    "open hosts": (EACCES, 0, EACCES, EACCES),
+    "open memory": (EACCES, EACCES, EACCES, EACCES),
     "open_writing": (KILLED, KILLED, KILLED, EACCES),
     "open_creating": (KILLED, KILLED, KILLED, EACCES),
     "open_folder": (EACCES, EACCES, EACCES, EACCES),
@@ -126,7 +132,11 @@ NOT_ROOT = {
 }
 
 # What Landlock alone forbids.
-LANDLOCK = ("connect_tcp", "connect_abstract", "open_folder")
+LANDLOCK = ("connect_tcp", "connect_abstract", "open_folder", "open hosts",
+            "open memory", "open_reading")
+
+# Other architectures have no such calls.
+X86 = ("iopl", "ioperm", "modify_ldt", "arch_prctl", "getpid in x32")
 
 
 class Attempts:
@@ -147,11 +157,11 @@ class Attempts:
         return [ATTEMPT.unpack_from(self.map, i * ATTEMPT.size)[1:3]
                 for i in range(len(self.attempts))]
 
-    def change(self, old, new):
+    def change(self, old, new, which=None):
         """Nothing is lost should a role be at one of them: it is tried once
         more."""
         for i, (state, _) in enumerate(self.states()):
-            if state == old:
+            if state == old and (not which or self.attempts[i][:2] in which):
                 struct.pack_into("I", self.map, i * ATTEMPT.size + 4, new)
 
     def over(self):
@@ -162,9 +172,10 @@ class Attempts:
         found = {}
         for (role, name, *_), (state, value) in zip(self.attempts,
                                                     self.states()):
-            if state in (WAITS, UNKNOWN):
-                value = "not tried"
-            found[role, name] = KILLED if state == BEGUN else value
+            if state == UNKNOWN and name in X86:
+                continue
+            found[role, name] = {BEGUN: KILLED, DONE: value}.get(
+                state, "not tried")
         return found
 
 
@@ -196,6 +207,9 @@ class Inside:
             "symlink_path": ("/newlink", 0),
             "open_folder": ("/", 0), "open_reading": ("/etc/shadow", 0),
             "stat_path": ("/etc/passwd", 0),
+            "open hosts": ("/etc/hosts", 0),
+            "open sasldb2": ("/etc/sasldb2", 0),
+            "open memory": ("/proc/self/mem", 0),
             "connect_unix": ("/run/systemd/notify", 0),
             "connect_abstract": (self.hidden, 0),
             "connect_tcp": ("", self.other),
@@ -214,17 +228,15 @@ class Inside:
         self.addCleanup(listener.close)
         listener.bind("\0" + self.hidden)
         listener.listen(100)
-        with open(os.path.join(self.folder, "smtpd.conf"), "w") as f:
-            f.write("pwcheck_method: saslauthd\nmech_list: plain\n")
+        self.sasl = sasl_lines(self)
 
     def pair(self):
         return gateway_pair()
 
     def daemon(self):
         return Tried(
-            self, self.inner.port, "authenticate_in",
-            "hostname gw.example.org", "sasl_config_path " + self.folder,
-            "authenticators 6", *self.lines, daemon=IMAPSD, workers=6,
+            self, self.inner.port, "authenticate_in", *self.sasl,
+            "authenticators 2", *self.lines, daemon=IMAPSD, workers=3,
             user=self.user, pair=self.pair())
 
     def run_all(self, attempts):
@@ -258,6 +270,16 @@ class Inside:
             (role, name, *targets.get(name, ("", 0)))
             for role, name in expected])
         log = self.run_all(attempts)
+        # The master may have ended a role in the midst of one, for a reason
+        # of its own.  What the filter ends it ends each time.
+        for _ in range(3):
+            doubtful = [key for key, value in attempts.results().items()
+                        if value == KILLED != expected[key]]
+            if doubtful:
+                attempts.change(BEGUN, WAITS, doubtful)
+                log += self.run_all(attempts)
+        if "no system call filter" in log:
+            self.skipTest("no seccomp here")
         results = attempts.results()
         if "Landlock" in log:   # an older kernel
             for key in [k for k in expected if k[1] in LANDLOCK]:
@@ -316,6 +338,9 @@ class Unprivileged(Inside, TestCase):
         super().setUp()
         if harness.ROOT:
             self.user = harness.nobody()
+            for line in self.sasl:
+                if line.startswith("sasldb_path "):
+                    os.chown(line.split()[1], self.user.pw_uid, -1)
 
     def pair(self):
         """One that this user can read."""
