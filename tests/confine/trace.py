@@ -153,7 +153,7 @@ def show(rows, hits, missed):
                            a, "=%x" % b if op == 7 else "")
             for n, op, a, b in row.conditions)
         name += {0: "", 1: " (sasl_network)", 2: " (no sasl_network)"}.get(
-            row.network, "")
+            row.network if not row.roles else 0, "")
         print("%-8s %-44s %s" % (row.what, name, " ".join(
             "%9s" % ("" if s is None else s) for s in seen)))
     for role in ROLES + ("master",):
