@@ -351,9 +351,12 @@ static const struct rule killed[] = {
 	{ BUT_A, SYS(semget), { ANY } },
 	{ ALL, SYS(msgget), { ANY } },
 	{ ALL, SYS(mq_open), { ANY } },
-	/* a terminal's input */
-	{ EVEN_M, SYS(ioctl), { EQ(1, TIOCSTI) } },
-	{ EVEN_M, SYS(ioctl), { EQ(1, TIOCLINUX) } },
+	/*
+	 * A terminal's input.  The kernel takes an int: what is above it must
+	 * not lead past a row of the master's, to whom all else is allowed.
+	 */
+	{ EVEN_M, SYS(ioctl), { BITS(1, 0xffffffffU, TIOCSTI) } },
+	{ EVEN_M, SYS(ioctl), { BITS(1, 0xffffffffU, TIOCLINUX) } },
 
 	/* ways to the network that are not the role's */
 	{ K | W, SYS(socket), { ANY } },

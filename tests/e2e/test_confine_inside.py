@@ -315,6 +315,11 @@ class Executed(Inside, TestCase):
     def test_calls(self):
         self.check(table(self.roles))
 
+    def test_it_serves(self):
+        """With nothing to try it is a daemon like the real one."""
+        relais = harness.Gateway(self, self.inner.port, daemon=IMAPSD)
+        self.assertOK(self.connect(relais.ssl, True).login())
+
 
 @needs_root
 @not_sanitized

@@ -105,6 +105,9 @@ check_probe(const struct probe *p, enter *confine)
 #define EXEC_PAGE P(page), 4096, PROT_READ | PROT_EXEC
 #define ANONYMOUS MAP_PRIVATE | MAP_ANONYMOUS, -1, 0
 
+/* The kernel takes an int for what a filter sees as 64 bits. */
+#define HIGH (1L << 32)
+
 static const struct probe probes[] = {
 	/* files */
 	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, EACCES, 0,
@@ -234,6 +237,19 @@ static const struct probe probes[] = {
 	{ CALL(reboot), { 0, 0, 0, 0 }, EVERYBODY(KILLED) },
 	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, EVERYBODY(KILLED) },
 	{ CALL(dup), { FD_CLIENT }, EVERYBODY(ENOSYS) },
+	{ CALL(mmap), { 0, 4096, HIGH | PROT_EXEC, ANONYMOUS },
+	    EVERYBODY(KILLED) },
+	{ CALL(sendto), { FD_FRESH, 0, 0, HIGH | MSG_FASTOPEN, 0, 0 },
+	    EVERYBODY(KILLED) },
+	{ CALL(openat), { AT_FDCWD, P(scratch), HIGH | O_WRONLY }, CHANGES },
+	{ CALL(fcntl), { FD_LISTENER, HIGH | F_SETFL, 0 }, EVERYBODY(ENOSYS) },
+	{ CALL(socket), { HIGH | AF_INET, SOCK_STREAM, 0 }, KILLED, EACCES,
+	    KILLED, EACCES, 0 },
+	{ CALL(socket), { HIGH | AF_UNIX, SOCK_STREAM, 0 }, KILLED, EACCES,
+	    KILLED, EACCES, 0 },
+	{ CALL(setsockopt),
+	    { FD_CLIENT, HIGH | SOL_SOCKET, SO_RCVBUF, P(&one), sizeof(one) },
+	    EVERYBODY(ENOSYS) },
 	{ "a call that does not exist", 100000, { 0 }, EVERYBODY(ENOSYS) },
 #ifdef __x86_64__
 	{ "getpid in x32", 0x40000000 | SYS_getpid, { 0 }, EVERYBODY(KILLED) },
@@ -532,6 +548,7 @@ test_master(void **state)
 		{ CALL(init_module), { 0, 0, 0 }, KILLED },
 		{ CALL(reboot), { 0, 0, 0, 0 }, KILLED },
 		{ CALL(ioctl), { FD_CLIENT, TIOCSTI, P("") }, KILLED },
+		{ CALL(ioctl), { FD_CLIENT, HIGH | TIOCSTI, P("") }, KILLED },
 		{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, 0 },
 		{ CALL(socket), { AF_UNIX, SOCK_DGRAM, 0 }, 0 },
 		{ CALL(execve), { P("/nonexistent"), 0, 0 }, ENOENT },
