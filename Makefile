@@ -86,6 +86,18 @@ $B/unit/%: tests/unit/%.c $(foreach d,$(DAEMONS),$(call parts,$d)) $B/libcommon.
 
 unit: $(UNIT_TESTS)
 
+# The daemons once more, with what tries in each role what it may do; all else
+# is the very same (tests/confine/inside.c).
+CONFINE = $(DAEMONS:%=$B/confine/%)
+INSIDE_OBJ = $(patsubst %.c,$B/obj/%.o,$(wildcard tests/confine/inside*.c))
+define confine_daemon
+$B/confine/$1: $(patsubst %.c,$B/obj/%.o,$(wildcard $1/*.c)) $(INSIDE_OBJ) $B/libcommon.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(LINK_MODE) -Wl,--wrap=role_confine $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach d,$(DAEMONS),$(eval $(call confine_daemon,$d)))
+confine-programs: $(CONFINE)
+
 # What the benchmark needs.  Its client is OpenSSL's, so that another than
 # GnuTLS tries what GnuTLS does.
 BENCH = $(addprefix $B/bench/,mailload mailsink floor)
@@ -111,7 +123,7 @@ clean:
 
 -include $(wildcard $B/obj/*/*.d $B/obj/*/*/*.d $B/unit/*.d)
 
-.PHONY: all unit bench-programs clean
+.PHONY: all unit confine-programs bench-programs clean
 
 # Test, show, install.
 
@@ -120,7 +132,8 @@ deps:
 
 check:
 	@tests/deps
-	@$(MAKE) --no-print-directory -j"$$(nproc)" all unit bench-programs
+	@$(MAKE) --no-print-directory -j"$$(nproc)" all unit \
+	    confine-programs bench-programs
 	@RELAIS_BUILD=$B tests/run.py
 
 demo:

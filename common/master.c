@@ -26,6 +26,7 @@
 #include "metrics_listen.h"
 #include "pid_file.h"
 #include "priv.h"
+#include "sandbox.h"
 #include "session.h"
 #include "spool.h"
 #include "xmalloc.h"
@@ -335,6 +336,7 @@ serve(struct conf *c, const struct protocol *p, struct launch *l)
 	else if (spool_prepare(c->spool_directory) == -1)
 		goto done;
 	trim();
+	sandbox_enter_master();
 	s = supervise_new(c, p, listeners);
 	if (s == NULL || supervise_start(s) == -1)
 		goto done;

@@ -25,3 +25,16 @@ sandbox_enter(const struct sandbox *s)
 	missing = sandbox_landlock(s);
 	return missing | sandbox_seccomp(s->filter); /* refuses Landlock */
 }
+
+void
+sandbox_enter_master(void)
+{
+	struct buf filter;
+
+	buf_init(&filter, SANDBOX_FILTER_MAX);
+	sandbox_compile_master(&filter);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == -1)
+		fatal("no_new_privs");
+	(void)sandbox_seccomp(buf_view(&filter));
+	buf_free(&filter);
+}

@@ -4,8 +4,8 @@
  * and Landlock where the kernel has it.  The last step of confinement: after
  * it a process can do what its row in the README's table says, no more.
  *
- * What an attacker would need (execve, ptrace, socket, connect, ...) kills
- * the process; what a library may try (open) is an error; what nobody has
+ * What an attacker would need (execve, ptrace, socket, unlink, ...) kills the
+ * process; what a library may try (open to read) is an error; what nobody has
  * heard of is ENOSYS, so that libraries fall back.
  */
 #ifndef SANDBOX_H
@@ -55,6 +55,16 @@ void sandbox_compile(enum role role, bool network, struct buf *out);
 
 /* The same of a worker that is born in a nursery, whose filter it has. */
 void sandbox_compile_born(struct buf *out);
+
+/* What the master and all that it starts never do: a worker's is narrower. */
+void sandbox_compile_master(struct buf *out);
+
+/*
+ * The master, once in its life: an image that takes over after a reload has
+ * the filter already.  Sets no new privileges, too, which the roles that it
+ * starts have in any case.  fatal() on an error that is not the kernel's lack.
+ */
+void sandbox_enter_master(void);
 
 /*
  * Confine the calling process for good.  No new privileges must be set.

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -122,21 +123,37 @@ may_read(enum role role)
 	return role == ROLE_BROKER || role == ROLE_AUTHENTICATOR;
 }
 
-unsigned int
-sandbox_landlock(const struct sandbox *s)
+/* -1: not built in, not switched on, not let through. */
+static long
+version(void)
 {
-	struct ruleset r;
-	size_t i;
-	long abi;
-	int fd;
-
-	abi = syscall(
+	long abi = syscall(
 	    SYS_landlock_create_ruleset, NULL, 0UL, CREATE_RULESET_VERSION);
+
 	/* EPERM: what a container's system call filter says of a new call. */
 	if (abi == -1 && errno != ENOSYS && errno != EOPNOTSUPP &&
 	    errno != EPERM)
 		fatal("Landlock");
-	if (abi == -1) /* not built in, not switched on, not let through */
+	return abi;
+}
+
+unsigned int
+sandbox_landlock(const struct sandbox *s)
+{
+	return sandbox_landlock_at_most(s, LONG_MAX);
+}
+
+unsigned int
+sandbox_landlock_at_most(const struct sandbox *s, long abi_max)
+{
+	struct ruleset r;
+	long abi = version();
+	size_t i;
+	int fd;
+
+	if (abi > abi_max)
+		abi = abi_max;
+	if (abi <= 0)
 		return SANDBOX_NO_LANDLOCK;
 	r = everything(abi, s->network);
 	fd = (int)syscall(SYS_landlock_create_ruleset, &r, sizeof(r), 0U);

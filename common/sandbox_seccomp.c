@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sandbox_seccomp: the system calls of each role, each with its
- * reason.  The master compiles them once, each process of a role loads what
- * came of it: compiling takes as long as a whole login does.
+ * reason (tests/confine/trace.py counts how often each is used).  The master
+ * compiles them once, each process of a role loads what came of it: compiling
+ * takes as long as a whole login does.
  *
  * Three tables, read from the top: what a role needs is allowed; what a library
  * may well try, and can live without, is an error; what nobody but an attacker
@@ -24,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -63,7 +65,13 @@ enum {
 	NO_NET = NET << 1,
 	ALL = K | B | W | A | C | M,
 	BUT_N = ALL & ~N,
-	WORKER = W & ~N
+	BUT_A = ALL & ~A,
+	WORKER = W & ~N,
+	/*
+	 * The master, which all are born of: what even it never does, nor a
+	 * library that a role loads before it is confined.
+	 */
+	EVEN_M = ALL | 1 << ROLE_MASTER
 };
 
 /* fork(3), of which glibc wants to know the child's number. */
@@ -93,29 +101,34 @@ struct rule {
 #define TYPE(n, type)                                                          \
 	BITS(n, 0xffffffffU & ~(unsigned)(SOCK_CLOEXEC | SOCK_NONBLOCK), type)
 
+#define FUTEX(operation)                                                       \
+	BITS(1, 0xffffffffU & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME),    \
+	    operation)
+
 #define OPEN_WRITING (O_ACCMODE | O_CREAT | O_TRUNC)
 
 static const struct rule allowed[] = {
 	/* the event loop; epoll_wait where the architecture has it */
 	{ ALL, SYS(epoll_wait), { ANY } },
-	{ ALL, SYS(epoll_pwait), { ANY } },
+	{ ALL, SYS(epoll_pwait), { ANY } }, /* where it has not */
 	{ ALL, SYS(epoll_ctl), { ANY } },
-	{ ALL, SYS(poll), { ANY } }, /* a worker waits for its keeper */
-	{ ALL, SYS(ppoll), { ANY } },
+	{ ALL, SYS(poll), { ANY } },  /* a worker waits for its keeper */
+	{ ALL, SYS(ppoll), { ANY } }, /* where poll(3) is made with it */
 
 	/* descriptors that are there */
-	{ ALL, SYS(read), { ANY } },
-	{ ALL, SYS(readv), { ANY } },
-	{ ALL, SYS(write), { ANY } },  /* libevent's wake-up pipe; stderr */
-	{ ALL, SYS(writev), { ANY } }, /* c-ares over TCP; abort(3)'s message */
-	{ ALL, SYS(recvfrom), { ANY } },
+	/* files, saslauthd; what a nursery forks waits for its word */
+	{ B | A | N, SYS(read), { ANY } },
+	{ NET, SYS(readv), { ANY } },
+	{ A | N, SYS(write), { ANY } },
+	{ B | A, SYS(writev), { ANY } }, /* c-ares over TCP; saslauthd */
+	{ W | B | M | NET, SYS(recvfrom), { ANY } },
 	{ ALL, SYS(recvmsg), { ANY } }, /* messages and descriptors */
 	{ ALL, SYS(close), { ANY } },
 	/*
 	 * To the other end only.  An address, or MSG_FASTOPEN, which connects
 	 * behind the back of connect(2) and of Landlock, would be a way out.
 	 */
-	{ ALL, SYS(sendto), { CLEAR(3, MSG_FASTOPEN), EQ(4, 0) } },
+	{ W | B | M | NET, SYS(sendto), { CLEAR(3, MSG_FASTOPEN), EQ(4, 0) } },
 	{ ALL, SYS(sendmsg), { CLEAR(2, MSG_FASTOPEN) } },
 	/*
 	 * O_NONBLOCK belongs to the listener that all workers share: without
@@ -124,29 +137,35 @@ static const struct rule allowed[] = {
 	{ ALL, SYS(fcntl),
 	    { EQ(1, F_SETFL), BITS(2, O_NONBLOCK | O_ASYNC, O_NONBLOCK) } },
 	{ ALL, SYS(fcntl), { EQ(1, F_GETFL) } },
-	{ ALL, SYS(fcntl), { EQ(1, F_SETFD) } },
-	{ ALL, SYS(fcntl), { EQ(1, F_GETFD) } },
-	{ ALL, SYS(fcntl), { EQ(1, F_DUPFD_CLOEXEC) } }, /* a queued one */
+	{ B | A, SYS(fcntl), { EQ(1, F_SETFD) } }, /* c-ares; libdb */
+	{ B | A, SYS(fcntl), { EQ(1, F_GETFD) } },
+	/* a descriptor that waits until its message can be sent */
+	{ ALL, SYS(fcntl), { EQ(1, F_DUPFD_CLOEXEC) } },
 
 	/* connections: those of clients and those to inner servers */
 	{ W | M, SYS(accept4), { ANY } },
 	/* SHUT_RD would end the listener for every worker */
-	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_WR) } },
+	{ W | M, SYS(shutdown), { EQ(1, SHUT_WR) } },
 	{ W | B, SYS(getpeername), { ANY } }, /* whom to admit; the log */
 	/* who asks: the kernel's word on it, and on his groups */
 	{ C, SYS(accept4), { ANY } },
 	{ C, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_PEERCRED) } },
 	{ C, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_PEERGROUPS) } },
 	{ W | B, SYS(getsockname), { ANY } }, /* loops; c-ares sorts by it */
-	{ W | B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_ERROR) } },
+	{ B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_ERROR) } },
 	{ W, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_RCVTIMEO) } },
-	{ W | B, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE) } },
+	{ W, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE) } },
+	/* the broker: c-ares, over TCP */
 	{ W | B, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_NODELAY) } },
-	{ W | B, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPIDLE) } },
+	{ W, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPIDLE) } },
 	{ W, SYS(setsockopt),
 	    { EQ(1, IPPROTO_TCP), EQ(2, TCP_NOTSENT_LOWAT) } },
 
-	/* the broker connects to inner servers and to name servers ... */
+	/*
+	 * The broker connects to inner servers and to name servers, and c-ares
+	 * sorts addresses by what sockets it gets.  A protocol may be named
+	 * by its number or as the usual one, 0: versions of c-ares differ.
+	 */
 	{ B, SYS(socket), { EQ(0, AF_INET), TYPE(1, SOCK_STREAM), EQ(2, 0) } },
 	{ B, SYS(socket),
 	    { EQ(0, AF_INET), TYPE(1, SOCK_STREAM), EQ(2, IPPROTO_TCP) } },
@@ -163,8 +182,8 @@ static const struct rule allowed[] = {
 	/* ... and c-ares reads hosts and resolv.conf, with stdio */
 	{ B, SYS(openat), { CLEAR(2, OPEN_WRITING) } },
 	{ B, SYS(newfstatat), { ANY } }, /* fstat(3) is made with it */
-	{ B, SYS(fstat), { ANY } },
-	{ B, SYS(lseek), { ANY } },
+	{ B, SYS(fstat), { ANY } },      /* ... or it is this */
+	{ B, SYS(lseek), { ANY } },      /* fclose(3) before the end */
 
 	/*
 	 * libsasl2 asks saslauthd.  Which socket is meant, permissions in the
@@ -175,10 +194,14 @@ static const struct rule allowed[] = {
 	/* ... and sasldb2, a Berkeley database, and /dev/urandom */
 	{ A, SYS(openat), { CLEAR(2, OPEN_WRITING) } },
 	{ A, SYS(newfstatat), { ANY } },
-	{ A, SYS(fstat), { ANY } },
+	{ A, SYS(fstat), { ANY } }, /* as in the broker */
 	{ A, SYS(lseek), { ANY } },
 	{ A, SYS(pread64), { ANY } },
-	/* its plugins that ask a directory or a database over the network */
+	/*
+	 * Its plugins that ask a directory or a database over the network.
+	 * They are the administrator's, so this is what libldap and the
+	 * clients of databases are seen to do, not what tests come to.
+	 */
 	{ NET, SYS(socket), { LT(0, AF_INET6 + 1), TYPE(1, SOCK_STREAM) } },
 	{ NET, SYS(socket), { LT(0, AF_INET6 + 1), TYPE(1, SOCK_DGRAM) } },
 	{ NET, SYS(shutdown), { ANY } },
@@ -215,10 +238,11 @@ static const struct rule allowed[] = {
 
 	/* memory, never executable */
 	{ ALL, SYS(mmap), { CLEAR(2, PROT_EXEC) } },
-	{ ALL, SYS(mprotect), { CLEAR(2, PROT_EXEC) } },
+	{ NET, SYS(mprotect), { CLEAR(2, PROT_EXEC) } }, /* none is changed */
 	{ ALL, SYS(munmap), { ANY } },
-	{ ALL, SYS(mremap), { ANY } },
-	{ ALL, SYS(madvise), { ANY } }, /* free(3) gives memory back */
+	{ ALL, SYS(mremap), { ANY } }, /* realloc(3) of much */
+	/* free(3) gives memory back, where brk(2) has none to give */
+	{ ALL, SYS(madvise), { EQ(2, MADV_DONTNEED) } },
 	{ ALL, SYS(brk), { ANY } },
 
 	/* randomness, and the clocks where the vDSO has to ask the kernel */
@@ -227,26 +251,25 @@ static const struct rule allowed[] = {
 	{ ALL, SYS(gettimeofday), { ANY } },
 	{ ALL, SYS(time), { ANY } },
 
-	/* this process: locks in libraries, signals, abort(3), the end */
-	{ ALL, SYS(futex), { ANY } },
+	/* locks in libraries; those with priorities had holes */
+	{ ALL, SYS(futex), { FUTEX(FUTEX_WAIT) } },
+	{ ALL, SYS(futex), { FUTEX(FUTEX_WAKE) } },
+	{ ALL, SYS(futex), { FUTEX(FUTEX_WAIT_BITSET) } },
+
+	/* this process: stopped and continued, abort(3), the end */
 	{ ALL, SYS(restart_syscall), { ANY } },
 	{ ALL, SYS(rt_sigaction), { ANY } },
 	{ ALL, SYS(rt_sigprocmask), { ANY } },
-	{ ALL, SYS(rt_sigreturn), { ANY } },
+	{ NET, SYS(rt_sigreturn), { ANY } },
 	{ ALL, SYS(getpid), { ANY } },
 	{ ALL, SYS(gettid), { ANY } },
-	{ ALL, SYS(exit), { ANY } },
 	{ ALL, SYS(exit_group), { ANY } },
 };
 
 static const struct rule refused[] = {
 	/* localtime(3), GnuTLS's priorities, dlopen(3) and the like */
 	{ ALL, SYS(open), { ANY } },
-	{ K | W | C | M, SYS(openat), { ANY } },
-	{ B | A, SYS(openat), { SET(2, O_WRONLY) } },
-	{ B | A, SYS(openat), { SET(2, O_RDWR) } },
-	{ B | A, SYS(openat), { SET(2, O_CREAT) } },
-	{ B | A, SYS(openat), { SET(2, O_TRUNC) } },
+	{ K | W | C | M, SYS(openat), { CLEAR(2, OPEN_WRITING) } },
 	{ K | W | C | M, SYS(newfstatat), { ANY } },
 	{ K | W | C | M, SYS(fstat), { ANY } },
 	{ ALL, SYS(stat), { ANY } },
@@ -258,7 +281,25 @@ static const struct rule refused[] = {
 	{ ALL, SYS(readlinkat), { ANY } },
 	{ ALL, SYS(getcwd), { ANY } },
 
-	/* no library of ours changes files: a bug, if it is not an attack */
+	/* other families than the Internet's: UNIX, netlink, packet, alg */
+	{ B, SYS(socket), { LT(0, AF_INET) } },
+	{ B, SYS(socket), { GT(0, AF_INET6) } },
+	{ A, SYS(socket), { GT(0, AF_INET6) } },
+
+	/* see above */
+	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_RD) } },
+	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_RDWR) } },
+};
+
+/*
+ * Changes to files.  The database in a plugin of an authenticator may try them
+ * and go on; no library of the others does.
+ */
+static const struct rule changing[] = {
+	{ ALL, SYS(openat), { SET(2, O_WRONLY) } },
+	{ ALL, SYS(openat), { SET(2, O_RDWR) } },
+	{ ALL, SYS(openat), { SET(2, O_CREAT) } },
+	{ ALL, SYS(openat), { SET(2, O_TRUNC) } },
 	{ ALL, SYS(creat), { ANY } },
 	{ ALL, SYS(unlink), { ANY } },
 	{ ALL, SYS(unlinkat), { ANY } },
@@ -281,15 +322,6 @@ static const struct rule refused[] = {
 	{ ALL, SYS(fchown), { ANY } },
 	{ ALL, SYS(fchownat), { ANY } },
 	{ ALL, SYS(truncate), { ANY } },
-
-	/* other families than the Internet's: UNIX, netlink, packet, alg */
-	{ B, SYS(socket), { LT(0, AF_INET) } },
-	{ B, SYS(socket), { GT(0, AF_INET6) } },
-	{ A, SYS(socket), { GT(0, AF_INET6) } },
-
-	/* see above */
-	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_RD) } },
-	{ W | B | M, SYS(shutdown), { EQ(1, SHUT_RDWR) } },
 };
 
 static const struct rule killed[] = {
@@ -301,18 +333,36 @@ static const struct rule killed[] = {
 	{ BUT_N, SYS(clone), { ANY } },
 	{ N, SYS(clone), { SET(0, CLONE_THREAD) } },
 	{ BUT_N, SYS(clone3), { ANY } },
-	{ ALL, SYS(ptrace), { ANY } },
-	{ ALL, SYS(process_vm_readv), { ANY } },
-	{ ALL, SYS(process_vm_writev), { ANY } },
-	{ ALL, SYS(process_madvise), { ANY } },
-	{ ALL, SYS(kcmp), { ANY } },
+	{ EVEN_M, SYS(ptrace), { ANY } },
+	{ EVEN_M, SYS(process_vm_readv), { ANY } },
+	{ EVEN_M, SYS(process_vm_writev), { ANY } },
+	{ EVEN_M, SYS(process_madvise), { ANY } },
+	{ ALL, SYS(process_mrelease), { ANY } },
+	{ ALL, SYS(move_pages), { ANY } },
+	{ ALL, SYS(migrate_pages), { ANY } },
+	{ EVEN_M, SYS(kcmp), { ANY } },
 	{ ALL, SYS(kill), { ANY } },
 	{ ALL, SYS(tkill), { ANY } },
 	{ ALL, SYS(rt_sigqueueinfo), { ANY } },
 	{ ALL, SYS(rt_tgsigqueueinfo), { ANY } },
 	{ ALL, SYS(pidfd_open), { ANY } },
-	{ ALL, SYS(pidfd_getfd), { ANY } },
+	{ EVEN_M, SYS(pidfd_getfd), { ANY } },
 	{ ALL, SYS(pidfd_send_signal), { ANY } },
+	{ ALL, SYS(prctl), { EQ(0, PR_SET_DUMPABLE), NE(1, 0) } },
+	{ ALL, SYS(prctl), { EQ(0, PR_SET_PTRACER) } },
+	{ ALL, SYS(prctl), { EQ(0, PR_SET_MM) } },
+	/* what processes of one user share without a file */
+	{ BUT_A, SYS(shmget), { ANY } }, /* libdb knows them, too */
+	{ BUT_A, SYS(shmat), { ANY } },
+	{ BUT_A, SYS(semget), { ANY } },
+	{ ALL, SYS(msgget), { ANY } },
+	{ ALL, SYS(mq_open), { ANY } },
+	/*
+	 * A terminal's input.  The kernel takes an int: what is above it must
+	 * not lead past a row of the master's, to whom all else is allowed.
+	 */
+	{ EVEN_M, SYS(ioctl), { BITS(1, 0xffffffffU, TIOCSTI) } },
+	{ EVEN_M, SYS(ioctl), { BITS(1, 0xffffffffU, TIOCLINUX) } },
 
 	/* ways to the network that are not the role's */
 	{ K | W | C | M, SYS(socket), { ANY } },
@@ -332,7 +382,10 @@ static const struct rule killed[] = {
 	{ ALL, SYS(mprotect), { SET(2, PROT_EXEC) } },
 	{ ALL, SYS(pkey_mprotect), { ANY } },
 	{ ALL, SYS(personality), { ANY } }, /* READ_IMPLIES_EXEC */
-	{ ALL, SYS(modify_ldt), { ANY } },
+	{ EVEN_M, SYS(modify_ldt), { ANY } },
+	/* no signal has a handler: nobody returns from one */
+	{ BUT_A, SYS(rt_sigreturn), { ANY } },
+	{ NO_NET, SYS(rt_sigreturn), { ANY } },
 
 	/* users and rights */
 	{ ALL, SYS(setuid), { ANY } },
@@ -348,46 +401,52 @@ static const struct rule killed[] = {
 
 	/* another view of the file system */
 	{ ALL, SYS(chroot), { ANY } },
-	{ ALL, SYS(pivot_root), { ANY } },
-	{ ALL, SYS(unshare), { ANY } },
-	{ ALL, SYS(setns), { ANY } },
-	{ ALL, SYS(mount), { ANY } },
-	{ ALL, SYS(umount2), { ANY } },
-	{ ALL, SYS(open_tree), { ANY } },
-	{ ALL, SYS(move_mount), { ANY } },
-	{ ALL, SYS(fsopen), { ANY } },
-	{ ALL, SYS(fsconfig), { ANY } },
-	{ ALL, SYS(fsmount), { ANY } },
-	{ ALL, SYS(fspick), { ANY } },
-	{ ALL, SYS(mount_setattr), { ANY } },
-	{ ALL, SYS(open_by_handle_at), { ANY } },
+	{ EVEN_M, SYS(pivot_root), { ANY } },
+	{ EVEN_M, SYS(unshare), { ANY } },
+	{ EVEN_M, SYS(setns), { ANY } },
+	{ EVEN_M, SYS(mount), { ANY } },
+	{ EVEN_M, SYS(umount2), { ANY } },
+	{ EVEN_M, SYS(open_tree), { ANY } },
+	{ EVEN_M, SYS(move_mount), { ANY } },
+	{ EVEN_M, SYS(fsopen), { ANY } },
+	{ EVEN_M, SYS(fsconfig), { ANY } },
+	{ EVEN_M, SYS(fsmount), { ANY } },
+	{ EVEN_M, SYS(fspick), { ANY } },
+	{ EVEN_M, SYS(mount_setattr), { ANY } },
+	{ EVEN_M, SYS(open_by_handle_at), { ANY } },
 	{ ALL, SYS(name_to_handle_at), { ANY } },
 
 	/* parts of the kernel where holes were found, and the machine's own */
-	{ ALL, SYS(bpf), { ANY } },
-	{ ALL, SYS(perf_event_open), { ANY } },
-	{ ALL, SYS(userfaultfd), { ANY } },
-	{ ALL, SYS(io_uring_setup), { ANY } },
-	{ ALL, SYS(io_uring_enter), { ANY } },
-	{ ALL, SYS(io_uring_register), { ANY } },
+	{ EVEN_M, SYS(bpf), { ANY } },
+	{ EVEN_M, SYS(perf_event_open), { ANY } },
+	{ EVEN_M, SYS(userfaultfd), { ANY } },
+	{ EVEN_M, SYS(io_uring_setup), { ANY } },
+	{ EVEN_M, SYS(io_uring_enter), { ANY } },
+	{ EVEN_M, SYS(io_uring_register), { ANY } },
 	{ ALL, SYS(keyctl), { ANY } },
 	{ ALL, SYS(add_key), { ANY } },
 	{ ALL, SYS(request_key), { ANY } },
-	{ ALL, SYS(init_module), { ANY } },
-	{ ALL, SYS(finit_module), { ANY } },
-	{ ALL, SYS(delete_module), { ANY } },
-	{ ALL, SYS(kexec_load), { ANY } },
-	{ ALL, SYS(kexec_file_load), { ANY } },
-	{ ALL, SYS(reboot), { ANY } },
-	{ ALL, SYS(swapon), { ANY } },
-	{ ALL, SYS(swapoff), { ANY } },
-	{ ALL, SYS(acct), { ANY } },
-	{ ALL, SYS(ioperm), { ANY } },
-	{ ALL, SYS(iopl), { ANY } },
-	{ ALL, SYS(settimeofday), { ANY } },
-	{ ALL, SYS(clock_settime), { ANY } },
+	{ EVEN_M, SYS(init_module), { ANY } },
+	{ EVEN_M, SYS(finit_module), { ANY } },
+	{ EVEN_M, SYS(delete_module), { ANY } },
+	{ EVEN_M, SYS(kexec_load), { ANY } },
+	{ EVEN_M, SYS(kexec_file_load), { ANY } },
+	{ EVEN_M, SYS(reboot), { ANY } },
+	{ EVEN_M, SYS(swapon), { ANY } },
+	{ EVEN_M, SYS(swapoff), { ANY } },
+	{ EVEN_M, SYS(acct), { ANY } },
+	{ EVEN_M, SYS(ioperm), { ANY } },
+	{ EVEN_M, SYS(iopl), { ANY } },
+	{ EVEN_M, SYS(settimeofday), { ANY } },
+	{ EVEN_M, SYS(clock_settime), { ANY } },
 	{ ALL, SYS(adjtimex), { ANY } },
 	{ ALL, SYS(clock_adjtime), { ANY } },
+	{ ALL, SYS(syslog), { ANY } }, /* the kernel's log: addresses */
+	{ EVEN_M, SYS(quotactl), { ANY } },
+	{ EVEN_M, SYS(fanotify_init), { ANY } },
+	{ EVEN_M, SYS(sethostname), { ANY } },
+	{ EVEN_M, SYS(setdomainname), { ANY } },
+	{ EVEN_M, SYS(vhangup), { ANY } },
 };
 
 /*
@@ -501,20 +560,25 @@ sandbox_compile(enum role role, bool network, struct buf *out)
 	add_rules(filter, SCMP_ACT_ALLOW, roles, allowed, nitems(allowed));
 	add_rules(
 	    filter, SCMP_ACT_ERRNO(EACCES), roles, refused, nitems(refused));
+	add_rules(filter,
+	    role == ROLE_AUTHENTICATOR ? SCMP_ACT_ERRNO(EACCES)
+	                               : SCMP_ACT_KILL_PROCESS,
+	    roles, changing, nitems(changing));
 	add_rules(filter, SCMP_ACT_KILL_PROCESS, roles, killed, nitems(killed));
 	add_abort(filter, role);
 	export(filter, out);
 	seccomp_release(filter);
 }
 
-/* Has one of these rows, before the end, to do with the call, for roles? */
+/* Is one of these rows, before the end, about the call, for roles of these? */
 static bool
-has_call(const struct rule *rules, size_t end, unsigned int roles, int call)
+has_call(const struct rule *rules, size_t end, unsigned int of,
+    unsigned int roles, int call)
 {
 	size_t i;
 
 	for (i = 0; i < end; i++)
-		if ((rules[i].roles & roles) != 0 && rules[i].call == call)
+		if ((rules[i].roles & of) == roles && rules[i].call == call)
 			return true;
 	return false;
 }
@@ -536,12 +600,23 @@ sandbox_compile_born(struct buf *out)
 	for (i = 0; i < nitems(allowed); i++) {
 		r.call = allowed[i].call;
 		if ((allowed[i].roles & W) == N &&
-		    !has_call(allowed, i, N, r.call) &&
-		    !has_call(killed, nitems(killed), WORKER, r.call))
+		    !has_call(allowed, i, N, N, r.call) &&
+		    !has_call(killed, nitems(killed), W, WORKER, r.call))
 			add_rule(filter, SCMP_ACT_ERRNO(ENOSYS), &r);
 	}
 	must(seccomp_rule_add_exact(
 	    filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(tgkill), 1, NE(0, SELF)));
+	export(filter, out);
+	seccomp_release(filter);
+}
+
+void
+sandbox_compile_master(struct buf *out)
+{
+	scmp_filter_ctx filter = new_filter(SCMP_ACT_ALLOW);
+
+	add_rules(filter, SCMP_ACT_KILL_PROCESS, 1 << ROLE_MASTER, killed,
+	    nitems(killed));
 	export(filter, out);
 	seccomp_release(filter);
 }

@@ -54,6 +54,8 @@ class NameServer:
         self.records = {}
         self.questions = 0
         self.deaf = False       # takes questions and does not answer
+        self.truncates = False  # says over UDP that TCP is to be used
+        self.over_tcp = 0       # questions that came over it
         self.ttl = TTL
         self.sock = self.thread = None
         self.start()
@@ -62,8 +64,11 @@ class NameServer:
     def start(self):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(AT)
+        self.listener = socket.create_server(AT)
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
+        threading.Thread(target=self._serve_tcp, args=(self.listener,),
+                         daemon=True).start()
 
     def stop(self):
         """From now on its port is closed."""
@@ -73,6 +78,8 @@ class NameServer:
             s.sendto(b"", AT)   # the word to stop
         self.thread.join()
         self.sock.close()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
         self.sock = None
 
     def _serve(self):
@@ -81,8 +88,32 @@ class NameServer:
             if not question:
                 return
             self.questions += 1
-            if not self.deaf:
+            if self.truncates:      # TC, and nothing in it
+                self.sock.sendto(question[:2] + b"\x83\x80" + question[4:],
+                                 peer)
+            elif not self.deaf:
                 self.sock.sendto(self.answer(question), peer)
+
+    def _serve_tcp(self, listener):
+        """RFC 1035 4.2.2: each message comes after its length."""
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return      # stop()
+            with peer, peer.makefile("rb") as f:
+                peer.settimeout(10)
+                try:
+                    while True:
+                        head = f.read(2)
+                        if len(head) < 2:
+                            break
+                        reply = self.answer(
+                            f.read(int.from_bytes(head, "big")))
+                        self.over_tcp += 1
+                        peer.sendall(len(reply).to_bytes(2, "big") + reply)
+                except OSError:
+                    pass
 
     def answer(self, question):
         labels, at = [], 12

@@ -89,6 +89,18 @@ class Moves(Names):
         self.assertLessEqual(self.dns.questions - asked, 4)
 
 
+class Long(Names):
+    def test_over_tcp(self):
+        """What does not fit into a datagram is asked for again."""
+        self.move_to(A)
+        self.dns.truncates = True
+        self.gateway()
+        self.login()
+        self.assertEqual(len(self.a.logins), 1)
+        self.assertGreater(self.dns.over_tcp, 0)
+        self.assertEqual([l for l in self.relais.log() if "killed" in l], [])
+
+
 class Down(Names):
     def test_the_name_server_is_gone(self):
         """What was known is used on, at once; and what is new when the name

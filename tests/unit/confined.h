@@ -8,6 +8,7 @@
 #define CONFINED_H
 
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -125,12 +126,12 @@ prepare(void)
 }
 
 static _Noreturn void
-child(enum role role, enter *confine, attempt *try, const void *arg, int out)
+child(enum role role, enter *confine, attempt *try, const void *arg,
+    struct result *out)
 {
 	struct sandbox box = {
 		.role = role, .read_paths = { "/etc" }, .network = networked
 	};
-	struct result r;
 	struct buf filter;
 	uint16_t port;
 
@@ -145,31 +146,33 @@ child(enum role role, enter *confine, attempt *try, const void *arg, int out)
 	sandbox_compile(role, networked, &filter);
 	box.filter = buf_view(&filter);
 	priv_harden(0, false, role == ROLE_NURSERY);
-	r.missing = confine(&box);
-	r.value = try(arg);
-	_exit(write(out, &r, sizeof(r)) == sizeof(r) ? 0 : 1);
+	out->missing = confine(&box);
+	out->value = try(arg);
+	_exit(0);
 }
 
+/* Not every role may write: what came of it is told in shared memory. */
 static struct result
 confined(enum role role, enter *confine, attempt *try, const void *arg)
 {
-	struct result r = { 0, STRANGE };
-	int out[2], status;
+	struct result r = { 0, STRANGE }, *told;
+	int status;
 	pid_t pid;
 
-	must(pipe(out));
+	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(told == MAP_FAILED ? -1 : 0);
 	pid = must(fork());
 	if (pid == 0)
-		child(role, confine, try, arg, out[1]);
-	close(out[1]);
+		child(role, confine, try, arg, told);
 	must(waitpid(pid, &status, 0));
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		must(read(out[0], &r, sizeof(r)) == sizeof(r) ? 0 : -1);
+		r = *told;
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		r.value = KILLED;
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT)
 		r.value = ABORTED;
-	close(out[0]);
+	munmap(told, sizeof(*told));
 	return r;
 }
 

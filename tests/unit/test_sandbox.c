@@ -3,6 +3,7 @@
  * What a role must not do: a child in its sandbox tries it.  Every call has
  * arguments that do no harm should it get through.
  */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -78,8 +80,15 @@ nursery_sees(const struct probe *p)
 static int
 metrics_sees(const struct probe *p)
 {
-	return p->nr == SYS_accept4 || p->nr == SYS_shutdown ? p->worker
-	                                                     : p->keeper;
+	switch (p->nr) {
+	case SYS_accept4:
+	case SYS_shutdown:
+	case SYS_recvfrom:
+	case SYS_sendto:
+		return p->worker;
+	default:
+		return p->keeper;
+	}
 }
 
 /* What a keeper does, and who is at the socket that it listens at. */
@@ -116,30 +125,32 @@ check_probe(const struct probe *p, enter *confine)
 
 #define CALL(name) #name, SYS_##name
 #define EVERYBODY(v) v, v, v, v, 0
+#define CHANGES KILLED, KILLED, KILLED, EACCES, 0 /* a file */
 #define P(pointer) (long)(pointer)
 #define EXEC_PAGE P(page), 4096, PROT_READ | PROT_EXEC
 #define ANONYMOUS MAP_PRIVATE | MAP_ANONYMOUS, -1, 0
+
+/* The kernel takes an int for what a filter sees as 64 bits. */
+#define HIGH (1L << 32)
 
 static const struct probe probes[] = {
 	/* files */
 	{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, EACCES, 0,
 	    EACCES, 0, 0 },
-	{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, EVERYBODY(EACCES) },
-	{ CALL(openat), { AT_FDCWD, P(scratch), O_RDWR | O_CLOEXEC },
-	    EVERYBODY(EACCES) },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_WRONLY }, CHANGES },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_RDWR | O_CLOEXEC }, CHANGES },
 	{ CALL(openat), { AT_FDCWD, P("/tmp/new"), O_WRONLY | O_CREAT, 0600 },
-	    EVERYBODY(EACCES) },
-	{ CALL(openat), { AT_FDCWD, P("/tmp/new"), O_CREAT, 0600 },
-	    EVERYBODY(EACCES) },
-	{ CALL(openat), { AT_FDCWD, P(scratch), O_TRUNC }, EVERYBODY(EACCES) },
+	    CHANGES },
+	{ CALL(openat), { AT_FDCWD, P("/tmp/new"), O_CREAT, 0600 }, CHANGES },
+	{ CALL(openat), { AT_FDCWD, P(scratch), O_TRUNC }, CHANGES },
 	{ CALL(openat), { AT_FDCWD, P("/etc"), O_RDWR | O_TMPFILE, 0600 },
-	    EVERYBODY(EACCES) },
+	    CHANGES },
 	{ CALL(newfstatat), { AT_FDCWD, P("/etc/hosts"), P(page), 0 }, EACCES,
 	    0, EACCES, 0, 0 },
 	{ CALL(pread64), { FD_PAIR, P(page), 1, 0 }, ENOSYS, ENOSYS, ENOSYS,
 	    ESPIPE, 0 },
-	{ CALL(unlinkat), { AT_FDCWD, P(scratch), 0 }, EVERYBODY(EACCES) },
-	{ CALL(fchmod), { FD_UDP, 0777 }, EVERYBODY(EACCES) },
+	{ CALL(unlinkat), { AT_FDCWD, P(scratch), 0 }, CHANGES },
+	{ CALL(fchmod), { FD_UDP, 0777 }, CHANGES },
 	{ CALL(memfd_create), { P("x"), 0 }, EVERYBODY(ENOSYS) },
 #ifdef SYS_open
 	{ CALL(open), { P("/etc/hosts"), O_RDONLY }, EVERYBODY(EACCES) },
@@ -178,8 +189,10 @@ static const struct probe probes[] = {
 	    ENOSYS, 0 },
 	{ CALL(shutdown), { FD_CLIENT, SHUT_RDWR }, ENOSYS, EACCES, EACCES,
 	    ENOSYS, 0 },
-	{ CALL(shutdown), { FD_CLIENT, SHUT_WR }, ENOSYS, 0, 0, ENOSYS, 0 },
-	{ CALL(sendto), { FD_CLIENT, P(page), 1, MSG_NOSIGNAL }, EVERYBODY(0) },
+	{ CALL(shutdown), { FD_CLIENT, SHUT_WR }, ENOSYS, ENOSYS, 0, ENOSYS,
+	    0 },
+	{ CALL(sendto), { FD_CLIENT, P(page), 1, MSG_NOSIGNAL }, ENOSYS, 0, 0,
+	    ENOSYS, 0 },
 	{ CALL(sendto), { FD_UDP, P(page), 1, 0, P(&at), sizeof(at) },
 	    EVERYBODY(ENOSYS) },
 	{ CALL(sendto), { FD_FRESH, 0, 0, MSG_FASTOPEN, P(&at), sizeof(at) },
@@ -224,7 +237,12 @@ static const struct probe probes[] = {
 	{ CALL(pidfd_open), { 1, 0 }, EVERYBODY(KILLED) },
 	/* code of one's own */
 	{ CALL(mprotect), { EXEC_PAGE }, EVERYBODY(KILLED) },
-	{ CALL(mprotect), { 0, 0, PROT_READ | PROT_WRITE }, EVERYBODY(0) },
+	{ CALL(mprotect), { 0, 0, PROT_READ | PROT_WRITE }, EVERYBODY(ENOSYS) },
+	{ CALL(rt_sigreturn), { 0 }, EVERYBODY(KILLED) },
+	{ CALL(madvise), { P(page), 4096, MADV_DONTNEED }, EVERYBODY(0) },
+	{ CALL(madvise), { P(page), 4096, MADV_DODUMP }, EVERYBODY(ENOSYS) },
+	{ CALL(futex), { P(page), FUTEX_WAKE_PRIVATE, 1 }, EVERYBODY(0) },
+	{ CALL(futex), { P(page), FUTEX_LOCK_PI, 0 }, EVERYBODY(ENOSYS) },
 	{ CALL(mmap), { 0, 4096, PROT_EXEC, ANONYMOUS }, EVERYBODY(KILLED) },
 	{ CALL(mmap), { 0, 4096, PROT_READ | PROT_WRITE, ANONYMOUS },
 	    EVERYBODY(0) },
@@ -245,8 +263,21 @@ static const struct probe probes[] = {
 	{ CALL(keyctl), { -1 }, EVERYBODY(KILLED) },
 	{ CALL(init_module), { 0, 0, 0 }, EVERYBODY(KILLED) },
 	{ CALL(reboot), { 0, 0, 0, 0 }, EVERYBODY(KILLED) },
-	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, EVERYBODY(ENOSYS) },
+	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, EVERYBODY(KILLED) },
 	{ CALL(dup), { FD_CLIENT }, EVERYBODY(ENOSYS) },
+	{ CALL(mmap), { 0, 4096, HIGH | PROT_EXEC, ANONYMOUS },
+	    EVERYBODY(KILLED) },
+	{ CALL(sendto), { FD_FRESH, 0, 0, HIGH | MSG_FASTOPEN, 0, 0 },
+	    EVERYBODY(KILLED) },
+	{ CALL(openat), { AT_FDCWD, P(scratch), HIGH | O_WRONLY }, CHANGES },
+	{ CALL(fcntl), { FD_LISTENER, HIGH | F_SETFL, 0 }, EVERYBODY(ENOSYS) },
+	{ CALL(socket), { HIGH | AF_INET, SOCK_STREAM, 0 }, KILLED, EACCES,
+	    KILLED, EACCES, 0 },
+	{ CALL(socket), { HIGH | AF_UNIX, SOCK_STREAM, 0 }, KILLED, EACCES,
+	    KILLED, EACCES, 0 },
+	{ CALL(setsockopt),
+	    { FD_CLIENT, HIGH | SOL_SOCKET, SO_RCVBUF, P(&one), sizeof(one) },
+	    EVERYBODY(ENOSYS) },
 	{ "a call that does not exist", 100000, { 0 }, EVERYBODY(ENOSYS) },
 #ifdef __x86_64__
 	{ "getpid in x32", 0x40000000 | SYS_getpid, { 0 }, EVERYBODY(KILLED) },
@@ -304,19 +335,75 @@ test_calls(void **state)
 		check_probe(&probes[i], sandbox_enter);
 }
 
+/* Where there is none at all they would do what they try. */
+static void
+check_landlock(enter *confine)
+{
+	size_t i;
+
+	for (i = 0; i < nitems(landlock_probes); i++)
+		check_probe(&landlock_probes[i], confine);
+}
+
 static void
 test_landlock(void **state)
 {
 	struct result r;
-	size_t i;
 
 	(void)state;
 	r = confined(ROLE_WORKER, sandbox_landlock, nothing, NULL);
 	if (r.missing != 0)
 		print_message(
 		    "Landlock lacks %#x: parts are not tried\n", r.missing);
-	for (i = 0; i < nitems(landlock_probes); i++)
-		check_probe(&landlock_probes[i], sandbox_landlock);
+	if ((r.missing & SANDBOX_NO_LANDLOCK) == 0)
+		check_landlock(sandbox_landlock);
+}
+
+static long older; /* the version of Landlock that a kernel is taken to have */
+
+static unsigned int
+enter_older(const struct sandbox *s)
+{
+	return sandbox_landlock_at_most(s, older);
+}
+
+/*
+ * Each version of Landlock gives what it has and says what it lacks;
+ * check_probe leaves out what that makes pointless, and nothing else.
+ */
+static void
+test_older(void **state)
+{
+	static const struct {
+		long abi;
+		unsigned int missing;
+	} versions[] = {
+		{ 0, SANDBOX_NO_LANDLOCK },
+		{ 1, SANDBOX_NO_LANDLOCK_NET | SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 2, SANDBOX_NO_LANDLOCK_NET | SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 3, SANDBOX_NO_LANDLOCK_NET | SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 4, SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 5, SANDBOX_NO_LANDLOCK_SCOPE },
+		{ 6, 0 },
+	};
+	unsigned int whole;
+	struct result r;
+	size_t i;
+
+	(void)state;
+	whole = confined(ROLE_WORKER, sandbox_landlock, nothing, NULL).missing;
+	for (i = 0; i < nitems(versions); i++) {
+		older = versions[i].abi;
+		r = confined(ROLE_WORKER, enter_older, nothing, NULL);
+		assert_int_equal(r.value, 0);
+		if (whole != 0) /* this kernel has not got that far */
+			assert_true((r.missing & ~versions[i].missing) == 0 ||
+			    r.missing == whole);
+		else
+			assert_int_equal(r.missing, versions[i].missing);
+		if ((r.missing & SANDBOX_NO_LANDLOCK) == 0)
+			check_landlock(enter_older);
+	}
 }
 
 /* As a worker out of a nursery: first the nursery's sandbox, then its own. */
@@ -360,7 +447,7 @@ static const struct {
 	{ CALL(pipe2), { P(page), 0 }, 0, ENOSYS },
 	{ CALL(epoll_create1), { 0 }, 0, ENOSYS },
 	{ CALL(prctl), { PR_SET_PDEATHSIG, 0 }, 0, ENOSYS },
-	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, ENOSYS, ENOSYS },
+	{ CALL(prctl), { PR_SET_DUMPABLE, 1 }, KILLED, KILLED },
 	{ CALL(prctl), { PR_SET_SECCOMP, 0 }, EINVAL, ENOSYS },
 	{ CALL(prctl), { PR_CAPBSET_READ, 0 }, ENOSYS, ENOSYS },
 	{ CALL(prlimit64), { 0, RLIMIT_CORE, 0, 0 }, 0, ENOSYS },
@@ -458,6 +545,57 @@ test_network(void **state)
 			    cases[i].value);
 	}
 	networked = false;
+}
+
+static unsigned int
+enter_master(const struct sandbox *s)
+{
+	(void)s;
+	sandbox_enter_master();
+	return 0;
+}
+
+/* Little is forbidden to the master: its roles are born with that. */
+static void
+test_master(void **state)
+{
+	static const struct {
+		const char *name;
+		long nr;
+		long args[6];
+		int value;
+	} cases[] = {
+		{ CALL(ptrace), { 2, 1, 0, 0 }, KILLED },
+		{ CALL(process_vm_readv), { 1, 0, 0, 0, 0, 0 }, KILLED },
+		{ CALL(mount), { 0, 0, 0, 0, 0 }, KILLED },
+		{ CALL(setns), { -1, 0 }, KILLED },
+		{ CALL(unshare), { 0 }, KILLED },
+		{ CALL(open_by_handle_at), { -1, 0, 0 }, KILLED },
+		{ CALL(bpf), { -1, 0, 0 }, KILLED },
+		{ CALL(io_uring_setup), { 0, 0 }, KILLED },
+		{ CALL(init_module), { 0, 0, 0 }, KILLED },
+		{ CALL(reboot), { 0, 0, 0, 0 }, KILLED },
+		{ CALL(ioctl), { FD_CLIENT, TIOCSTI, P("") }, KILLED },
+		{ CALL(ioctl), { FD_CLIENT, HIGH | TIOCSTI, P("") }, KILLED },
+		{ CALL(openat), { AT_FDCWD, P("/etc/hosts"), O_RDONLY }, 0 },
+		{ CALL(socket), { AF_UNIX, SOCK_DGRAM, 0 }, 0 },
+		{ CALL(execve), { P("/nonexistent"), 0, 0 }, ENOENT },
+		{ CALL(mmap), { 0, 4096, PROT_EXEC, ANONYMOUS }, 0 },
+		{ CALL(chroot), { P("/nonexistent") }, ENOENT },
+	};
+	struct probe p = { .name = NULL };
+	size_t i;
+	int got;
+
+	(void)state;
+	need_seccomp();
+	for (i = 0; i < nitems(cases); i++) {
+		p.nr = cases[i].nr;
+		memcpy(p.args, cases[i].args, sizeof(p.args));
+		got = see(ROLE_WORKER, enter_master, &p);
+		if (got != cases[i].value)
+			fail_msg("%s: %d", cases[i].name, got);
+	}
 }
 
 static int
@@ -589,7 +727,9 @@ main(void)
 		cmocka_unit_test(test_births),
 		cmocka_unit_test(test_born),
 		cmocka_unit_test(test_landlock),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_master),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_no_filter),
