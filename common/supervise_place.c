@@ -215,6 +215,7 @@ connect_peers(struct place *p, int ends[2][2])
 			introduce(p, &s->broker);
 		break;
 	case ROLE_KEEPER:
+		supervise_certs_keeper(s);
 		for (i = 0; i < s->nworkers; i++)
 			if (s->workers[i].ch != NULL &&
 			    keeper_of(s, &s->workers[i]) == p)

@@ -160,7 +160,20 @@ make(struct writer *w, enum msg_type type)
 	case MSG_SASL_REPLY:
 		msg_put_sasl_reply(w, &(struct msg_sasl_reply){ AUTH_OK, t });
 		return 0;
+	case MSG_PAIRS:
+		msg_put_pairs(w, &(struct msg_pairs){ 7 });
+		return 0;
+	case MSG_CERTIFICATES:
+		msg_put_certificates(w, &(struct msg_certificates){ 8 });
+		return 0;
+	case MSG_PAIR:
+		msg_put_pair(w, &(struct msg_pair){ 1, 1, 2, 3, t, t, t });
+		return 0;
+	case MSG_PAIR_DROP:
+		msg_put_pair_drop(w, &(struct msg_pair_drop){ 9 });
+		return 0;
 	case MSG_BUSY:
+	case MSG_PAIRS_REPLY:
 	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
@@ -214,6 +227,10 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_sasl_step sasl_step;
 		struct msg_sasl_check sasl_check;
 		struct msg_sasl_reply sasl_reply;
+		struct msg_pairs pairs;
+		struct msg_certificates certificates;
+		struct msg_pair pair;
+		struct msg_pair_drop pair_drop;
 	} m;
 	struct reader r = { p, n };
 
@@ -255,7 +272,12 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_SASL_STEP, sasl_step);
 		TAKE(MSG_SASL_CHECK, sasl_check);
 		TAKE(MSG_SASL_REPLY, sasl_reply);
+		TAKE(MSG_PAIRS, pairs);
+		TAKE(MSG_CERTIFICATES, certificates);
+		TAKE(MSG_PAIR, pair);
+		TAKE(MSG_PAIR_DROP, pair_drop);
 	case MSG_BUSY:
+	case MSG_PAIRS_REPLY:
 	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
