@@ -37,7 +37,8 @@ struct incoming {
 
 /* How bad is what is wrong? */
 struct rules {
-	bool loud;   /* on the log */
+	bool start;  /* on the log; else the master has the word */
+	bool first;  /* of the keepers */
 	bool strict; /* must be valid today */
 	bool fussy;  /* those of folders must be good, too */
 };
@@ -101,9 +102,9 @@ take_pair(struct keeper_pairs *p, const struct incoming *in, uint16_t number,
 	struct text cert = in->cert.p != NULL ? in->cert : key;
 	bool must = !in->extra || rules->fussy;
 	struct keeper_key *k = read_pair(p, cert, key,
-	    rules->strict && (!rules->loud || !in->extra), &r->chain, &r->why);
+	    rules->strict && (!rules->start || !in->extra), &r->chain, &r->why);
 
-	if (r->why != NULL && rules->loud)
+	if (r->why != NULL && rules->start && (must || rules->first))
 		/* With "quiet", too: it is why there is no start. */
 		log_at(k == NULL && must ? LOG_ERR : LOG_WARNING,
 		    "certificate pair %u (%.*s): %s%s", number + 1U,
@@ -146,10 +147,12 @@ take_all(
 }
 
 int
-keeper_pairs_load(struct keeper_pairs *p, const struct handover *h)
+keeper_pairs_load(
+    struct keeper_pairs *p, const struct handover *h, bool first)
 {
 	const struct text t = handover_get(h, HANDOVER_PASSPHRASE, 0);
-	const struct rules rules = { .loud = true,
+	const struct rules rules = { .start = true,
+		.first = first,
 		.strict = handover_get(h, HANDOVER_STRICT, 0).p != NULL,
 		.fussy = handover_get(h, HANDOVER_FUSSY, 0).p != NULL };
 

@@ -20,10 +20,12 @@ struct keeper_pairs *keeper_pairs_new(void);
 
 /*
  * At the start: every pair in h, so that all faults are told at once, each
- * on the log.  -1: one of those that must be good is not.  What the master is
- * to be told waits for keeper_pairs_tell().
+ * on the log (of those that are merely left out, the first keeper's).  -1: one
+ * of those that must be good is not.  What the master is to be told waits for
+ * keeper_pairs_tell().
  */
-int keeper_pairs_load(struct keeper_pairs *p, const struct handover *h);
+int keeper_pairs_load(
+    struct keeper_pairs *p, const struct handover *h, bool first);
 
 /*
  * MSG_PAIRS: the same while we serve.  A pair that is not complete, does not
