@@ -215,8 +215,8 @@ keeper_main(const struct role_start *start)
 	TAILQ_INIT(&kp.channels);
 	tls_global_init();
 	kp.pairs = keeper_pairs_new();
-	if (keeper_pairs_load(
-	        kp.pairs, start->handover, start->number == 0) == -1)
+	if (keeper_pairs_load(kp.pairs, start->handover, start->number == 0) ==
+	    -1)
 		exit(1);
 	if (start->number == 0)
 		keeper_pairs_advise(kp.pairs);

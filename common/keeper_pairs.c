@@ -147,8 +147,7 @@ take_all(
 }
 
 int
-keeper_pairs_load(
-    struct keeper_pairs *p, const struct handover *h, bool first)
+keeper_pairs_load(struct keeper_pairs *p, const struct handover *h, bool first)
 {
 	const struct text t = handover_get(h, HANDOVER_PASSPHRASE, 0);
 	const struct rules rules = { .start = true,

@@ -69,7 +69,8 @@ static const struct {
 	{ "mx.1.pem mx.2.pem",
 	    "mx.1 mx.1.pem mx.1.pem;mx.2 mx.2.pem mx.2.pem" },
 	/* certbot, dehydrated */
-	{ "README a/cert.pem a/chain.pem a/fullchain.pem a/privkey.pem a/README",
+	{ "README a/cert.pem a/chain.pem a/fullchain.pem a/privkey.pem "
+	  "a/README",
 	    "a/ a/fullchain.pem a/privkey.pem" },
 	/* acme.sh */
 	{ "a/fullchain.cer a/a.key a/a.cer a/ca.cer a/a.csr a/a.conf",
@@ -81,8 +82,7 @@ static const struct {
 	{ "a/a.crt a/a.key", "a/ a/a.crt a/a.key" },
 	{ "a/a.pem", "a/ a/a.pem a/a.pem" },
 	/* half of a pair: the other half is what will be missed */
-	{ "a.crt", "a a.crt a.key" },
-	{ "a.key", "a a.crt a.key" },
+	{ "a.crt", "a a.crt a.key" }, { "a.key", "a a.crt a.key" },
 	{ "a/fullchain.pem", "a/ a/fullchain.pem a/privkey.pem" },
 	{ "a/privkey.pem", "a/ a/fullchain.pem a/privkey.pem" },
 	/* what is none of our business */

@@ -46,8 +46,7 @@ test_chain(void **state)
 	size_t i, n;
 
 	(void)state;
-	assert_int_equal(
-	    keeper_chain_read(text_of(good->cert), &c, &why), 0);
+	assert_int_equal(keeper_chain_read(text_of(good->cert), &c, &why), 0);
 	assert_string_equal(c.names, "a.test b.test");
 	assert_true(c.not_after > time(NULL));
 	assert_string_equal(c.pem, good->cert);
@@ -55,8 +54,7 @@ test_chain(void **state)
 	/* nothing of a key that is in the file goes on */
 	(void)snprintf(both, sizeof(both), "%stext between\n%s%s", good->cert,
 	    good->key, other->cert);
-	(void)snprintf(
-	    chain, sizeof(chain), "%s%s", good->cert, other->cert);
+	(void)snprintf(chain, sizeof(chain), "%s%s", good->cert, other->cert);
 	assert_int_equal(keeper_chain_read(text_of(both), &c, &why), 0);
 	assert_null(strstr(c.pem, "PRIVATE"));
 	assert_string_equal(c.pem, chain);
@@ -142,8 +140,8 @@ channel(struct event_base *base, int *end)
 
 /* The next that the master is told. */
 static void
-next_message(int fd, char *in, enum msg_type type, uint32_t id,
-    struct reader *r)
+next_message(
+    int fd, char *in, enum msg_type type, uint32_t id, struct reader *r)
 {
 	ssize_t n = recv(fd, in, MSG_MAX, MSG_DONTWAIT);
 	uint16_t got;

@@ -48,16 +48,15 @@ test_names(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(name_cases) / sizeof(name_cases[0]); i++) {
-		bool is = tls_name_clean(text_of(name_cases[i].name),
-		    name_cases[i].wildcard, clean);
+		bool is = tls_name_clean(
+		    text_of(name_cases[i].name), name_cases[i].wildcard, clean);
 
 		assert_int_equal(is, name_cases[i].clean != NULL);
 		if (is)
 			assert_string_equal(clean, name_cases[i].clean);
 	}
 	assert_false(tls_name_clean(TEXT_NONE, true, clean));
-	assert_false(
-	    tls_name_clean((struct text){ "a\0b", 3 }, false, clean));
+	assert_false(tls_name_clean((struct text){ "a\0b", 3 }, false, clean));
 	memset(longest, 'x', sizeof(longest));
 	assert_true(tls_name_clean(
 	    (struct text){ longest, TLS_NAME_MAX }, false, clean));
@@ -192,7 +191,7 @@ static void
 test_update(void **state)
 {
 	static const int before[] = { A_EC, WILD }, after[] = { 11, B, A_RSA },
-			 fresh[] = { 11, B, A_RSA }, unknown[] = { A_EC, 7 };
+	                 fresh[] = { 11, B, A_RSA }, unknown[] = { A_EC, 7 };
 	struct handover *h = hand_over(before, 2, 1, before, 2);
 	struct tls_pairs *s = tls_pairs_new(h);
 	bool any = false;
