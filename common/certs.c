@@ -336,12 +336,14 @@ certs_settle(struct certs *s, time_t now)
 void
 certs_forget_offer(struct certs *s)
 {
+	const time_t now = time(NULL);
 	size_t i;
 
 	for (i = 0; i < s->n; i++)
 		if (s->sources[i].fresh != NULL) {
 			s->sources[i].was_tried = false;
-			certs_let_go(s, &s->sources[i].fresh, 0);
+			/* Its number may still be in a late answer. */
+			certs_let_go(s, &s->sources[i].fresh, now);
 		}
 }
 

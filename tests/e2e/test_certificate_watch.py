@@ -5,11 +5,13 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
+import ssl
 import time
 
 import harness
 from case import TestCase, main
-from certs import NAME, Pair, certificates, gateway_pair
+from certs import NAME, Pair, certificates, gateway_pair, openssl
 from harness import IMAPSD, POP3SD, SMTPSD, Gateway, folder, wait_for
 from inner import Script, StandIn
 from reloading import reload
@@ -124,6 +126,58 @@ class Renewal(Files):
             return all_of(self.relais.ssl, 6)
         except OSError:
             return None
+
+    def test_handshake_under_way(self):
+        """It ends with the certificate that it began with."""
+        new = certificates().make()
+        for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+            with self.subTest(version), socket.create_connection(
+                    ("127.0.0.1", self.relais.ssl), 10) as s:
+                c = context()
+                c.maximum_version = version
+                came, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+                tls = c.wrap_bio(came, go)
+                with self.assertRaises(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                s.sendall(go.read())
+                first = s.recv(65536)       # with the signature
+                mark, (old, new) = self.relais.mark(), (self.old, new)
+                copy(new, *self.pair)
+                self.assertRenewed(new, mark=mark)
+                came.write(first)
+                while True:
+                    try:
+                        tls.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        s.sendall(go.read())
+                        came.write(s.recv(65536))
+                s.sendall(go.read())
+                self.assertEqual(tls.getpeercert(True), der(old))
+                while True:
+                    try:
+                        self.assertIn(b"OK", tls.read(4096))
+                        break
+                    except ssl.SSLWantReadError:
+                        came.write(s.recv(65536))
+            self.old, new = new, self.old
+
+    def test_encrypted(self):
+        """The passphrase of the start serves for renewed keys, too."""
+        word, new = self.folder + "/word", certificates().make()
+
+        def put(pair):
+            shutil.copyfile(pair.cert, self.pair.cert)
+            openssl("pkey", "-in", pair.key, "-aes256", "-passout",
+                    "pass:open sesame", "-out", self.pair.key)
+        write(word, "open sesame\n")
+        put(self.old)
+        self.relais.stop()
+        self.lines = ("ssl_passphrase_file " + word,)
+        self.relais = self.start()
+        os.unlink(word)
+        put(new)
+        self.assertRenewed(new)
 
     def test_touched_is_not_renewed(self):
         mark = self.relais.mark()
