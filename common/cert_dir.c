@@ -63,7 +63,8 @@ names_read(const char *path, struct names *l)
 		errno = save;
 		return -1;
 	}
-	qsort(l->p, l->n, sizeof(*l->p), compare);
+	if (l->n > 0)
+		qsort(l->p, l->n, sizeof(*l->p), compare);
 	return 0;
 }
 
@@ -71,7 +72,8 @@ static bool
 names_has(const struct names *l, const char *base, const char *suffix)
 {
 	char *name = xasprintf("%s%s", base, suffix);
-	bool has = bsearch(&name, l->p, l->n, sizeof(*l->p), compare) != NULL;
+	bool has = l->n > 0 &&
+	    bsearch(&name, l->p, l->n, sizeof(*l->p), compare) != NULL;
 
 	free(name);
 	return has;

@@ -24,7 +24,8 @@ struct report {
 struct keeper_pairs {
 	struct keeper_key **keys; /* by the pair's number; NULL: none */
 	size_t nkeys;
-	struct text passphrase; /* a copy: renewed keys may need it, too */
+	char *passphrase; /* a copy: renewed keys may need it, too; or NULL */
+	size_t passphrase_len;
 	struct report *reports;
 	size_t nreports;
 };
@@ -47,6 +48,35 @@ struct keeper_pairs *
 keeper_pairs_new(void)
 {
 	return xcalloc(1, sizeof(struct keeper_pairs));
+}
+
+static void
+forget_reports(struct keeper_pairs *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->nreports; i++)
+		keeper_chain_free(&p->reports[i].chain);
+	free(p->reports);
+	p->reports = NULL;
+	p->nreports = 0;
+}
+
+void
+keeper_pairs_free(struct keeper_pairs **pp)
+{
+	struct keeper_pairs *p = *pp;
+	size_t i;
+
+	if (p == NULL)
+		return;
+	*pp = NULL;
+	forget_reports(p);
+	for (i = 0; i < p->nkeys; i++)
+		keeper_key_free(&p->keys[i]);
+	free(p->keys);
+	freezero(p->passphrase, p->passphrase_len);
+	free(p);
 }
 
 static void
@@ -86,7 +116,9 @@ read_pair(const struct keeper_pairs *p, struct text cert, struct text key,
 
 	*why = NULL;
 	if (keeper_chain_read(cert, chain, why) == -1 ||
-	    (k = keeper_key_new(cert, key, p->passphrase, why)) == NULL)
+	    (k = keeper_key_new(cert, key,
+	         (struct text){ p->passphrase, p->passphrase_len }, why)) ==
+	        NULL)
 		return NULL;
 	*why = keeper_key_dates(k, time(NULL));
 	if (*why != NULL && strict)
@@ -155,8 +187,10 @@ keeper_pairs_load(struct keeper_pairs *p, const struct handover *h, bool first)
 		.strict = handover_get(h, HANDOVER_STRICT, 0).p != NULL,
 		.fussy = handover_get(h, HANDOVER_FUSSY, 0).p != NULL };
 
-	if (t.p != NULL)
-		p->passphrase = (struct text){ xstrndup(t.p, t.len), t.len };
+	if (t.p != NULL) {
+		p->passphrase = xstrndup(t.p, t.len);
+		p->passphrase_len = t.len;
+	}
 	return take_all(p, h, &rules);
 }
 
@@ -193,13 +227,9 @@ keeper_pairs_tell(struct keeper_pairs *p, struct ipc *master, uint32_t id)
 	struct writer w UNZEROED;
 	size_t i;
 
-	for (i = 0; i < p->nreports; i++) {
+	for (i = 0; i < p->nreports; i++)
 		tell(&p->reports[i], master);
-		keeper_chain_free(&p->reports[i].chain);
-	}
-	free(p->reports);
-	p->reports = NULL;
-	p->nreports = 0;
+	forget_reports(p);
 	msg_start(&w, MSG_PAIRS_REPLY, id);
 	(void)ipc_send(master, &w, -1);
 }

@@ -17,6 +17,7 @@
 struct keeper_pairs;
 
 struct keeper_pairs *keeper_pairs_new(void);
+void keeper_pairs_free(struct keeper_pairs **p);
 
 /*
  * At the start: every pair in h, so that all faults are told at once, each

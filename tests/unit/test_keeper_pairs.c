@@ -193,6 +193,8 @@ test_renewed(void **state)
 	assert_false(keeper_pairs_had(p, 25));
 	assert_null(keeper_pairs_get(p, UINT16_MAX));
 	keeper_pairs_drop(p, UINT16_MAX);
+	keeper_pairs_free(&p);
+	assert_null(p);
 	ipc_free(&ch);
 	close(end);
 	event_base_free(base);
@@ -221,10 +223,12 @@ test_start(void **state)
 	assert_null(keeper_pairs_get(p, 1));
 	assert_non_null(keeper_pairs_get(p, 2));
 	handover_close(&h);
+	keeper_pairs_free(&p);
 	h = hand_over(false, 0);
 	p = keeper_pairs_new();
 	assert_int_equal(keeper_pairs_load(p, h, true), -1);
 	handover_close(&h);
+	keeper_pairs_free(&p);
 	log_set_sink(NULL, NULL);
 }
 
