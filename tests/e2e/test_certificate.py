@@ -176,8 +176,8 @@ class DeployCertificate(TestCase):
             pair = certificates().make()
             status, said = self.deploy(*pair)
             self.assertEqual((status, said), (
-                0, "%s and server.key are new; "
-                "daemons that run take them within 10 seconds\n" % self.pair.cert))
+                0, "%s and server.key are new; daemons that run take them "
+                "within 10 seconds\n" % self.pair.cert))
             self.check_placed(pair)
             self.assertEqual(mode(self.pair.key), "600")
             self.assertEqual(mode(self.pair.cert), "644")
