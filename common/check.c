@@ -238,6 +238,7 @@ static void
 check_pairs(struct check *k)
 {
 	const struct conf *c = k->conf;
+	struct stat st;
 	size_t i;
 
 	for (i = 0; i < c->npairs; i++) {
@@ -246,11 +247,15 @@ check_pairs(struct check *k)
 		check_file(k, i == 0 ? "ssl_key_file or ssl_pair" : "ssl_pair",
 		    c->pairs[i].key_file, true);
 	}
+	if (c->ssl_cert_dir != NULL &&
+	    check_folder(k, "ssl_cert_dir", c->ssl_cert_dir, &st))
+		check_access(k, "ssl_cert_dir", c->ssl_cert_dir, R_OK | X_OK);
 	if (c->ssl_passphrase_fd >= 0 &&
 	    fcntl(c->ssl_passphrase_fd, F_GETFD) == -1)
 		fault(k, "ssl_passphrase_fd: %d is no open descriptor",
 		    c->ssl_passphrase_fd);
-	if (c->npairs > 0 && c->ssl_passphrase_file != NULL)
+	if ((c->npairs > 0 || c->ssl_cert_dir != NULL) &&
+	    c->ssl_passphrase_file != NULL)
 		check_file(
 		    k, "ssl_passphrase_file", c->ssl_passphrase_file, true);
 }

@@ -119,6 +119,7 @@ struct conf {
 	/* TLS for clients */
 	struct conf_pair *pairs;
 	size_t npairs;
+	char *ssl_cert_dir; /* settled: NULL without TLS */
 	char *ssl_passphrase_file;
 	int ssl_passphrase_fd; /* -1: none */
 	char *listen_priority; /* GnuTLS priority string, settled */

@@ -126,12 +126,13 @@ is_named(const struct conf_directive *d, const char *name)
 	return strcmp(d->name, name) == 0;
 }
 
-/* ssl_pair alone replaces the default pair: then that is not in force. */
+/* ssl_pair or ssl_cert_dir alone replaces the default pair. */
 static bool
 default_pair_holds(const struct conf *c)
 {
-	return !conf_is_set(c, "ssl_pair") || conf_is_set(c, "ssl_cert_file") ||
-	    conf_is_set(c, "ssl_key_file");
+	return (!conf_is_set(c, "ssl_pair") &&
+	           !conf_is_set(c, "ssl_cert_dir")) ||
+	    conf_is_set(c, "ssl_cert_file") || conf_is_set(c, "ssl_key_file");
 }
 
 static void

@@ -146,17 +146,23 @@ serves_tls(const struct conf *c)
 	return false;
 }
 
-/* ssl_cert_file and ssl_key_file, then each ssl_pair; none without TLS. */
+/*
+ * ssl_cert_file and ssl_key_file, then each ssl_pair; none without TLS.  The
+ * default of the former gives way to ssl_pair and ssl_cert_dir.
+ */
 static void
 settle_pairs(struct conf *c)
 {
 	const struct conf_setting *s = conf_setting(c, "ssl_pair");
 	size_t i;
 
-	if (!serves_tls(c))
+	if (!serves_tls(c)) {
+		free(c->ssl_cert_dir);
+		c->ssl_cert_dir = NULL;
 		return;
-	if (s->nvalues == 0 || conf_is_set(c, "ssl_cert_file") ||
-	    conf_is_set(c, "ssl_key_file"))
+	}
+	if ((s->nvalues == 0 && c->ssl_cert_dir == NULL) ||
+	    conf_is_set(c, "ssl_cert_file") || conf_is_set(c, "ssl_key_file"))
 		add_pair(c, text_of(conf_text(c, "ssl_cert_file")),
 		    text_of(conf_text(c, "ssl_key_file")));
 	for (i = 0; i < s->nvalues; i++)

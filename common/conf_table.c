@@ -166,6 +166,8 @@ static const struct conf_directive directives[] = {
 	  .meaning = "its private key, PEM" },
 	{ "ssl_pair", RAW, .flags = CONF_MANY, .arg = "\"CERT KEY\"",
 	  .meaning = "a further certificate and key; may be repeated" },
+	{ "ssl_cert_dir", PATH(ssl_cert_dir),
+	  .meaning = "a folder of certificates and keys, chosen by SNI" },
 	{ "ssl_passphrase_fd", .type = CONF_NUMBER, NO_FIELD, .high = 1023,
 	  .arg = "NUMBER",
 	  .meaning = "a descriptor with the keys' passphrase" },

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "authenticator_conf.h"
+#include "certs.h"
 #include "control.h"
 #include "generation.h"
 #include "handover.h"
@@ -30,6 +31,9 @@ struct generation {
 	uint16_t ncas;
 	char *sasldb;
 	int passphrase; /* -1: none came by a descriptor */
+	struct certs *certs;
+	size_t
+	    worker_base; /* octets of what workers have beside certificates */
 };
 
 static void
@@ -40,28 +44,6 @@ add_file(struct generation *g, enum role role, enum handover_kind kind,
 		return;
 	log_warn("%s %s", directive, path);
 	g->faults++;
-}
-
-static void
-add_pairs(struct generation *g, const struct conf *c)
-{
-	char *name;
-	size_t i;
-
-	for (i = 0; i < c->npairs; i++) {
-		name = xasprintf(
-		    "%s, %s", c->pairs[i].cert_file, c->pairs[i].key_file);
-		if (handover_add(g->fds[ROLE_KEEPER], HANDOVER_NAME,
-		        (uint16_t)i, text_of(name)) == -1)
-			fatal("handing over names");
-		free(name);
-		add_file(g, ROLE_WORKER, HANDOVER_CERT, i, "ssl_cert_file",
-		    c->pairs[i].cert_file);
-		add_file(g, ROLE_KEEPER, HANDOVER_CERT, i, "ssl_cert_file",
-		    c->pairs[i].cert_file);
-		add_file(g, ROLE_KEEPER, HANDOVER_KEY, i, "ssl_key_file",
-		    c->pairs[i].key_file);
-	}
 }
 
 /* How long they are good is told. */
@@ -339,7 +321,7 @@ add_admitted(struct generation *g, const struct conf *c)
 }
 
 struct generation *
-generation_new(const struct conf *c, bool strict)
+generation_new(const struct conf *c, enum generation_use use)
 {
 	struct generation *g = xcalloc(1, sizeof(*g));
 	int role;
@@ -356,13 +338,13 @@ generation_new(const struct conf *c, bool strict)
 		if (priv_am_root())
 			add_user(g, c, role);
 	}
-	if (strict &&
-	    handover_add(
-	        g->fds[ROLE_KEEPER], HANDOVER_STRICT, 0, TEXT_LIT("")) == -1)
+	if (use != GENERATION_SERVES &&
+	    handover_add(g->fds[ROLE_KEEPER],
+	        use == GENERATION_RELOADS ? HANDOVER_STRICT : HANDOVER_FUSSY, 0,
+	        TEXT_LIT("")) == -1)
 		fatal("handing over a word");
 	if (c->worker_connections == 1)
 		add_nursery_filters(g, c);
-	add_pairs(g, c);
 	if (g->faults == 0) { /* they have been told of */
 		add_certificates(g, c, ROLE_CONTROL);
 		if (c->metrics_listen != NULL)
@@ -381,6 +363,9 @@ generation_new(const struct conf *c, bool strict)
 	if (c->sasl)
 		add_sasl_conf(g, c);
 	add_admitted(g, c);
+	g->worker_base = (size_t)lseek(g->fds[ROLE_WORKER], 0, SEEK_CUR);
+	g->certs = certs_new(
+	    c, g->fds[ROLE_KEEPER], use == GENERATION_CHECKS, &g->faults);
 	for (role = ROLE_KEEPER; role < ROLE_MAX; role++)
 		if (role != ROLE_NURSERY && handover_seal(g->fds[role]) == -1)
 			fatal("sealing a memfd");
@@ -391,6 +376,7 @@ generation_new(const struct conf *c, bool strict)
 			close(g->fds[role]);
 	if (g->passphrase != -1)
 		close(g->passphrase);
+	certs_free(&g->certs);
 	free(g->sasldb);
 	free(g);
 	return NULL;
@@ -406,6 +392,35 @@ const char *
 generation_sasldb(const struct generation *g)
 {
 	return g->sasldb;
+}
+
+struct certs *
+generation_certs(const struct generation *g)
+{
+	return g->certs;
+}
+
+static void
+replace(struct generation *g, enum role role, int fd)
+{
+	close(g->fds[role]);
+	g->fds[role] = fd;
+}
+
+int
+generation_renew(struct generation *g)
+{
+	int fd = certs_compose_keeper(g->certs, g->fds[ROLE_KEEPER]);
+
+	if (fd == -1)
+		return -1;
+	replace(g, ROLE_KEEPER, fd);
+	fd =
+	    certs_compose_worker(g->certs, g->fds[ROLE_WORKER], g->worker_base);
+	if (fd == -1)
+		return -1;
+	replace(g, ROLE_WORKER, fd);
+	return 0;
 }
 
 int

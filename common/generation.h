@@ -11,11 +11,27 @@
 
 struct generation;
 
+enum generation_use {
+	GENERATION_SERVES,
+	GENERATION_CHECKS, /* --check_config: all of ssl_cert_dir must be good
+	                    */
+	GENERATION_RELOADS /* the same before a reload: keepers are to take no
+	                    */
+	                   /* certificate that is not valid today */
+};
+
+/* NULL, with a message for each file that cannot be had. */
+struct generation *generation_new(
+    const struct conf *c, enum generation_use use);
+
+/* What is known of its certificates; it stays the generation's. */
+struct certs;
+struct certs *generation_certs(const struct generation *g);
 /*
- * NULL, with a message for each file that cannot be had.  strict: keepers are
- * to take no certificate that is not valid today.
+ * They have changed, and what starts from now on has them.  The memfds are
+ * others then.  -1 with errno: to be done again.
  */
-struct generation *generation_new(const struct conf *c, bool strict);
+int generation_renew(struct generation *g);
 
 /*
  * What ssl_passphrase_fd gave, for the generation after a reload, since there

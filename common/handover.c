@@ -152,11 +152,7 @@ next_part(const struct handover *h, size_t *at, uint16_t *kind,
 struct handover *
 handover_open(int fd)
 {
-	struct handover *h;
 	struct stat st;
-	struct text data;
-	uint16_t kind, number;
-	size_t at = 0;
 	int seals;
 
 	seals = fcntl(fd, F_GET_SEALS);
@@ -166,8 +162,18 @@ handover_open(int fd)
 		errno = EPERM;
 		return NULL;
 	}
-	h = xcalloc(1, sizeof(*h));
-	h->len = (size_t)st.st_size;
+	return handover_map(fd, (size_t)st.st_size);
+}
+
+struct handover *
+handover_map(int fd, size_t len)
+{
+	struct handover *h = xcalloc(1, sizeof(*h));
+	struct text data;
+	uint16_t kind, number;
+	size_t at = 0;
+
+	h->len = len;
 	/* Before 6.7 Linux takes a shared mapping of it for a writable one. */
 	h->p = mmap(NULL, h->len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (h->p == MAP_FAILED) {
@@ -193,6 +199,18 @@ handover_close(struct handover **hp)
 	*hp = NULL;
 	(void)munmap(h->p, h->len);
 	free(h);
+}
+
+bool
+handover_next(const struct handover *h, size_t *at, struct handover_part *part)
+{
+	uint16_t kind;
+
+	if (*at >= h->len ||
+	    next_part(h, at, &kind, &part->number, &part->data) == -1)
+		return false;
+	part->kind = (enum handover_kind)kind;
+	return true;
 }
 
 struct text

@@ -8,6 +8,7 @@
 #ifndef HANDOVER_H
 #define HANDOVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,11 @@ enum handover_kind {
 	HANDOVER_BORN,       /* sandbox_compile_born(); nurseries only */
 	HANDOVER_USER,       /* struct priv_user; none: not started as root */
 	HANDOVER_STRICT,     /* there: certificates must be valid today */
-	HANDOVER_ADMIT       /* struct control_admit: whom control serves */
+	HANDOVER_ADMIT,      /* struct control_admit: whom control serves */
+	HANDOVER_EXTRA,      /* pair number is of a folder: it may be bad */
+	HANDOVER_FUSSY,      /* there: it may not */
+	HANDOVER_ORDER       /* numbers of pairs (16 bits), the first choice */
+	                     /* first; number: how many without SNI, too */
 };
 
 #define HANDOVER_FILE_MAX (4 * 1024 * 1024) /* octets of one part */
@@ -50,6 +55,19 @@ int handover_seal(int fd); /* no process can change it any more */
 struct handover;
 struct handover *handover_open(int fd);
 void handover_close(struct handover **h);
+/*
+ * The same of a memfd that the master sent later, of len octets by its word:
+ * confined roles have no calls to look for themselves.
+ */
+struct handover *handover_map(int fd, size_t len);
+/* One part after the other: *at begins with 0.  False: that was the last. */
+struct handover_part {
+	enum handover_kind kind;
+	uint16_t number;
+	struct text data;
+};
+bool handover_next(
+    const struct handover *h, size_t *at, struct handover_part *part);
 /* Part by kind and number; TEXT_NONE when there is none. */
 struct text handover_get(
     const struct handover *h, enum handover_kind kind, uint16_t number);

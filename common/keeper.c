@@ -15,6 +15,7 @@
 #include "handover.h"
 #include "ipc.h"
 #include "keeper.h"
+#include "keeper_pairs.h"
 #include "keeper_sign.h"
 #include "log.h"
 #include "msg.h"
@@ -29,8 +30,8 @@
 
 struct keeper {
 	struct event_base *base;
-	struct keeper_key **keys; /* by the pair's number */
-	size_t nkeys;
+	struct keeper_pairs *pairs;
+	struct ipc *master;
 	bool tls12; /* digests are signed too */
 	TAILQ_HEAD(, channel) channels;
 };
@@ -53,71 +54,6 @@ now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* At a reload there is a certificate to go on with; at a start there is not. */
-static struct keeper_key *
-load_pair(struct text cert, struct text key, struct text passphrase,
-    struct text name, size_t i, bool strict)
-{
-	struct keeper_key *k;
-	const char *why;
-
-	if ((k = keeper_key_new(cert, key, passphrase, &why)) == NULL) {
-		/* With "quiet", too: it is why there is no start. */
-		log_at(LOG_ERR, "certificate pair %zu (%.*s): %s", i + 1,
-		    TEXT_ARG(name), why);
-		return NULL;
-	}
-	if ((why = keeper_key_dates(k, time(NULL))) != NULL) {
-		log_at(strict ? LOG_ERR : LOG_WARNING,
-		    "certificate pair %zu (%.*s): %s", i + 1, TEXT_ARG(name),
-		    why);
-		if (strict)
-			keeper_key_free(&k);
-	}
-	return k;
-}
-
-/* Every pair is looked at, so that all faults are told at once. */
-static void
-load_pairs(struct keeper *kp, const struct handover *h)
-{
-	struct text passphrase = handover_get(h, HANDOVER_PASSPHRASE, 0);
-	const bool strict = handover_get(h, HANDOVER_STRICT, 0).p != NULL;
-	struct text cert, key;
-	bool bad = false;
-
-	for (kp->nkeys = 0; kp->nkeys < UINT16_MAX; kp->nkeys++) {
-		uint16_t i = (uint16_t)kp->nkeys;
-
-		cert = handover_get(h, HANDOVER_CERT, i);
-		key = handover_get(h, HANDOVER_KEY, i);
-		if (cert.p == NULL && key.p == NULL)
-			break;
-		kp->keys = xrecallocarray(
-		    kp->keys, kp->nkeys, kp->nkeys + 1, sizeof(*kp->keys));
-		kp->keys[i] = load_pair(cert, key, passphrase,
-		    handover_get(h, HANDOVER_NAME, i), i, strict);
-		if (kp->keys[i] == NULL)
-			bad = true;
-	}
-	if (bad)
-		exit(1);
-}
-
-/* Said once, by the first keeper, and in --check_config. */
-static void
-advise(const struct keeper *kp)
-{
-	size_t i;
-
-	for (i = 0; i < kp->nkeys; i++)
-		if (!keeper_key_is_rsa(kp->keys[i]))
-			return;
-	log_at(LOG_NOTICE,
-	    "all certificates are for RSA: a login costs a multiple of "
-	    "what one with ECDSA P-256 does (ssl_pair takes both)");
 }
 
 static void
@@ -146,11 +82,15 @@ sign(struct channel *ch, const struct msg_sign *m, char *sig, size_t *siglen)
 {
 	struct keeper *kp = ch->keeper;
 
-	if (m->key >= kp->nkeys)
-		return KEEPER_WRONG;
+	const struct keeper_key *key = keeper_pairs_get(kp->pairs, m->key);
+
+	/* Dropped, perhaps, since the handshake began. */
+	if (key == NULL)
+		return keeper_pairs_had(kp->pairs, m->key) ? KEEPER_REFUSED
+		                                           : KEEPER_WRONG;
 	if (!m->content && !keeper_bucket_take(&ch->digests, now_ms()))
 		return KEEPER_REFUSED;
-	return keeper_sign(kp->keys[m->key], m, kp->tls12, sig, siglen);
+	return keeper_sign(key, m, kp->tls12, sig, siglen);
 }
 
 static void
@@ -227,16 +167,43 @@ channel_new(struct keeper *kp, const struct msg_peer *m, int fd)
 	TAILQ_INSERT_TAIL(&kp->channels, ch, entry);
 }
 
-/* What the master may say: MSG_PEER with a worker's channel, MSG_STOP. */
+/* Pairs to look at; fd is ours to close. */
+static int
+do_pairs(struct keeper *kp, struct reader *r, uint32_t id, int fd)
+{
+	struct handover *h = NULL;
+	struct msg_pairs m;
+
+	if (msg_get_pairs(r, &m) == 0)
+		h = handover_map(fd, m.len);
+	close(fd);
+	if (h == NULL)
+		return -1;
+	keeper_pairs_add(kp->pairs, h);
+	handover_close(&h);
+	keeper_pairs_tell(kp->pairs, kp->master, id);
+	return 0;
+}
+
+/*
+ * What the master may say: MSG_PEER with a worker's channel, MSG_PAIRS with
+ * certificates and keys, MSG_PAIR_DROP, MSG_STOP.
+ */
 static int
 master_message(void *arg, struct ipc *ipc, enum msg_type type, uint32_t id,
     struct reader *r, int fd)
 {
 	struct keeper *kp = arg;
+	struct msg_pair_drop drop;
 	struct msg_peer m;
 
 	(void)ipc;
-	(void)id;
+	if (type == MSG_PAIRS && fd != -1)
+		return do_pairs(kp, r, id, fd);
+	if (type == MSG_PAIR_DROP && msg_get_pair_drop(r, &drop) == 0) {
+		keeper_pairs_drop(kp->pairs, drop.number);
+		return 0;
+	}
 	if (type == MSG_STOP && fd == -1 && get_end(r) == 0) {
 		event_base_loopbreak(kp->base);
 		return 0;
@@ -260,10 +227,15 @@ keeper_main(const struct role_start *start)
 
 	TAILQ_INIT(&kp.channels);
 	tls_global_init();
-	load_pairs(&kp, start->handover);
+	kp.pairs = keeper_pairs_new();
+	if (keeper_pairs_load(kp.pairs, start->handover, start->number == 0) ==
+	    -1)
+		exit(1);
 	if (start->number == 0)
-		advise(&kp);
-	role_confine(start, &box, KEEPER_FILES, master_message, &kp);
+		keeper_pairs_advise(kp.pairs);
+	kp.master =
+	    role_confine(start, &box, KEEPER_FILES, master_message, &kp);
+	keeper_pairs_tell(kp.pairs, kp.master, 0);
 	event_base_dispatch(kp.base);
 	exit(0);
 }

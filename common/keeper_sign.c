@@ -100,8 +100,8 @@ same_key(gnutls_x509_crt_t crt, gnutls_x509_privkey_t x)
 }
 
 /*
- * Workers get the certificate's file as it is: a key that stands in it as
- * well would be in every worker's memory, and the keeper would be for nothing.
+ * A certificate's file is open to more people than a key's: it is no place
+ * for a key, but where it is said to be both (ssl_cert_dir).
  */
 static bool
 has_private_key(struct text t)
@@ -110,7 +110,8 @@ has_private_key(struct text t)
 }
 
 static int
-import_cert(gnutls_x509_crt_t crt, struct text cert, const char **why)
+import_cert(
+    gnutls_x509_crt_t crt, struct text cert, bool combined, const char **why)
 {
 	gnutls_datum_t d = datum_of(cert);
 
@@ -118,7 +119,7 @@ import_cert(gnutls_x509_crt_t crt, struct text cert, const char **why)
 		*why = "its certificate is not one in PEM";
 		return -1;
 	}
-	if (has_private_key(cert)) {
+	if (!combined && has_private_key(cert)) {
 		*why = "its certificate's file holds a private key too, which "
 		       "processes that read from the network would then see: "
 		       "put each into a file of its own";
@@ -162,7 +163,7 @@ keeper_key_new(
 	*why = "there is no memory for it";
 	if (gnutls_x509_crt_init(&crt) == 0 &&
 	    gnutls_x509_privkey_init(&x) == 0 &&
-	    import_cert(crt, cert, why) == 0 &&
+	    import_cert(crt, cert, cert.p == key.p, why) == 0 &&
 	    import_key(x, key, passphrase, why) == 0)
 		k = pair_of(crt, x, why);
 	if (x != NULL)

@@ -17,7 +17,8 @@ struct keeper_key;
 
 /*
  * A certificate chain in PEM (the server's own first) and its private key in
- * PEM, encrypted perhaps: then with the first line of passphrase.  NULL and a
+ * PEM, encrypted perhaps: then with the first line of passphrase.  Both may be
+ * the same octets.  NULL and a
  * clause for the log in *why (static) when they cannot be used.
  */
 struct keeper_key *keeper_key_new(struct text cert, struct text key,

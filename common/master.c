@@ -402,7 +402,7 @@ pairs_are_there(const struct conf *c)
 		if (access(c->pairs[i].cert_file, R_OK) == -1 ||
 		    access(c->pairs[i].key_file, R_OK) == -1)
 			return false;
-	return true;
+	return c->ssl_cert_dir == NULL || access(c->ssl_cert_dir, R_OK) == 0;
 }
 
 /* What a reload would need besides. */

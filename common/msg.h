@@ -96,6 +96,12 @@ enum msg_type {
 	MSG_LIST_END,      /* that was it, or go on from here */
 	MSG_KICK,          /* control to worker: end this user's sessions */
 	MSG_KICK_REPLY,    /* so many were there */
+	/* certificates that come or are renewed while we serve */
+	MSG_PAIRS,        /* master to keeper: look at these (descriptor) */
+	MSG_PAIR,         /* keeper to master: what it thinks of one */
+	MSG_PAIRS_REPLY,  /* keeper to master: that was all of them */
+	MSG_PAIR_DROP,    /* master to keeper: forget this key */
+	MSG_CERTIFICATES, /* master to worker, nursery: serve these, too */
 	MSG_TYPES
 };
 
@@ -486,6 +492,38 @@ struct msg_sasl_reply {
 	struct text text; /* else none; at most MSG_SASL_MAX */
 };
 
+/*
+ * MSG_PAIRS, MSG_CERTIFICATES: the descriptor is a sealed memfd, to be read
+ * with handover_map(); it has so many octets.
+ */
+struct msg_pairs {
+	uint32_t len;
+};
+struct msg_certificates {
+	uint32_t len;
+};
+
+/*
+ * MSG_PAIR: of a pair that the keeper was handed at its start or by
+ * MSG_PAIRS.  MSG_PAIRS_REPLY, which ends them, has MSG_PAIRS's request
+ * number, 0 at the start, and no fields.
+ */
+struct msg_pair {
+	uint16_t number;
+	uint8_t ok;                     /* it is in use; else it was let go */
+	uint64_t not_before, not_after; /* seconds; 0: not known */
+	struct text names;              /* those in it, for the log; or none */
+	struct text why;                /* a clause about what is wrong */
+	struct text chain;              /* if ok: certificates, in PEM */
+};
+#define MSG_PAIR_NAMES_MAX 200
+#define MSG_PAIR_WHY_MAX 300
+#define MSG_CHAIN_MAX 12288
+
+struct msg_pair_drop {
+	uint16_t number;
+};
+
 #define MSG_CODEC(name)                                                        \
 	void msg_put_##name(struct writer *w, const struct msg_##name *m);     \
 	int msg_get_##name(struct reader *r, struct msg_##name *m)
@@ -525,5 +563,9 @@ MSG_CODEC(sasl_start);
 MSG_CODEC(sasl_step);
 MSG_CODEC(sasl_check);
 MSG_CODEC(sasl_reply);
+MSG_CODEC(pairs);
+MSG_CODEC(certificates);
+MSG_CODEC(pair);
+MSG_CODEC(pair_drop);
 
 #endif

@@ -70,6 +70,8 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	(void)id;
 	if (type == MSG_STOP)
 		role_end();
+	if (type == MSG_CERTIFICATES)
+		return worker_do_certificates(n->worker, r, fd);
 	if (type != MSG_BIRTH || n->channel != -1 ||
 	    msg_get_birth(r, &n->birth) == -1) {
 		if (fd != -1)

@@ -3,6 +3,7 @@
  * supervise_impl: what supervise.c (signals, end), supervise_start.c (the
  * start), supervise_place.c (a process and its channels), supervise_nursery.c
  * (workers that are not made by exec), supervise_message.c (what roles say),
+ * supervise_cert.c (certificates that are renewed),
  * supervise_reload.c and supervise_state.c (the next image of the master) and
  * crew.c (processes of an old generation) and supervise_control.c (the role
  * control) know of each other.
@@ -16,6 +17,7 @@
 #include <event2/event_struct.h>
 #include <time.h>
 
+#include "certs.h"
 #include "ipc.h"
 #include "notify.h"
 #include "role.h"
@@ -92,6 +94,9 @@ struct supervisor {
 	bool reload_again;     /* as soon as what is under way is done */
 	bool execute;          /* out of the loop, to run the next image */
 	bool ended;
+
+	struct cert_watch *certs; /* NULL: not yet */
+	unsigned int reported;    /* keepers that have told of their pairs */
 
 	const struct notify *notify; /* NULL: not yet, or nobody */
 	unsigned int patience;       /* seconds that an answer may take */
@@ -181,6 +186,20 @@ void nursery_renew(struct supervisor *s);
 
 /* So many authenticators: start what is missing, end what is too much. */
 void supervise_want_authenticators(struct supervisor *s, unsigned int wanted);
+
+/*
+ * Certificates (supervise_cert.c).  Keepers have told what they think of
+ * them: workers may start.  -1: it was logged.
+ */
+int supervise_certs_begin(struct supervisor *s);
+void supervise_certs_watch(struct supervisor *s); /* from now on */
+/* MSG_PAIR, MSG_PAIRS_REPLY; -1: a broken rule. */
+int supervise_certs_pair(struct supervisor *s, struct reader *r);
+int supervise_certs_reply(struct supervisor *s, uint32_t id, struct reader *r);
+/* A keeper is gone or comes, which has not heard what we ask the others. */
+void supervise_certs_keeper(struct supervisor *s);
+/* For metrics: see certs_expiry(); NULL: none are served. */
+const struct certs *supervise_certs(const struct supervisor *s);
 
 /* MSG_ALIVE_REPLY; -1: it was not asked. */
 int place_alive(struct place *p, struct reader *r);

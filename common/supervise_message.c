@@ -151,6 +151,8 @@ break_when_ready(struct supervisor *s)
 {
 	unsigned int i;
 
+	if (s->reported < s->nkeepers)
+		return;
 	for (i = 0; i < s->nkeepers; i++)
 		if (!s->keepers[i].ready)
 			return;
@@ -188,7 +190,8 @@ is_idle_word(const struct crew *c, enum msg_type type)
 {
 	if (crew_is_foreign(c))
 		return type != MSG_LOG;
-	return type == MSG_READY || type == MSG_POOL || type == MSG_BUSY;
+	return type == MSG_READY || type == MSG_POOL || type == MSG_BUSY ||
+	    type == MSG_PAIR || type == MSG_PAIRS_REPLY;
 }
 
 /* What a role may say. */
@@ -223,6 +226,14 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_record(p, r);
 	case MSG_ACCUSE:
 		return do_accuse(p, r);
+	case MSG_PAIR:
+		return supervise_certs_pair(p->s, r);
+	case MSG_PAIRS_REPLY:
+		if (supervise_certs_reply(p->s, id, r) == -1)
+			return -1;
+		if (p->s->starting)
+			break_when_ready(p->s);
+		return 0;
 	case MSG_POOL:
 		return do_pool(p->s, r);
 	case MSG_ALIVE_REPLY:

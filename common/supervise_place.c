@@ -219,6 +219,7 @@ connect_peers(struct place *p, int ends[2][2])
 			place_introduce(p, &s->broker);
 		break;
 	case ROLE_KEEPER:
+		supervise_certs_keeper(s);
 		for (i = 0; i < s->nworkers; i++)
 			if (s->workers[i].ch != NULL &&
 			    keeper_of(s, &s->workers[i]) == p)

@@ -140,7 +140,7 @@ struct supervisor *
 supervise_new(
     const struct conf *c, const struct protocol *p, const int *listeners)
 {
-	struct generation *g = generation_new(c, false);
+	struct generation *g = generation_new(c, GENERATION_SERVES);
 	struct supervisor *s;
 
 	if (g == NULL)
@@ -182,7 +182,7 @@ supervise_resume(const struct conf *c, const struct protocol *p,
     const int *listeners, const struct reload_state *before)
 {
 	struct supervisor *s = make(c, p, listeners,
-	    listeners != NULL ? generation_new(c, false) : NULL);
+	    listeners != NULL ? generation_new(c, GENERATION_SERVES) : NULL);
 
 	s->before = before;
 	s->number = before->generation + 1;
@@ -247,7 +247,8 @@ check_authorities(const struct conf *c, const struct generation *g)
 int
 supervise_check(const struct conf *c, const struct protocol *p, bool strict)
 {
-	struct generation *g = generation_new(c, strict);
+	struct generation *g =
+	    generation_new(c, strict ? GENERATION_RELOADS : GENERATION_CHECKS);
 	struct supervisor *s;
 	int result;
 
@@ -275,7 +276,9 @@ start_helpers(struct supervisor *s)
 	place_spawn(&s->broker);
 	if (s->conf->sasl)
 		supervise_want_authenticators(s, s->conf->authenticators);
-	return await_ready(s);
+	if (await_ready(s) == -1)
+		return -1;
+	return supervise_certs_begin(s);
 }
 
 static void
@@ -306,6 +309,7 @@ start_beside(struct supervisor *s)
 	if (await_ready(s) == -1)
 		goto fail;
 	s->await_workers = false;
+	supervise_certs_watch(s);
 	supervise_take_over(s);
 	supervise_start_control(s);
 	return 0;
@@ -329,6 +333,7 @@ supervise_start(struct supervisor *s)
 	}
 	/* Only now: the keepers have seen that no key is in a certificate. */
 	start_workers(s);
+	supervise_certs_watch(s);
 	supervise_change_ticket_key(s);
 	supervise_start_control(s);
 	return 0;

@@ -15,6 +15,7 @@
 #include "proxy_header.h"
 #include "tls_impl.h"
 #include "tls_key.h"
+#include "tls_pairs.h"
 #include "wipe.h"
 #include "xmalloc.h"
 
@@ -120,6 +121,7 @@ tls_free(struct tls **t)
 		return;
 	gnutls_deinit((*t)->session);
 	tls_transcript_free(&(*t)->transcript);
+	tls_pair_release(&(*t)->pair);
 	free((*t)->name);
 	free((*t)->error);
 	free((*t)->description);
@@ -198,6 +200,7 @@ static void
 handshake_done(struct tls *t)
 {
 	tls_transcript_free(&t->transcript);
+	tls_pair_release(&t->pair);
 	gnutls_handshake_set_hook_function(
 	    t->session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_PRE, NULL);
 }

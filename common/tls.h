@@ -53,14 +53,20 @@ void tls_set_wiping(bool on);
 
 /*
  * What clients are served with: every HANDOVER_CERT of h; signatures come
- * from sign (tls_key.h); alpn is the protocol's one name.  What SNI asks for
- * picks the pair; without, the first whose algorithm the client can use.
+ * from the keeper (tls_key.h); alpn is the protocol's one name.  What SNI asks
+ * for picks the pair (tls_pairs.h).
  * fatal() on a certificate that does not parse: the keeper checked them.
  */
 struct tls_server *tls_server_new(
     const struct conf *c, const struct handover *h, const char *alpn);
 
 void tls_server_free(struct tls_server **s); /* after its sessions */
+
+/*
+ * MSG_CERTIFICATES: h's HANDOVER_ORDER from now on; handshakes that have begun
+ * go on with what they chose.  -1: h is malformed.
+ */
+int tls_server_update(struct tls_server *s, const struct handover *h);
 
 /*
  * MSG_TICKET_KEY: previous may be TEXT_NONE.  Tickets are issued under

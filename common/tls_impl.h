@@ -9,6 +9,7 @@
 #include "text.h"
 #include "tls.h"
 
+struct tls_pair;
 struct tls_transcript;
 
 struct tls {
@@ -17,6 +18,7 @@ struct tls {
 	const struct tls_server *server;   /* we serve, or else ... */
 	const struct tls_client *client;   /* ... we are the client */
 	struct tls_transcript *transcript; /* server, in the handshake only */
+	struct tls_pair *pair;             /* server, likewise; or NULL */
 	bool rsa12, ecdsa12; /* server: TLS 1.2 could do with such a key */
 	bool old_ticket;     /* server: resumes under the previous ticket key */
 	enum tls_result end; /* TLS_OK: more may come; else how it ended */

@@ -16,21 +16,12 @@
 #include "tls_hello.h"
 #include "tls_impl.h"
 #include "tls_key.h"
+#include "tls_pairs.h"
 #include "tls_scheme.h"
 #include "tls_ticket.h"
 #include "xmalloc.h"
 
-#define CHAIN_MAX 16 /* certificates in one pair's file */
 #define SNI_MAX 256  /* a host name and its NUL (RFC 1035 2.3.4) */
-
-struct pair {
-	gnutls_pcert_st chain[CHAIN_MAX];
-	unsigned int nchain;
-	gnutls_x509_crt_t crt; /* the first one, for its names */
-	gnutls_privkey_t key;
-	gnutls_pk_algorithm_t pk;
-	unsigned int bits;
-};
 
 /* A cipher suite of TLS 1.2 that we offer, and the key that goes with it. */
 struct suite {
@@ -42,8 +33,7 @@ struct tls_server {
 	gnutls_certificate_credentials_t cred;
 	gnutls_priority_t priority;
 	const char *alpn;
-	struct pair *pairs;
-	size_t npairs;
+	struct tls_pairs *pairs;
 	struct suite *suites;
 	size_t nsuites;
 	bool tickets; /* there is a key */
@@ -57,42 +47,6 @@ must(int error, const char *what)
 {
 	if (error < 0)
 		fatalx("%s: %s", what, gnutls_strerror(error));
-}
-
-static void
-load_pair(struct pair *p, struct text pem, uint16_t number)
-{
-	gnutls_datum_t d = tls_datum(pem);
-	int pk;
-
-	p->nchain = CHAIN_MAX;
-	must(gnutls_pcert_list_import_x509_raw(
-	         p->chain, &p->nchain, &d, GNUTLS_X509_FMT_PEM, 0),
-	    "certificate chain");
-	must(gnutls_x509_crt_init(&p->crt), "certificate");
-	must(gnutls_x509_crt_import(p->crt, &d, GNUTLS_X509_FMT_PEM),
-	    "certificate");
-	pk = gnutls_pubkey_get_pk_algorithm(p->chain[0].pubkey, &p->bits);
-	must(pk, "public key");
-	p->pk = (gnutls_pk_algorithm_t)pk;
-	p->key = tls_key_new(number, p->chain[0].pubkey);
-}
-
-static void
-load_pairs(struct tls_server *s, const struct handover *h)
-{
-	struct text pem;
-
-	for (s->npairs = 0; s->npairs < UINT16_MAX; s->npairs++) {
-		pem = handover_get(h, HANDOVER_CERT, (uint16_t)s->npairs);
-		if (pem.p == NULL)
-			break;
-		s->pairs = xrecallocarray(
-		    s->pairs, s->npairs, s->npairs + 1, sizeof(*s->pairs));
-		load_pair(&s->pairs[s->npairs], pem, (uint16_t)s->npairs);
-	}
-	if (s->npairs == 0)
-		fatalx("there is no certificate to serve TLS with");
 }
 
 /* Our suites of TLS 1.2, which name a kind of key; those of 1.3 do not. */
@@ -142,8 +96,9 @@ note_suites(struct tls *t, const struct tls_hello *hello)
 
 /* Can the client check a signature of this pair's key? */
 static bool
-is_usable(const struct tls *t, const struct pair *p)
+is_usable(void *arg, const struct tls_pair *p)
 {
+	const struct tls *t = arg;
 	const struct tls_scheme *scheme;
 	gnutls_sign_algorithm_t algorithm;
 	gnutls_session_t session = t->session;
@@ -175,32 +130,23 @@ get_sni(gnutls_session_t session, char *dst, size_t size)
 		dst[0] = '\0';
 }
 
-/*
- * The first pair with that name that the client can use, or the first that it
- * can use, or the first: then GnuTLS finds the words.
- */
-static const struct pair *
-choose_pair(const struct tls *t)
+/* It stays until the handshake is over, even if it is renewed meanwhile. */
+static const struct tls_pair *
+choose_pair(struct tls *t)
 {
-	const struct tls_server *s = t->server;
-	const struct pair *fallback = NULL, *p;
+	struct tls_pairs *pairs = t->server->pairs;
+	struct text name = TEXT_NONE;
+	struct tls_pair *p;
 	char sni[SNI_MAX];
-	size_t i;
 
-	if (s->npairs == 1)
-		return &s->pairs[0];
-	get_sni(t->session, sni, sizeof(sni));
-	for (i = 0; i < s->npairs; i++) {
-		p = &s->pairs[i];
-		if (!is_usable(t, p))
-			continue;
-		if (sni[0] == '\0' ||
-		    gnutls_x509_crt_check_hostname(p->crt, sni))
-			return p;
-		if (fallback == NULL)
-			fallback = p;
+	if (tls_pairs_count(pairs) > 1) {
+		get_sni(t->session, sni, sizeof(sni));
+		name = text_of(sni);
 	}
-	return fallback != NULL ? fallback : &s->pairs[0];
+	p = tls_pair_hold(tls_pairs_choose(pairs, name, is_usable, t));
+	tls_pair_release(&t->pair); /* of before a HelloRetryRequest */
+	t->pair = p;
+	return p;
 }
 
 /*
@@ -212,8 +158,8 @@ retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
     gnutls_pcert_st **chain, unsigned int *nchain, gnutls_ocsp_data_st **ocsp,
     unsigned int *nocsp, gnutls_privkey_t *key, unsigned int *flags)
 {
-	const struct tls *t = gnutls_session_get_ptr(session);
-	const struct pair *p = choose_pair(t);
+	struct tls *t = gnutls_session_get_ptr(session);
+	const struct tls_pair *p = choose_pair(t);
 	union {
 		const gnutls_pcert_st *in;
 		gnutls_pcert_st *out; /* GnuTLS only reads them */
@@ -240,7 +186,7 @@ tls_server_new(const struct conf *c, const struct handover *h, const char *alpn)
 		fatalx("TLS priority string: not understood from \"%s\"", at);
 	must(gnutls_certificate_allocate_credentials(&s->cred),
 	    "TLS credentials");
-	load_pairs(s, h);
+	s->pairs = tls_pairs_new(h);
 	load_suites(s);
 	gnutls_certificate_set_retrieve_function3(s->cred, retrieve);
 	return s;
@@ -249,25 +195,20 @@ tls_server_new(const struct conf *c, const struct handover *h, const char *alpn)
 void
 tls_server_free(struct tls_server **s)
 {
-	struct pair *p;
-	size_t i;
-	unsigned int j;
-
 	if (*s == NULL)
 		return;
-	for (i = 0; i < (*s)->npairs; i++) {
-		p = &(*s)->pairs[i];
-		for (j = 0; j < p->nchain; j++)
-			gnutls_pcert_deinit(&p->chain[j]);
-		gnutls_x509_crt_deinit(p->crt);
-		gnutls_privkey_deinit(p->key);
-	}
-	free((*s)->pairs);
+	tls_pairs_free(&(*s)->pairs);
 	free((*s)->suites);
 	gnutls_certificate_free_credentials((*s)->cred);
 	gnutls_priority_deinit((*s)->priority);
 	freezero(*s, sizeof(**s));
 	*s = NULL;
+}
+
+int
+tls_server_update(struct tls_server *s, const struct handover *h)
+{
+	return tls_pairs_update(s->pairs, h);
 }
 
 void

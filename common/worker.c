@@ -188,6 +188,22 @@ accept_now(struct worker *w)
 	acceptor_open(w->acceptor);
 }
 
+int
+worker_do_certificates(struct worker *w, struct reader *r, int fd)
+{
+	struct handover *h = NULL;
+	struct msg_certificates m;
+	int result = -1;
+
+	if (msg_get_certificates(r, &m) == 0)
+		h = handover_map(fd, m.len);
+	close(fd);
+	if (h != NULL && w->tls_server != NULL)
+		result = tls_server_update(w->tls_server, h);
+	handover_close(&h);
+	return result;
+}
+
 /* What the master may say. */
 static int
 on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
@@ -209,6 +225,8 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 			    w->tls_server, key.current, key.previous);
 		accept_now(w);
 		return 0;
+	case MSG_CERTIFICATES:
+		return worker_do_certificates(w, r, fd);
 	case MSG_STOP:
 		worker_stop(w);
 		return 0;
@@ -234,6 +252,19 @@ make_places(struct worker *w)
 	w->nfree = w->places;
 }
 
+/* Some of ours serve without TLS. */
+static bool
+has_certificate(const struct handover *h)
+{
+	struct handover_part part;
+	size_t at = 0;
+
+	while (handover_next(h, &at, &part))
+		if (part.kind == HANDOVER_CERT)
+			return true;
+	return false;
+}
+
 static void
 set_up_tls(struct worker *w)
 {
@@ -241,7 +272,7 @@ set_up_tls(struct worker *w)
 	const char *why;
 
 	tls_global_init();
-	if (handover_get(start->handover, HANDOVER_CERT, 0).p != NULL)
+	if (has_certificate(start->handover))
 		w->tls_server = tls_server_new(
 		    w->conf, start->handover, start->protocol->alpn);
 	if (w->conf->outgoing_tls == OUTGOING_PLAIN)

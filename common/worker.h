@@ -23,6 +23,9 @@ _Noreturn void worker_main(const struct role_start *start);
 struct worker *worker_load(const struct role_start *start);
 _Noreturn void worker_serve(struct worker *w, struct text filter);
 
+/* MSG_CERTIFICATES, also in a nursery; fd is closed.  -1: it is malformed. */
+int worker_do_certificates(struct worker *w, struct reader *r, int fd);
+
 /* For sessions: */
 
 struct event_base *worker_base(struct worker *w);

@@ -5,7 +5,6 @@ conf/deploy-certificate, the hook that puts a real one in its place."""
 import glob
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -14,8 +13,9 @@ import unittest
 import harness
 from case import TestCase, main
 from certs import NAME, Pair, certificates, openssl
-from harness import (Gateway, end, folder, free_port, need_users, start,
-                     wait_for)
+from harness import Gateway, folder, free_port, need_users, wait_for
+from inner import StandIn
+from renewal import all_of, der
 
 MAKE = os.path.join(harness.TOP, "conf", "make-certificate")
 DEPLOY = os.path.join(harness.TOP, "conf", "deploy-certificate")
@@ -176,7 +176,8 @@ class DeployCertificate(TestCase):
             pair = certificates().make()
             status, said = self.deploy(*pair)
             self.assertEqual((status, said), (
-                0, "%s and server.key are new\n" % self.pair.cert))
+                0, "%s and server.key are new; daemons that run take them "
+                "within 10 seconds\n" % self.pair.cert))
             self.check_placed(pair)
             self.assertEqual(mode(self.pair.key), "600")
             self.assertEqual(mode(self.pair.cert), "644")
@@ -264,33 +265,29 @@ class DeployCertificate(TestCase):
         self.assertEqual(status, 0, said)
         self.check_placed(pair)
 
-    def stand_in(self, name, run):
-        """A program of that name that counts SIGHUP."""
-        path = os.path.join(folder(self), name)
-        with open(path, "w") as f:
-            f.write("#!/bin/sh\ntrap 'echo hup >>%s/heard' HUP\n"
-                    "echo $$ >%s/%s.pid\n"
-                    "while :; do sleep 0.1; done\n" % (run, run, name))
-        os.chmod(path, 0o755)
-        process = start([path])
-        self.addCleanup(end, process, signal.SIGKILL)
-        wait_for(lambda: os.path.exists("%s/%s.pid" % (run, name)))
+    def test_those_that_run_take_it(self):
+        """Nobody is told; they look themselves."""
+        self.deploy(*certificates().make())
+        inner = StandIn(self)
+        relais = Gateway(self, inner.port, pair=self.pair)
+        for words in (), ("--run", self.folder, "--no-reload"):
+            mark, pair = relais.mark(), certificates().make()
+            status, said = self.deploy(*words, *pair)
+            self.assertEqual(status, 0, said)
+            self.assertIn("within 10 seconds", said)
+            relais.wait_log(r"certificate %s \(.*\) is renewed"
+                            % self.pair.cert, mark, 10)
+            wait_for(lambda: all_of(relais.ssl) == {der(pair)}, 3)
+        self.assertNotIn("reload", "\n".join(relais.log()))
 
-    def test_those_that_run_are_told(self):
-        run = folder(self)
-        self.stand_in("smtpsd", run)
-        with open(run + "/imapsd.pid", "w") as f:
-            f.write("%d\n" % os.getpid())   # one that died: another has it
-        status, said = self.deploy("--run", run, *certificates().make())
-        self.assertEqual(status, 0, said)
-        self.assertIn("smtpsd reads them", said)
-        self.assertNotIn("imapsd", said)
-        wait_for(lambda: os.path.exists(run + "/heard"), what="a SIGHUP")
-        status, said = self.deploy("--run", run, "--no-reload",
-                                   *certificates().make())
-        self.assertEqual(status, 0, said)
-        self.assertNotIn("reads", said)
-        self.assertEqual(text(run + "/heard"), "hup\n")
+    def test_a_foreign_key(self):
+        """In words that need no knowledge of what is behind it."""
+        pair, other = certificates().make(), certificates().make()
+        status, said = self.deploy(pair.cert, other.key)
+        self.assertEqual(status, 1)
+        self.assertIn("%s is not the key of the certificate in %s" % (
+            other.key, pair.cert), said)
+        self.assertNotIn("-pair.", said)
 
     def test_by_each_daemon(self):
         """Each can check it, where it is the only one."""

@@ -209,8 +209,21 @@ make(struct writer *w, enum msg_type type)
 	case MSG_KICK_REPLY:
 		msg_put_kick_reply(w, &(struct msg_kick_reply){ 3, 2, 1 });
 		return 0;
+	case MSG_PAIRS:
+		msg_put_pairs(w, &(struct msg_pairs){ 7 });
+		return 0;
+	case MSG_CERTIFICATES:
+		msg_put_certificates(w, &(struct msg_certificates){ 8 });
+		return 0;
+	case MSG_PAIR:
+		msg_put_pair(w, &(struct msg_pair){ 1, 1, 2, 3, t, t, t });
+		return 0;
+	case MSG_PAIR_DROP:
+		msg_put_pair_drop(w, &(struct msg_pair_drop){ 9 });
+		return 0;
 	case MSG_SERVERS:
 	case MSG_BUSY:
+	case MSG_PAIRS_REPLY:
 	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
@@ -277,6 +290,10 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_list_end list_end;
 		struct msg_kick kick;
 		struct msg_kick_reply kick_reply;
+		struct msg_pairs pairs;
+		struct msg_certificates certificates;
+		struct msg_pair pair;
+		struct msg_pair_drop pair_drop;
 	} m;
 	struct reader r = { p, n };
 
@@ -331,8 +348,13 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_LIST_END, list_end);
 		TAKE(MSG_KICK, kick);
 		TAKE(MSG_KICK_REPLY, kick_reply);
+		TAKE(MSG_PAIRS, pairs);
+		TAKE(MSG_CERTIFICATES, certificates);
+		TAKE(MSG_PAIR, pair);
+		TAKE(MSG_PAIR_DROP, pair_drop);
 	case MSG_SERVERS:
 	case MSG_BUSY:
+	case MSG_PAIRS_REPLY:
 	case MSG_LOGGED_IN:
 	case MSG_SASL_CANCEL:
 	case MSG_STOP:
