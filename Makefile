@@ -25,9 +25,20 @@ PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay libsasl2
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
 	-Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
-HARDEN = -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
-	-fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero
-LINK_HARDEN = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
+# What not every compiler or processor has.  GCC: registers are cleared at a
+# function's return; an array at a struct's end has the size it is declared
+# with.  x86 and arm64: jumps land where jumps may.
+OPTIONAL := $(foreach f,-fstack-clash-protection -ftrivial-auto-var-init=zero \
+	-fzero-call-used-regs=used-gpr -fstrict-flex-arrays=3 \
+	-fcf-protection=full -mbranch-protection=standard -Wtrampolines,\
+	$(shell $(CC) -Werror $f -x c -c /dev/null -o /dev/null 2>/dev/null && \
+	    echo $f))
+# The last three: a check that the language calls needless stays.
+HARDEN = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
+	-fstack-protector-strong $(OPTIONAL) -fno-delete-null-pointer-checks \
+	-fno-strict-overflow -fno-strict-aliasing
+LINK_HARDEN = -pie \
+	-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,-z,nodlopen,--as-needed
 
 ifdef SANITIZE
 B = build-san
@@ -44,11 +55,11 @@ endif
 WERROR = $(if $(wildcard .git),-Werror)
 
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fno-common -fPIE \
-	$(WARN) $(WERROR) $(MODE) -Icommon -MMD -MP \
+	$(WARN) $(WERROR) $(MODE) -ffile-prefix-map=$(CURDIR)=. -Icommon -MMD -MP \
 	$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
-COMMON_OBJ = $(patsubst %.c,$B/obj/%.o,$(wildcard common/*.c))
+COMMON_OBJ = $(patsubst %.c,$B/obj/%.o,$(sort $(wildcard common/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 
 all: $(DAEMONS:%=$B/%)
@@ -66,10 +77,10 @@ $B/.packages:
 
 $B/libcommon.a: $(COMMON_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcsD $@ $^
 
 define daemon
-$B/$1: $(patsubst %.c,$B/obj/%.o,$(wildcard $1/*.c)) $B/libcommon.a
+$B/$1: $(patsubst %.c,$B/obj/%.o,$(sort $(wildcard $1/*.c))) $B/libcommon.a
 	$$(CC) $$(LINK_MODE) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach d,$(DAEMONS),$(eval $(call daemon,$d)))
