@@ -5,6 +5,7 @@
 #   make deps       install what building and testing needs (Debian, Ubuntu)
 #   make bench      what it costs beside others (tests/bench/bench.py says more)
 #   make deb        Debian packages, in build/deb
+#   make analyze    static analysis, some minutes: cppcheck, clang-tidy, gcc
 #   SANITIZE=1      address and undefined behaviour sanitizers, built apart
 
 PREFIX ?= /usr/local
@@ -38,7 +39,7 @@ HARDEN = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
 	-fstack-protector-strong $(OPTIONAL) -fno-delete-null-pointer-checks \
 	-fno-strict-overflow -fno-strict-aliasing
 LINK_HARDEN = -pie \
-	-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,-z,nodlopen,--as-needed
+	-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
 
 ifdef SANITIZE
 B = build-san
@@ -139,6 +140,12 @@ demo:
 	@$(MAKE) --no-print-directory -j"$$(nproc)" all
 	@RELAIS_BUILD=$B ONCE=$(ONCE) tests/demo.py
 
+# ANALYZE names files: the default is all.
+ANALYZE_FLAGS = -std=c17 -D_GNU_SOURCE -DVERSION="$(VERSION)" -Icommon \
+	$(shell $(PKG_CONFIG) --cflags $(PKGS))
+analyze:
+	@FLAGS='$(ANALYZE_FLAGS)' tests/analyze $(ANALYZE)
+
 bench: all bench-programs
 	@RELAIS_BUILD=$B ROUNDS='$(ROUNDS)' CASES='$(CASES)' \
 	    SUBJECTS='$(SUBJECTS)' OUT='$(OUT)' GROWTH='$(GROWTH)' \
@@ -209,4 +216,4 @@ deb:
 	@rm -rf $(DEB_COPY)
 	@ls $(DEB_DIR)/*.deb
 
-.PHONY: deps check demo bench install install-common $(DAEMONS:%=install-%) deb
+.PHONY: deps check demo analyze bench install install-common $(DAEMONS:%=install-%) deb

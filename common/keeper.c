@@ -95,6 +95,7 @@ load_pairs(struct keeper *kp, const struct handover *h)
 		if (cert.p == NULL && key.p == NULL)
 			break;
 		kp->keys = xrecallocarray(
+		    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers */
 		    kp->keys, kp->nkeys, kp->nkeys + 1, sizeof(*kp->keys));
 		kp->keys[i] = load_pair(cert, key, passphrase,
 		    handover_get(h, HANDOVER_NAME, i), i, strict);
