@@ -99,7 +99,7 @@ peer_free(struct peer *p)
 	struct request *rq;
 
 	while ((rq = TAILQ_FIRST(&p->requests)) != NULL)
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): see .clang-tidy */
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		request_free(rq);
 	TAILQ_REMOVE(&p->broker->peers, p, entry);
 	ipc_free(&p->ch);
