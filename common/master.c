@@ -51,7 +51,8 @@ report(void *arg, bool is_error, const char *text)
 	} else if (l->inherited.mute) {
 		log_at(is_error ? LOG_ERR : LOG_WARNING, "%s", text);
 	} else {
-		(void)fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
+		(void)fprintf(
+		    stderr, "%s%s\n", is_error ? "" : "warning: ", text);
 	}
 }
 
@@ -407,7 +408,8 @@ check_again(const struct conf *c, const struct launch *l)
 	if (l->inherited.kind == INHERIT_NONE && listen_try(c, l->before) == -1)
 		errors++;
 	if (!c->enabled) {
-		(void)fprintf(stderr, "enabled no: to switch it off, stop it\n");
+		(void)fprintf(
+		    stderr, "enabled no: to switch it off, stop it\n");
 		errors++;
 	}
 	return errors;
@@ -429,8 +431,8 @@ check(struct conf *c, const struct protocol *p, const struct launch *l,
 	if (again)
 		errors += check_again(c, l);
 	if (errors > 0) {
-		(void)fprintf(stderr, "%s: %u fault%s\n", p->defaults->name, errors,
-		    errors == 1 ? "" : "s");
+		(void)fprintf(stderr, "%s: %u fault%s\n", p->defaults->name,
+		    errors, errors == 1 ? "" : "s");
 		return 1;
 	}
 	if (again)
