@@ -5,6 +5,7 @@
 #   make deps       install what building and testing needs (Debian, Ubuntu)
 #   make bench      what it costs beside others (tests/bench/bench.py says more)
 #   make deb        Debian packages, in build/deb
+#   make analyze    static analysis, some minutes: cppcheck, clang-tidy, gcc
 #   SANITIZE=1      address and undefined behaviour sanitizers, built apart
 
 PREFIX ?= /usr/local
@@ -25,9 +26,20 @@ PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay libsasl2
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
 	-Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
-HARDEN = -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
-	-fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero
-LINK_HARDEN = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
+# What not every compiler or processor has.  GCC: registers are cleared at a
+# function's return; an array at a struct's end has the size it is declared
+# with.  x86 and arm64: jumps land where jumps may.
+OPTIONAL := $(foreach f,-fstack-clash-protection -ftrivial-auto-var-init=zero \
+	-fzero-call-used-regs=used-gpr -fstrict-flex-arrays=3 \
+	-fcf-protection=full -mbranch-protection=standard -Wtrampolines,\
+	$(shell $(CC) -Werror $f -x c -c /dev/null -o /dev/null 2>/dev/null && \
+	    echo $f))
+# The last three: a check that the language calls needless stays.
+HARDEN = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
+	-fstack-protector-strong $(OPTIONAL) -fno-delete-null-pointer-checks \
+	-fno-strict-overflow -fno-strict-aliasing
+LINK_HARDEN = -pie \
+	-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
 
 ifdef SANITIZE
 B = build-san
@@ -44,11 +56,11 @@ endif
 WERROR = $(if $(wildcard .git),-Werror)
 
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fno-common -fPIE \
-	$(WARN) $(WERROR) $(MODE) -Icommon -MMD -MP \
+	$(WARN) $(WERROR) $(MODE) -ffile-prefix-map=$(CURDIR)=. -Icommon -MMD -MP \
 	$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
-COMMON_OBJ = $(patsubst %.c,$B/obj/%.o,$(wildcard common/*.c))
+COMMON_OBJ = $(patsubst %.c,$B/obj/%.o,$(sort $(wildcard common/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 
 all: $(DAEMONS:%=$B/%)
@@ -66,10 +78,10 @@ $B/.packages:
 
 $B/libcommon.a: $(COMMON_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcsD $@ $^
 
 define daemon
-$B/$1: $(patsubst %.c,$B/obj/%.o,$(wildcard $1/*.c)) $B/libcommon.a
+$B/$1: $(patsubst %.c,$B/obj/%.o,$(sort $(wildcard $1/*.c))) $B/libcommon.a
 	$$(CC) $$(LINK_MODE) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach d,$(DAEMONS),$(eval $(call daemon,$d)))
@@ -140,6 +152,12 @@ demo:
 	@tests/deps
 	@$(MAKE) --no-print-directory -j"$$(nproc)" all
 	@RELAIS_BUILD=$B ONCE=$(ONCE) tests/demo.py
+
+# ANALYZE names files: the default is all.
+ANALYZE_FLAGS = -std=c17 -D_GNU_SOURCE -DVERSION="$(VERSION)" -Icommon \
+	$(shell $(PKG_CONFIG) --cflags $(PKGS))
+analyze:
+	@FLAGS='$(ANALYZE_FLAGS)' tests/analyze $(ANALYZE)
 
 bench: all bench-programs
 	@RELAIS_BUILD=$B ROUNDS='$(ROUNDS)' CASES='$(CASES)' \
@@ -212,4 +230,4 @@ deb:
 	@rm -rf $(DEB_COPY)
 	@ls $(DEB_DIR)/*.deb
 
-.PHONY: deps check demo bench install install-common $(DAEMONS:%=install-%) deb
+.PHONY: deps check demo analyze bench install install-common $(DAEMONS:%=install-%) deb

@@ -338,6 +338,7 @@ on_worker_closed(void *arg, struct ipc *ipc, const char *why)
 		tell_broken(ch);
 	}
 	while ((g = TAILQ_FIRST(&ch->grants)) != NULL)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		cancel(g);
 	TAILQ_REMOVE(&ch->a->channels, ch, entry);
 	ipc_free(&ch->ipc);

@@ -68,6 +68,7 @@ hear(void *context, int level, const char *message)
 typedef int callback(void);
 
 /* The library has one type for all callbacks and knows better by the id. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type takes none */
 #define CALLBACK(id, function, type)                                           \
 	{                                                                      \
 		id,                                                            \
@@ -78,6 +79,7 @@ typedef int callback(void);
 		        .out,                                                  \
 		    NULL                                                       \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 void
 sasl_open(const struct sasl_setup *s)

@@ -102,6 +102,7 @@ peer_free(struct peer *p)
 	struct request *rq;
 
 	while ((rq = TAILQ_FIRST(&p->requests)) != NULL)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		request_free(rq);
 	TAILQ_REMOVE(&p->broker->peers, p, entry);
 	ipc_free(&p->ch);
@@ -547,8 +548,8 @@ open_limit(struct broker *b, const struct role_start *start)
 	const struct timeval every = { .tv_sec = OLD_BOOKS_SECONDS };
 	const struct conf *c = start->conf;
 	unsigned int i, n = start->nfds - 2;
-	void *mem, *old[BROKER_BOOKS_MAX];
-	size_t size, sizes[BROKER_BOOKS_MAX];
+	void *mem, *old[BROKER_BOOKS_MAX] = { NULL };
+	size_t size, sizes[BROKER_BOOKS_MAX] = { 0 };
 
 	if (start->nfds < 2 || n > BROKER_BOOKS_MAX)
 		fatalx("the counters handed over are not what they should be");

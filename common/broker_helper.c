@@ -89,6 +89,7 @@ helper_free(struct helper *h)
 	p->nhelpers--;
 	ipc_free(&h->ch);
 	while ((e = TAILQ_FIRST(&h->exchanges)) != NULL)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		exchange_over(e);
 	event_del(&h->deadline);
 	free(h->workers);

@@ -154,8 +154,8 @@ help_line(struct buf *out, const struct conf_directive *d, const char *initial)
 	char option[128], letter[8] = "   ";
 
 	if (d->letter != '\0')
-		snprintf(letter, sizeof(letter), "-%c,", d->letter);
-	snprintf(option, sizeof(option), "%s --%s %s", letter, d->name,
+		(void)snprintf(letter, sizeof(letter), "-%c,", d->letter);
+	(void)snprintf(option, sizeof(option), "%s --%s %s", letter, d->name,
 	    d->arg == NULL ? "" : d->arg);
 	if (buf_printf(out, "  %s\n          %s", option, d->meaning) == -1 ||
 	    (initial != NULL && d->type != CONF_FLAG && *initial != '\0' &&

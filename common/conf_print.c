@@ -93,7 +93,7 @@ current(const struct conf *c, const struct conf_directive *d,
 	case CONF_FLAG:
 		return *(const bool *)field ? "yes" : "no";
 	case CONF_NUMBER:
-		snprintf(
+		(void)snprintf(
 		    number, NUMBER_LEN, "%u", *(const unsigned int *)field);
 		return number;
 	case CONF_STRING:

@@ -28,7 +28,7 @@ report(struct conf *c, bool is_error, const char *where, const char *fmt,
 		return;
 	if (c->private->report == NULL)
 		return;
-	vsnprintf(what, sizeof(what), fmt, ap);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	if (where == NULL) {
 		c->private->report(c->private->arg, is_error, what);
 		return;

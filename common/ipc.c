@@ -282,6 +282,7 @@ ipc_drain(struct ipc *ch)
 
 	if (ch->broken != NULL)
 		return;
+	/* cppcheck-suppress autoVariables ; set to NULL below */
 	ch->freed = &freed;
 	while (take_one(ch, data, &why) == 1 && !freed)
 		continue;

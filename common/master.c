@@ -57,7 +57,8 @@ report(void *arg, bool is_error, const char *text)
 	} else if (l->inherited.mute) {
 		log_at(is_error ? LOG_ERR : LOG_WARNING, "%s", text);
 	} else {
-		fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
+		(void)fprintf(
+		    stderr, "%s%s\n", is_error ? "" : "warning: ", text);
 	}
 }
 
@@ -66,7 +67,7 @@ to_terminal(void *arg, int priority, const char *text)
 {
 	(void)arg;
 	if (priority <= LOG_NOTICE)
-		fprintf(stderr, "%s\n", text);
+		(void)fprintf(stderr, "%s\n", text);
 }
 
 /* At start, what goes to the log is also told to the one who waits. */
@@ -84,7 +85,7 @@ answer(struct buf *out)
 	struct text t = buf_view(out);
 
 	if (fwrite(t.p, 1, t.len, stdout) != t.len || fflush(stdout) != 0) {
-		fprintf(stderr, "stdout: %s\n", strerror(errno));
+		(void)fprintf(stderr, "stdout: %s\n", strerror(errno));
 		return 1;
 	}
 	return 0;
@@ -416,7 +417,8 @@ check_again(const struct conf *c, const struct launch *l)
 	if (metrics_listen_try(c, l->before) == -1)
 		errors++;
 	if (!c->enabled) {
-		fprintf(stderr, "enabled no: to switch it off, stop it\n");
+		(void)fprintf(
+		    stderr, "enabled no: to switch it off, stop it\n");
 		errors++;
 	}
 	return errors;
@@ -438,8 +440,8 @@ check(struct conf *c, const struct protocol *p, const struct launch *l,
 	if (again)
 		errors += check_again(c, l);
 	if (errors > 0) {
-		fprintf(stderr, "%s: %u fault%s\n", p->defaults->name, errors,
-		    errors == 1 ? "" : "s");
+		(void)fprintf(stderr, "%s: %u fault%s\n", p->defaults->name,
+		    errors, errors == 1 ? "" : "s");
 		return 1;
 	}
 	if (again)
