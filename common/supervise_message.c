@@ -180,6 +180,35 @@ do_ready(struct place *p, struct reader *r)
 	return 0;
 }
 
+/*
+ * Words of a worker with one client: from another they would make a bad end
+ * look like a good one.  How many an old generation's have, it knows itself.
+ */
+static bool
+has_one_client(const struct place *p)
+{
+	return p->crew != NULL || p->s->conf->worker_connections == 1;
+}
+
+static int
+do_busy(struct place *p, struct reader *r)
+{
+	if (!has_one_client(p) || p->busy || get_end(r) == -1)
+		return -1;
+	p->busy = true;
+	supervise_want_spares(p->s);
+	return 0;
+}
+
+static int
+do_logged_in(struct place *p, struct reader *r)
+{
+	if (!has_one_client(p) || get_end(r) == -1)
+		return -1;
+	p->logged_in = true;
+	return 0;
+}
+
 /* What an old generation says that means nothing any more. */
 static bool
 is_idle_word(const struct crew *c, enum msg_type type)
@@ -229,8 +258,7 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	case MSG_BORN:
 		return nursery_born(p, r);
 	case MSG_LOGGED_IN:
-		p->logged_in = true;
-		return get_end(r);
+		return do_logged_in(p, r);
 	case MSG_SETTLED:
 		if (p->crew == NULL || get_end(r) == -1)
 			return -1;
@@ -238,9 +266,7 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		crew_settled(p->crew);
 		return 0;
 	case MSG_BUSY:
-		p->busy = true;
-		supervise_want_spares(p->s);
-		return get_end(r);
+		return do_busy(p, r);
 	default:
 		return -1;
 	}
