@@ -284,11 +284,12 @@ do_outcome(struct peer *p, struct reader *r)
 	switch ((enum outcome)m.outcome) {
 	case OUTCOME_OK:
 		/* Where we decide ourselves, a worker's word is not enough. */
-		if (!b->conf->sasl)
+		if (asked && !b->conf->sasl)
 			limit_succeeded(b->limit, &client);
 		break;
 	case OUTCOME_REFUSED:
-		limit_failed(b->limit, &client, clock_seconds());
+		if (asked)
+			limit_failed(b->limit, &client, clock_seconds());
 		break;
 	case OUTCOME_SERVER:
 	case OUTCOMES:

@@ -133,6 +133,9 @@ static const struct rule allowed[] = {
 	{ W | B, SYS(getpeername), { ANY } }, /* whom to admit; the log */
 	{ W | B, SYS(getsockname), { ANY } }, /* loops; c-ares sorts by it */
 	{ W | B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_ERROR) } },
+	/* what a worker has sent us: a client, and none that it sent before? */
+	{ B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_TYPE) } },
+	{ B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_COOKIE) } },
 	{ W, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_RCVTIMEO) } },
 	{ W | B, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE) } },
 	{ W | B, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_NODELAY) } },
