@@ -255,6 +255,11 @@ do_connect(struct peer *p, struct reader *r)
 	rq->peer = p;
 	rq->session = m.session;
 	TAILQ_INSERT_TAIL(&p->requests, rq, entry);
+	if (!admits_may_connect(
+	        p->broker->admits, p->serial, m.session, clock_seconds())) {
+		on_server(rq, -1, MSG_NO_SERVER);
+		return 0;
+	}
 	rq->attempt =
 	    upstreams_connect(p->broker->upstreams, m.tried, on_server, rq);
 	return 0;

@@ -190,6 +190,13 @@ admits_release(struct admits *a, uint32_t serial, uint32_t session)
 	return true;
 }
 
+bool
+admits_may_connect(
+    struct admits *a, uint32_t serial, uint32_t session, time_t now)
+{
+	return sockets_may_connect(a->sockets, serial, session, now);
+}
+
 void
 admits_forget(struct admits *a, uint32_t serial)
 {

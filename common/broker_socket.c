@@ -14,10 +14,14 @@
 #include "conf.h"
 #include "xmalloc.h"
 
+#define CONNECTS_MAX 16 /* of a session in a second, and all servers */
+
 struct socket {
 	RB_ENTRY(socket) by_cookie, by_id;
 	uint64_t cookie; /* SO_COOKIE: never the same twice */
 	uint32_t worker, session;
+	time_t second; /* in which it had that many connections */
+	size_t connects;
 };
 
 RB_HEAD(socket_cookies, socket);
@@ -144,6 +148,22 @@ sockets_remove(struct sockets *s, uint32_t worker, uint32_t session)
 
 	if (one != NULL)
 		drop(s, one);
+}
+
+bool
+sockets_may_connect(
+    struct sockets *s, uint32_t worker, uint32_t session, time_t now)
+{
+	struct socket key = { .worker = worker, .session = session };
+	struct socket *one = RB_FIND(socket_ids, &s->ids, &key);
+
+	if (one == NULL) /* the broker before us has admitted it */
+		return true;
+	if (one->second != now) {
+		one->second = now;
+		one->connects = 0;
+	}
+	return ++one->connects <= CONNECTS_MAX + s->conf->nservers;
 }
 
 void

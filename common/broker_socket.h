@@ -8,7 +8,9 @@
 #ifndef BROKER_SOCKET_H
 #define BROKER_SOCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 struct conf;
 struct sockets;
@@ -22,6 +24,13 @@ void sockets_free(struct sockets **s);
  */
 int sockets_add(struct sockets *s, int fd, uint32_t worker, uint32_t session);
 void sockets_remove(struct sockets *s, uint32_t worker, uint32_t session);
+/*
+ * May this session have one more connection to an inner server, at now in
+ * seconds?  All servers and a few logins in a second are more than a client
+ * can ask for; inner servers are not flooded through one.
+ */
+bool sockets_may_connect(
+    struct sockets *s, uint32_t worker, uint32_t session, time_t now);
 void sockets_forget(struct sockets *s, uint32_t worker); /* all of its */
 
 #endif
