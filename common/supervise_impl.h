@@ -45,6 +45,8 @@ struct place {
 	bool overdue;       /* it was killed for not answering */
 	time_t started;
 	unsigned int failures;
+	time_t looked_at;   /* supervise_had_client() ... */
+	unsigned int looks; /* ... so often in that second */
 	struct event respawn;
 };
 
@@ -157,6 +159,9 @@ void nursery_renew(struct supervisor *s);
 
 /* So many authenticators: start what is missing, end what is too much. */
 void supervise_want_authenticators(struct supervisor *s, unsigned int wanted);
+
+/* Has this worker a client from there, or had it one lately? */
+bool supervise_had_client(struct place *p, const struct addr *client);
 
 /* MSG_ALIVE_REPLY; -1: it was not asked. */
 int place_alive(struct place *p, struct reader *r);

@@ -36,7 +36,7 @@ log_missing(struct supervisor *s, uint32_t missing)
 static void
 write_log(struct place *p, const struct msg_log *m)
 {
-	char plain[MSG_LOG_MAX + 64];
+	char plain[LOG_LINE_MAX + 64];
 	size_t i, n;
 
 	/* A role's free words do not pass for a line of ours, "Auth: ...". */
@@ -44,10 +44,12 @@ write_log(struct place *p, const struct msg_log *m)
 	    "%s%s %u: ", p->crew != NULL ? "old " : "", role_name(p->role),
 	    p->number + 1);
 	n = strlen(plain);
-	/* Our own roles escape client text; control octets are not ours. */
+	/*
+	 * Our own roles escape client text; control octets are not ours, and
+	 * beyond ASCII there are controls in every character set.
+	 */
 	for (i = 0; i < m->text.len; i++)
-		plain[n++] =
-		    (unsigned char)m->text.p[i] < 0x20 || m->text.p[i] == 0x7f
+		plain[n++] = m->text.p[i] < 0x20 || m->text.p[i] > 0x7e
 		    ? '?'
 		    : m->text.p[i];
 	plain[n] = '\0';
@@ -67,6 +69,15 @@ conf_of(const struct place *p)
 	                                                : p->s->conf;
 }
 
+/* Does its line tell against the client, so that some ban it? */
+static bool
+accuses(const struct msg_event *e)
+{
+	return (e->type == EVENT_AUTH && !text_eq(e->status, "ok")) ||
+	    (e->type == EVENT_CLOSE_NULL &&
+	        text_eq(e->status, "too many commands"));
+}
+
 static void
 write_event(struct place *p, const struct msg_event *e)
 {
@@ -74,7 +85,9 @@ write_event(struct place *p, const struct msg_event *e)
 	int level;
 
 	level = session_log_format(conf_of(p), e, line, sizeof(line));
-	if (log_wants(level))
+	if (accuses(e) && !supervise_had_client(p, &e->client))
+		write_log(p, &(struct msg_log){ LOG_WARNING, text_of(line) });
+	else if (log_wants(level))
 		log_write(level, p->pid, line);
 }
 
@@ -93,7 +106,9 @@ do_record(struct place *p, struct reader *r)
 	if (level == -1)
 		return -1;
 	protocol->record_ident(&m, log_ident(), ident);
-	if (log_wants(level))
+	if (protocol->record_accuses(&m) && !supervise_had_client(p, &m.client))
+		write_log(p, &(struct msg_log){ LOG_WARNING, text_of(line) });
+	else if (log_wants(level))
 		log_write_as(ident, level, p->pid, line);
 	supervise_wait_for_room(p->s);
 	return 0;

@@ -321,6 +321,12 @@ class Hostile(Gateway):
         for c in self.captured:
             c.close()
 
+    def stop(self):
+        """A captive does not hear that it is to end."""
+        for c in self.captured:
+            c.close()
+        super().stop()
+
     def _accept(self):
         while True:
             try:

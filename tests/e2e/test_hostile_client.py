@@ -84,8 +84,8 @@ class Captive(StandInCase):
                  "a new worker")
 
     def assertServes(self, source=HERE):
-        self.assertOK(self.connect(self.relais.ssl, True,
-                                   source=source).login())
+        with self.connect(self.relais.ssl, True, source=source) as c:
+            self.assertOK(c.login())
 
 
 @not_sanitized
