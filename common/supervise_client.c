@@ -43,8 +43,7 @@ supervise_had_client(struct place *p, const struct addr *client)
 		return true;
 	if (!may_look(p) || fstat(fd, &st) == -1)
 		return false;
-	book =
-	    mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	book = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (book == MAP_FAILED)
 		return false;
 	had = limit_book_has(book, (size_t)st.st_size, p->serial, client);
