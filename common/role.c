@@ -34,8 +34,8 @@
 
 /*
  * Memory of a worker: what it has anyway, and for each client more than
- * its buffers hold.  One that was taken over does not take all
- * that the machine has.
+ * its buffers hold.  One that was taken over does not take all that the
+ * machine has.
  */
 #define WORKER_MEMORY (256UL << 20)
 #define CLIENT_MEMORY (512UL << 10)
