@@ -311,7 +311,7 @@ do_capability(struct peer *p, struct reader *r)
 	if (msg_get_capability(r, &m) == -1 ||
 	    m.server >= p->broker->conf->nservers)
 		return -1;
-	return lessons_answer(p->broker->lessons, &m);
+	return lessons_answer(p->broker->lessons, &m, p->serial);
 }
 
 static int
@@ -393,13 +393,16 @@ on_worker_closed(void *arg, struct ipc *ch, const char *why)
 
 /* A lesson is given to any worker that there is. */
 static int
-to_any_worker(void *arg, struct writer *w, int fd)
+to_any_worker(void *arg, struct writer *w, int fd, uint32_t but, bool *alone)
 {
 	struct broker *b = arg;
 	struct peer *p = TAILQ_FIRST(&b->peers);
 
 	if (p == NULL)
 		return -1;
+	if (p->serial == but && TAILQ_NEXT(p, entry) != NULL)
+		p = TAILQ_NEXT(p, entry);
+	*alone = p->serial == but;
 	/* Another one next time. */
 	TAILQ_REMOVE(&b->peers, p, entry);
 	TAILQ_INSERT_TAIL(&b->peers, p, entry);
