@@ -93,7 +93,7 @@ class Address(Captive):
     lines = ("connection_limit_address 4", "worker_connections 16")
 
     def test_as_the_kernel_says(self):
-        theirs = self.admitted(1, VICTIM)
+        _, theirs = self.client(VICTIM)
         self.bad.broker.send(admit(2, client=("192.0.2.1", 4)),
                              theirs.fileno())
         self.assertReplaced()
