@@ -130,12 +130,24 @@ $B/.packages-bench:
 
 bench-programs: $(BENCH)
 
+# The daemons with roles that can be taken over: for tests/e2e/hostile.py.
+HOSTILE = $(DAEMONS:%=$B/hostile/%)
+define hostile
+$B/hostile/$1: $B/obj/tests/hostile/hostile.o \
+    $(patsubst %.c,$B/obj/%.o,$(wildcard $1/*.c)) $B/libcommon.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(LINK_MODE) $$(LDFLAGS) -Wl,--wrap=role_confine -o $$@ $$^ $$(LIBS)
+endef
+$(foreach d,$(DAEMONS),$(eval $(call hostile,$d)))
+
+hostile: $(HOSTILE)
+
 clean:
 	rm -rf build build-san
 
 -include $(wildcard $B/obj/*/*.d $B/obj/*/*/*.d $B/unit/*.d)
 
-.PHONY: all unit confine-programs bench-programs clean
+.PHONY: all unit confine-programs bench-programs hostile clean
 
 # Test, show, install.
 
@@ -145,7 +157,7 @@ deps:
 check:
 	@tests/deps
 	@$(MAKE) --no-print-directory -j"$$(nproc)" all unit \
-	    confine-programs bench-programs
+	    confine-programs bench-programs hostile
 	@RELAIS_BUILD=$B tests/run.py
 
 demo:

@@ -259,6 +259,11 @@ do_connect(struct peer *p, struct reader *r)
 	rq->peer = p;
 	rq->session = m.session;
 	TAILQ_INSERT_TAIL(&p->requests, rq, entry);
+	if (!admits_may_connect(
+	        p->broker->admits, p->serial, m.session, clock_seconds())) {
+		on_server(rq, -1, MSG_NO_SERVER);
+		return 0;
+	}
 	rq->attempt =
 	    upstreams_connect(p->broker->upstreams, m.tried, on_server, rq);
 	return 0;
@@ -289,11 +294,12 @@ do_outcome(struct peer *p, struct reader *r)
 	switch ((enum outcome)m.outcome) {
 	case OUTCOME_OK:
 		/* Where we decide ourselves, a worker's word is not enough. */
-		if (!b->conf->sasl)
+		if (asked && !b->conf->sasl)
 			limit_succeeded(b->limit, &client);
 		break;
 	case OUTCOME_REFUSED:
-		limit_failed(b->limit, &client, clock_seconds());
+		if (asked)
+			limit_failed(b->limit, &client, clock_seconds());
 		break;
 	case OUTCOME_SERVER:
 	case OUTCOMES:
@@ -310,7 +316,7 @@ do_capability(struct peer *p, struct reader *r)
 	if (msg_get_capability(r, &m) == -1 ||
 	    m.server >= p->broker->conf->nservers)
 		return -1;
-	return lessons_answer(p->broker->lessons, &m);
+	return lessons_answer(p->broker->lessons, &m, p->serial);
 }
 
 static int
@@ -392,13 +398,16 @@ on_worker_closed(void *arg, struct ipc *ch, const char *why)
 
 /* A lesson is given to any worker that there is. */
 static int
-to_any_worker(void *arg, struct writer *w, int fd)
+to_any_worker(void *arg, struct writer *w, int fd, uint32_t but, bool *alone)
 {
 	struct broker *b = arg;
 	struct peer *p = TAILQ_FIRST(&b->peers);
 
 	if (p == NULL)
 		return -1;
+	if (p->serial == but && TAILQ_NEXT(p, entry) != NULL)
+		p = TAILQ_NEXT(p, entry);
+	*alone = p->serial == but;
 	/* Another one next time. */
 	TAILQ_REMOVE(&b->peers, p, entry);
 	TAILQ_INSERT_TAIL(&b->peers, p, entry);

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "msg.h"
 
@@ -33,6 +34,9 @@ int admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
 /* It has left, told or not.  True: it stood in the book. */
 bool admits_release(struct admits *a, uint32_t serial, uint32_t session);
 /* The worker is gone, and with it all its clients. */
+/* sockets_may_connect() of broker_socket.h */
+bool admits_may_connect(
+    struct admits *a, uint32_t serial, uint32_t session, time_t now);
 void admits_forget(struct admits *a, uint32_t serial);
 
 #endif

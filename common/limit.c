@@ -50,7 +50,7 @@ struct host {
 
 struct connection {
 	RB_ENTRY(connection) entry;
-	SLIST_ENTRY(connection) spare;
+	STAILQ_ENTRY(connection) spare;
 	struct host *host;
 	struct addr addr;
 	uint32_t worker;
@@ -59,7 +59,7 @@ struct connection {
 
 RB_HEAD(limit_hosts, host);
 RB_HEAD(limit_connections, connection);
-SLIST_HEAD(limit_spares, connection);
+STAILQ_HEAD(limit_spares, connection);
 
 struct old_book {
 	SLIST_ENTRY(old_book) entry;
@@ -156,7 +156,8 @@ drop_connection(struct limit *l, struct connection *c)
 	c->host->count--;
 	drop_if_empty(l, c->host);
 	c->host = NULL;
-	SLIST_INSERT_HEAD(&l->spares, c, spare);
+	/* Its slot tells of it for as long as may be: limit_book_has(). */
+	STAILQ_INSERT_TAIL(&l->spares, c, spare);
 }
 
 /* Take a connection from its slot.  False: free, or makes no sense. */
@@ -186,7 +187,7 @@ load_connections(struct limit *l)
 			continue;
 		}
 		atomic_store(&l->slots[i].used, 0);
-		SLIST_INSERT_HEAD(&l->spares, &l->pool[i], spare);
+		STAILQ_INSERT_HEAD(&l->spares, &l->pool[i], spare);
 	}
 }
 
@@ -209,7 +210,7 @@ limit_new(void *mem, unsigned int connections, unsigned int max_all,
 	l->max_address = max_address;
 	RB_INIT(&l->hosts);
 	RB_INIT(&l->by_id);
-	SLIST_INIT(&l->spares);
+	STAILQ_INIT(&l->spares);
 	SLIST_INIT(&l->old_books);
 
 	if (h->format != LIMIT_FORMAT || h->connections != connections) {
@@ -257,13 +258,13 @@ limit_admit(
 	/* A number that comes again has a new client: the old one is gone. */
 	limit_release(l, worker, session);
 	if ((l->max_all != 0 && limit_count(l) >= l->max_all) ||
-	    SLIST_EMPTY(&l->spares))
+	    STAILQ_EMPTY(&l->spares))
 		return LIMIT_TOO_MANY;
 	if (l->max_address != 0 && limit_count_address(l, a) >= l->max_address)
 		return LIMIT_TOO_MANY_ADDRESS;
 
-	c = SLIST_FIRST(&l->spares);
-	SLIST_REMOVE_HEAD(&l->spares, spare);
+	c = STAILQ_FIRST(&l->spares);
+	STAILQ_REMOVE_HEAD(&l->spares, spare);
 	c->addr = *a;
 	c->worker = worker;
 	c->session = session;
@@ -395,6 +396,34 @@ is_book(const struct header *h, size_t size)
 	return size >= limit_size(0) &&
 	    atomic_load(&h->format) == LIMIT_FORMAT &&
 	    size >= limit_size(h->connections);
+}
+
+bool
+limit_book_has(
+    const void *mem, size_t size, uint32_t worker, const struct addr *a)
+{
+	const struct header *h = mem;
+	const struct addr_net net = addr_net(a);
+	const struct connection_slot *slot;
+	struct addr_net other;
+	struct addr copy, parsed;
+	size_t i, n;
+
+	if (!is_book(h, size))
+		return false;
+	slot = (const void *)((const char *)(h + 1) + failures_size());
+	n = (size - limit_size(0)) / sizeof(*slot);
+	for (i = 0; i < n; i++) {
+		if (slot[i].worker != worker)
+			continue;
+		copy = slot[i].addr;
+		if (addr_from_sockaddr(&copy.sa, sizeof(copy), &parsed) == -1)
+			continue;
+		other = addr_net(&parsed);
+		if (addr_net_compare(&other, &net) == 0)
+			return true;
+	}
+	return false;
 }
 
 void

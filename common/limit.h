@@ -53,6 +53,13 @@ void limit_inherit(
 void limit_add_old(struct limit *l, const void *mem, size_t size);
 bool limit_look_at_old(struct limit *l);
 
+/*
+ * Does this book have it that worker has a connection from a's network, or had
+ * one lately (until its slot is another's)?  mem is only read.
+ */
+bool limit_book_has(
+    const void *mem, size_t size, uint32_t worker, const struct addr *a);
+
 enum limit_verdict limit_admit(
     struct limit *l, uint32_t worker, uint32_t session, const struct addr *a);
 void limit_release(struct limit *l, uint32_t worker, uint32_t session);

@@ -173,6 +173,8 @@ struct protocol {
 	    struct session *s, enum event_type type, const char *status);
 	int (*format_record)(
 	    const struct msg_record *m, char dst[static LOG_LINE_MAX]);
+	/* Does a line of it tell against the client, so that some ban it? */
+	bool (*record_accuses)(const struct msg_record *m);
 	void (*record_ident)(const struct msg_record *m, const char *ident,
 	    char dst[static LOG_IDENT_MAX]);
 

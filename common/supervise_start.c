@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <signal.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,9 +30,12 @@
 static int
 make_memory(const char *name, size_t size)
 {
-	int fd = memfd_create(name, MFD_CLOEXEC);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd == -1 || ftruncate(fd, (off_t)size) == -1)
+	/* Nobody who has it makes it shorter than another's mapping of it. */
+	if (fd == -1 || ftruncate(fd, (off_t)size) == -1 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ==
+	        -1)
 		fatal("memory for the %s", name);
 	return fd;
 }

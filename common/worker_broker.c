@@ -276,6 +276,8 @@ do_learn(struct worker *w, struct reader *r, int fd)
 		close(fd);
 		return -1;
 	}
+	free(w->told[m.server]); /* the answer is due in any case */
+	w->told[m.server] = NULL;
 	session_new_lesson(w, fd, m.server);
 	return 0;
 }

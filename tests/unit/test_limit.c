@@ -574,6 +574,36 @@ test_twice(void **state)
 	free(mem);
 }
 
+/* What the book tells of a worker's clients, and for how long. */
+static void
+test_book_has(void **state)
+{
+	const size_t size = limit_size(CONNECTIONS);
+	unsigned char *mem = new_book();
+	struct limit *l = limit_new(mem, CONNECTIONS, 0, 0);
+	struct addr a, b;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(addr_parse(text_of("192.0.2.1"), 1, &a), 0);
+	assert_int_equal(addr_parse(text_of("192.0.2.2"), 1, &b), 0);
+	assert_int_equal(admit(l, 1, 1, "192.0.2.1"), LIMIT_OK);
+	assert_true(limit_book_has(mem, size, 1, &a));
+	assert_false(limit_book_has(mem, size, 1, &b));
+	assert_false(limit_book_has(mem, size, 2, &a));
+	limit_release(l, 1, 1);
+	for (i = 1; i < CONNECTIONS; i++) { /* all other slots come first */
+		assert_int_equal(admit(l, 1, i, "192.0.2.2"), LIMIT_OK);
+		assert_true(limit_book_has(mem, size, 1, &a));
+	}
+	assert_int_equal(admit(l, 1, i, "192.0.2.2"), LIMIT_OK);
+	assert_false(limit_book_has(mem, size, 1, &a));
+	assert_false(limit_book_has(mem, size - 1, 1, &b));
+	assert_false(limit_book_has(mem, 3, 1, &b));
+	limit_free(&l);
+	free(mem);
+}
+
 int
 main(void)
 {
@@ -590,6 +620,7 @@ main(void)
 		cmocka_unit_test(test_bad_old_book),
 		cmocka_unit_test(test_inherit),
 		cmocka_unit_test(test_twice),
+		cmocka_unit_test(test_book_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
