@@ -31,6 +31,7 @@ struct naming {
 struct admits {
 	const struct conf *conf;
 	struct limit *limit;
+	struct abuse *abuse;
 	struct upstreams *upstreams;
 	struct peernames *peernames;  /* NULL: nobody wants to know */
 	TAILQ_HEAD(, naming) namings; /* at most PEERNAME_WAITING */
@@ -38,12 +39,13 @@ struct admits {
 
 struct admits *
 admits_new(struct event_base *base, const struct conf *c, struct limit *l,
-    struct upstreams *u)
+    struct abuse *abuse, struct upstreams *u)
 {
 	struct admits *a = xcalloc(1, sizeof(*a));
 
 	a->conf = c;
 	a->limit = l;
+	a->abuse = abuse;
 	a->upstreams = u;
 	if (c->peername_lookup)
 		a->peernames = peernames_new(base);
@@ -110,6 +112,8 @@ static enum admit_verdict
 judge(struct admits *a, uint32_t serial, uint32_t session,
     const struct addr *client)
 {
+	if (abuse_admit(a->abuse, client) != ADMIT_OK)
+		return ADMIT_TOO_OFTEN;
 	switch (limit_admit(a->limit, serial, session, client)) {
 	case LIMIT_OK:
 		return ADMIT_OK;

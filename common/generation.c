@@ -15,6 +15,7 @@
 #include "handover.h"
 #include "log.h"
 #include "priv.h"
+#include "siphash.h"
 #include "sandbox.h"
 #include "xmalloc.h"
 
@@ -301,6 +302,21 @@ add_user(struct generation *g, const struct conf *c, enum role role)
 		fatal("handing over a user");
 }
 
+/* What one process calls the same wrong password, all do. */
+static void
+add_proof_key(struct generation *g)
+{
+	char key[SIPHASH_KEY_LEN];
+	const struct text t = { key, sizeof(key) };
+
+	arc4random_buf(key, sizeof(key));
+	if (handover_add(g->fds[ROLE_WORKER], HANDOVER_PROOF, 0, t) == -1 ||
+	    handover_add(g->fds[ROLE_AUTHENTICATOR], HANDOVER_PROOF, 0, t) ==
+	        -1)
+		fatal("handing over a key");
+	explicit_bzero(key, sizeof(key));
+}
+
 struct generation *
 generation_new(const struct conf *c, bool strict)
 {
@@ -317,6 +333,7 @@ generation_new(const struct conf *c, bool strict)
 		if (priv_am_root())
 			add_user(g, c, role);
 	}
+	add_proof_key(g);
 	if (strict &&
 	    handover_add(
 	        g->fds[ROLE_KEEPER], HANDOVER_STRICT, 0, TEXT_LIT("")) == -1)

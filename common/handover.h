@@ -25,7 +25,8 @@ enum handover_kind {
 	HANDOVER_FILTER,     /* sandbox_compile(); number: the role */
 	HANDOVER_BORN,       /* sandbox_compile_born(); nurseries only */
 	HANDOVER_USER,       /* struct priv_user; none: not started as root */
-	HANDOVER_STRICT      /* there: certificates must be valid today */
+	HANDOVER_STRICT,     /* there: certificates must be valid today */
+	HANDOVER_PROOF       /* key of proofs; workers and authenticators */
 };
 
 #define HANDOVER_FILE_MAX (4 * 1024 * 1024) /* octets of one part */

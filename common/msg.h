@@ -79,6 +79,7 @@ enum msg_type {
 	MSG_BIRTH,     /* master to nursery: a worker, please (its channel) */
 	MSG_BORN,      /* nursery to master: it is there */
 	MSG_LOGGED_IN, /* worker to master: its one client (MSG_BUSY) is */
+	MSG_HANDSHAKES, /* worker to broker: of a client with TLS */
 	MSG_TYPES
 };
 
@@ -246,6 +247,7 @@ enum admit_verdict {
 	ADMIT_TOO_MANY_ADDRESS,
 	ADMIT_LOOP, /* the client is this very daemon */
 	ADMIT_GONE, /* there is none any more */
+	ADMIT_TOO_OFTEN, /* from this address, of late */
 	ADMIT_VERDICTS
 };
 struct msg_admit_reply {
@@ -257,6 +259,12 @@ struct msg_admit_reply {
 
 struct msg_release {
 	uint32_t session;
+};
+
+/* MSG_HANDSHAKES: of a session that is about to be released. */
+struct msg_handshakes {
+	uint32_t session;
+	uint8_t n; /* TLS handshakes that were begun */
 };
 
 /* MSG_HELD: several messages; last is set in the last of them. */
@@ -271,11 +279,13 @@ struct msg_held {
 struct msg_connect {
 	uint32_t session;
 	uint64_t tried;
+	struct text user; /* who logs in, as inner servers know him; or none */
 };
 
 struct msg_connect_reply {
 	uint32_t session;
 	uint8_t ok;                /* a descriptor comes along */
+	uint8_t turned;            /* else: nobody is to be asked */
 	uint16_t server;           /* its number in outgoing_server's order */
 	uint32_t failure_delay_ms; /* for the answer to a refused login */
 };
@@ -290,6 +300,7 @@ struct msg_outcome {
 	uint32_t session;
 	uint16_t server;
 	uint8_t outcome;
+	uint16_t proof; /* of a password that was refused; 0: none */
 };
 
 #define MSG_LIST_MAX 4096 /* octets of a capability list */
@@ -360,7 +371,7 @@ struct msg_submit {
 enum submit_verdict {
 	SUBMIT_OK,
 	SUBMIT_NOT_OWNED,   /* the sender is somebody else's */
-	SUBMIT_TOO_MANY,    /* within an hour */
+	SUBMIT_TOO_MANY,    /* within an hour, or the client's unit */
 	SUBMIT_UNAVAILABLE, /* nobody can tell now */
 	SUBMIT_VERDICTS
 };
@@ -390,6 +401,7 @@ struct msg_exchange {
 	uint32_t serial;
 	uint32_t failure_delay_ms; /* to hold the word of a failure back */
 	struct addr client;        /* as the kernel told the broker */
+	uint8_t strict;            /* strangers are to be turned away */
 };
 
 /*
@@ -403,11 +415,15 @@ enum step {
 	STEP_REFUSED, /* it is over; the exchange is when the delay is */
 	STEP_OK,      /* the exchange is over: the client is who he says */
 	STEP_OVER,    /* the exchange is, and nothing follows from it */
+	STEP_TURNED,  /* as STEP_REFUSED, but nobody was asked */
 	STEPS
 };
 struct msg_step {
 	uint32_t exchange;
 	uint8_t step; /* enum step */
+	/* of STEP_REFUSED, STEP_OK and STEP_TURNED, where it is known */
+	struct text user;
+	uint16_t proof; /* of STEP_REFUSED */
 };
 
 /* MSG_BROKEN: one that has a channel to this authenticator. */
@@ -450,6 +466,7 @@ enum sasl_result {
 	AUTH_UNAVAILABLE,  /* nobody can tell now */
 	AUTH_BAD_PROTOCOL, /* what the client said means nothing */
 	AUTH_NO_MECHANISM, /* none of that name here */
+	AUTH_TURNED,       /* nobody was asked: too many failures */
 	AUTH_RESULTS
 };
 
@@ -475,6 +492,7 @@ MSG_CODEC(ticket_key);
 MSG_CODEC(admit);
 MSG_CODEC(admit_reply);
 MSG_CODEC(release);
+MSG_CODEC(handshakes);
 MSG_CODEC(held);
 MSG_CODEC(connect);
 MSG_CODEC(connect_reply);

@@ -44,14 +44,14 @@ answer(struct session *s, enum sasl_result result, struct text text)
 		free(s->user);
 		s->user = xstrndup(text.p, text.len);
 	}
-	if (result == AUTH_FAILED) {
+	if (result == AUTH_FAILED || result == AUTH_TURNED) {
 		/* The delay is what bounds these; others count as commands. */
 		s->commands = 0;
 		s->refused++;
 	}
 	s->input = true;
 	s->protocol->sasl_reply(s, result, text);
-	if (result == AUTH_FAILED)
+	if (result == AUTH_FAILED || result == AUTH_TURNED)
 		session_check_attempts(s);
 }
 

@@ -56,7 +56,7 @@ struct supervisor {
 	const int *listeners;
 	struct generation *generation;
 	int counters, loads; /* memfds */
-	int users;           /* the same, for all generations */
+	int ledger;          /* for all generations */
 	struct place *keepers, *workers, broker, *authenticators;
 	unsigned int nkeepers, nworkers;   /* nworkers: places */
 	struct place nurseries[NURSERIES]; /* one bears, one is ready to */

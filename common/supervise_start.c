@@ -5,7 +5,6 @@
  * master, which trusts its configuration and the image before it.
  */
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "broker.h"
 #include "crew.h"
 #include "generation.h"
+#include "ledger_file.h"
 #include "limit.h"
 #include "log.h"
 #include "priv.h"
@@ -124,7 +124,7 @@ make(const struct conf *c, const struct protocol *p, const int *listeners,
 	s->number = 1;
 	TAILQ_INIT(&s->crews);
 	s->base = role_event_base();
-	s->counters = s->loads = s->users = -1;
+	s->counters = s->loads = s->ledger = -1;
 	place_init(s, &s->broker, ROLE_BROKER, 0);
 	if (g != NULL)
 		make_places(s);
@@ -142,7 +142,7 @@ supervise_new(
 	if (g == NULL)
 		return NULL;
 	s = make(c, p, listeners, g);
-	s->users = make_memory("users", broker_users_size());
+	s->ledger = ledger_file_open(c->spool_directory, c->ledger_entries, -1);
 	arc4random_buf(s->ticket_key, TICKET_KEY_LEN);
 	return s;
 }
@@ -157,20 +157,6 @@ hear_signals(struct supervisor *s)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	/* A death may have been told to the image before. */
 	event_active(&s->chld, EV_SIGNAL, 1);
-}
-
-/* Another program may count in another way: then it begins anew. */
-static int
-users_of(const struct reload_state *before)
-{
-	struct stat st;
-
-	if (before->users != -1 && fstat(before->users, &st) == 0 &&
-	    (size_t)st.st_size == broker_users_size())
-		return before->users;
-	if (before->users != -1)
-		close(before->users);
-	return make_memory("users", broker_users_size());
 }
 
 struct supervisor *
@@ -189,7 +175,8 @@ supervise_resume(const struct conf *c, const struct protocol *p,
 	memcpy(s->ticket_key, before->ticket_key, TICKET_KEY_LEN);
 	memcpy(s->previous_key, before->previous_key, TICKET_KEY_LEN);
 	s->ticket_at = before->ticket_at;
-	s->users = users_of(before);
+	s->ledger = ledger_file_open(
+	    c->spool_directory, c->ledger_entries, before->users);
 	crews_adopt(s, before);
 	hear_signals(s);
 	return s;
