@@ -17,6 +17,7 @@
 #define GOOD_FACTOR 3  /* where somebody has logged in lately: so much more */
 #define HOME_FACTOR 2  /* a known client's: from the very address he had */
 #define TURNED_MAX 10  /* turned away so often: not even let in */
+#define NETWORK_TURNED_MAX 40
 #define PROOF_SECONDS 43200 /* how long a wrong password is remembered */
 #define HOUR 3600
 
@@ -118,14 +119,10 @@ was_turned(const struct ledger_slot *s, uint32_t times, uint32_t now)
 static bool
 is_shut_out(const struct abuse *a, const struct hosts *h, uint32_t now)
 {
-	const struct conf *c = a->conf;
-
-	if (ledger_is_good(h->network, now))
-		return false;
-	return (is_over(h->address, c->address_failure_limit, now) &&
-	           was_turned(h->address, TURNED_MAX, now)) ||
-	    (is_over(h->network, c->network_failure_limit, now) &&
-	        was_turned(h->network, TURNED_MAX * GOOD_FACTOR, now));
+	return !ledger_is_good(h->network, now) &&
+	    (was_turned(h->address, TURNED_MAX, now) ||
+	        (is_over(h->network, a->conf->network_failure_limit, now) &&
+	            was_turned(h->network, NETWORK_TURNED_MAX, now)));
 }
 
 static void
@@ -147,10 +144,9 @@ abuse_admit(struct abuse *a, const struct addr *client)
 	h = make_hosts(a, client, now);
 	ledger_count(h.address, LEDGER_CONNECTIONS, 1, unit, now);
 	ledger_count(h.network, LEDGER_CONNECTIONS, 1, unit, now);
-	if (is_shut_out(a, &h, now)) {
-		raise_hosts(&h, LEDGER_TURNED, 1, now);
+	/* Not counted as another one: it is to end, however often he comes. */
+	if (is_shut_out(a, &h, now))
 		return ADMIT_TOO_OFTEN;
-	}
 	if (c->client_connection_rate_limit != 0 &&
 	    ledger_window(h.address, LEDGER_CONNECTIONS, unit, now) >
 	        c->client_connection_rate_limit)
@@ -192,7 +188,8 @@ abuse_delay_ms(const struct abuse *a, const struct addr *client)
 	}
 	for (; level >= LEDGER_ONE / 2 && ms < DELAY_MAX_MS; ms *= 2)
 		level -= level < LEDGER_ONE ? level : LEDGER_ONE;
-	return ms - arc4random_uniform(JITTER_MS);
+	ms += arc4random_uniform(JITTER_MS);
+	return ms < DELAY_MAX_MS ? ms : DELAY_MAX_MS;
 }
 
 /* --- logins ------------------------------------------------------------- */

@@ -391,6 +391,12 @@ static const struct conf_directive directives[] = {
 	  .meaning = "check all that a start would need, and exit" },
 	{ "print_config", RAW_FLAG, COMMAND,
 	  .meaning = "print the effective configuration, and exit" },
+	{ "ledger", RAW_FLAG, COMMAND, .arg = "[ADDRESS|NETWORK|USER]",
+	  .meaning = "print what has been counted of clients and users" },
+	{ "forgive", RAW, COMMAND, .arg = "ADDRESS|NETWORK|USER",
+	  .meaning = "forget what has been counted of it" },
+	{ "json", RAW_FLAG, COMMAND,
+	  .meaning = "print the ledger for programs" },
 	{ "version", RAW_FLAG, COMMAND, .meaning = "print the version" },
 	{ "help", 'h', RAW_FLAG, COMMAND, .meaning = "print this" },
 };

@@ -18,6 +18,7 @@
 #include "check.h"
 #include "hostname.h"
 #include "launch.h"
+#include "ledger_show.h"
 #include "listen.h"
 #include "log.h"
 #include "master.h"
@@ -28,7 +29,7 @@
 #include "xmalloc.h"
 
 #define CONF_FOLDER "/etc/relais"
-#define OUTPUT_MAX 4194304 /* octets of --help and --print_config */
+#define OUTPUT_MAX 67108864 /* octets of --help, --print_config, --ledger */
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
 
@@ -490,6 +491,20 @@ launch(struct conf *c, const struct protocol *p, struct launch *l,
 	return errors > 0 ? 1 : serve(c, p, l);
 }
 
+/* --ledger, --forgive: no daemon is started. */
+static int
+use_ledger(const struct conf *c, const struct conf_command *cmd,
+    struct buf *out)
+{
+	int r = 0;
+
+	if (cmd->forgive != NULL)
+		r = ledger_forgive(c, cmd->forgive, out);
+	if (r == 0 && cmd->ledger != NULL)
+		r = ledger_show(c, cmd->ledger, cmd->json, out);
+	return r == -1 ? 1 : answer(out);
+}
+
 static int
 run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
     struct launch *l, unsigned int errors)
@@ -519,6 +534,8 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 		conf_print(c, &out);
 		return answer(&out);
 	}
+	if (cmd->ledger != NULL || cmd->forgive != NULL)
+		return use_ledger(c, cmd, &out);
 	if (!c->enabled && !cmd->check_config && !launch_is_successor(l))
 		return say_disabled(p->defaults->name, l);
 	return launch(c, p, l, cmd->check_config, errors);
