@@ -104,8 +104,11 @@ hear_user(sasl_conn_t *conn, void *context, const char *in, unsigned int len,
 	*out_len = len;
 	if ((flags & SASL_CU_AUTHID) == 0 || memchr(in, '\0', n) != NULL)
 		return SASL_OK;
-	memcpy(d->user, in, n);
-	d->user[n] = '\0';
+	/* As he wrote it: the library asks again with a realm behind it. */
+	if (d->user[0] == '\0') {
+		memcpy(d->user, in, n);
+		d->user[n] = '\0';
+	}
 	if (n == 0 || d->may_ask == NULL ||
 	    d->may_ask(d->arg, text_of(d->user)))
 		return SASL_OK;

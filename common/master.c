@@ -525,6 +525,10 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 	file = file_of(p, cmd);
 	if (file != NULL)
 		errors += conf_read_file(c, file);
+	if (cmd->ledger != NULL || cmd->forgive != NULL) {
+		free(file);
+		return errors > 0 ? 1 : use_ledger(c, cmd, &out);
+	}
 	errors += conf_settle(c, file);
 	errors += find_passphrase(c, l->before);
 	free(file);
@@ -534,8 +538,6 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 		conf_print(c, &out);
 		return answer(&out);
 	}
-	if (cmd->ledger != NULL || cmd->forgive != NULL)
-		return use_ledger(c, cmd, &out);
 	if (!c->enabled && !cmd->check_config && !launch_is_successor(l))
 		return say_disabled(p->defaults->name, l);
 	return launch(c, p, l, cmd->check_config, errors);
