@@ -14,9 +14,9 @@
  * The rules.  The allowances of failures themselves are directives; all of
  * them come back by half in each LEDGER_HALF_LIFE.
  */
-#define GOOD_FACTOR 3  /* where somebody has logged in lately: so much more */
-#define HOME_FACTOR 2  /* a known client's: from the very address he had */
-#define TURNED_MAX 10  /* turned away so often: not even let in */
+#define GOOD_FACTOR 3 /* where somebody has logged in lately: so much more */
+#define HOME_FACTOR 2 /* a known client's: from the very address he had */
+#define TURNED_MAX 10 /* turned away so often: not even let in */
 #define NETWORK_TURNED_MAX 40
 #define PROOF_SECONDS 43200 /* how long a wrong password is remembered */
 #define HOUR 3600
@@ -208,11 +208,10 @@ static bool
 may_known(const struct abuse *a, const struct addr *client,
     const struct ledger_slot *pair, uint32_t now)
 {
-	const bool home =
-	    ledger_has(pair, LEDGER_HOMES, home_of(a, client));
+	const bool home = ledger_has(pair, LEDGER_HOMES, home_of(a, client));
 
-	return !is_over(pair,
-	    a->conf->user_failure_limit * (home ? HOME_FACTOR : 1), now);
+	return !is_over(
+	    pair, a->conf->user_failure_limit * (home ? HOME_FACTOR : 1), now);
 }
 
 static bool
@@ -252,8 +251,8 @@ turn(const struct hosts *h, uint32_t now)
 }
 
 static enum abuse_verdict
-begin_named(struct abuse *a, const struct addr *client,
-    const struct hosts *h, struct abuse_login *login, uint32_t now)
+begin_named(struct abuse *a, const struct addr *client, const struct hosts *h,
+    struct abuse_login *login, uint32_t now)
 {
 	struct ledger_slot *pair = ledger_find(a->ledger, &login->pair);
 	struct ledger_slot *user;
@@ -336,8 +335,8 @@ count_good(struct abuse *a, const struct addr *client, const struct hosts *h,
 	ledger_set_good(h->address, now);
 	ledger_set_good(h->network, now);
 	ledger_set_good(user, now);
-	ledger_count(user, LEDGER_CONNECTIONS, 1,
-	    a->conf->anvil_rate_time_unit, now);
+	ledger_count(
+	    user, LEDGER_CONNECTIONS, 1, a->conf->anvil_rate_time_unit, now);
 	ledger_set_good(pair, now);
 	(void)ledger_note(pair, LEDGER_HOMES, home_of(a, client));
 }
@@ -377,9 +376,8 @@ count_failed(struct abuse *a, const struct hosts *h,
 }
 
 void
-abuse_end(struct abuse *a, const struct addr *client,
-    struct abuse_login *login, enum abuse_end how, struct text user,
-    uint16_t proof)
+abuse_end(struct abuse *a, const struct addr *client, struct abuse_login *login,
+    enum abuse_end how, struct text user, uint16_t proof)
 {
 	const uint32_t now = clock_wall();
 	struct hosts h;

@@ -65,8 +65,8 @@ struct grant {
 	bool expected;       /* to begin, as the broker has it */
 	bool failed;         /* the word of that is held back: */
 	enum sasl_result held;
-	bool strict;         /* strangers are to be turned away */
-	uint16_t proof;      /* of what the client last said */
+	bool strict;    /* strangers are to be turned away */
+	uint16_t proof; /* of what the client last said */
 	uint32_t number;
 	uint32_t failure_delay_ms;
 	struct addr client;

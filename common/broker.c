@@ -83,8 +83,8 @@ static void
 request_end(struct request *rq, enum abuse_end how, uint16_t proof)
 {
 	if (rq->counts)
-		abuse_end(rq->peer->broker->abuse, &rq->client, &rq->login,
-		    how, TEXT_NONE, proof);
+		abuse_end(rq->peer->broker->abuse, &rq->client, &rq->login, how,
+		    TEXT_NONE, proof);
 	rq->counts = false;
 }
 
@@ -297,8 +297,8 @@ may_login(struct request *rq, struct text user)
 
 	if (user.len == 0 || b->conf->sasl)
 		return true;
-	rq->counts = abuse_begin(b->abuse, &rq->client, user, &rq->login) !=
-	    ABUSE_TURN;
+	rq->counts =
+	    abuse_begin(b->abuse, &rq->client, user, &rq->login) != ABUSE_TURN;
 	return rq->counts;
 }
 
@@ -672,8 +672,8 @@ broker_main(const struct role_start *start)
 	    start->protocol->merge != NULL ? start->protocol->merge
 	                                   : capability_intersect,
 	    to_any_worker, to_all_workers, &b);
-	b.auths = auths_new(b.base, b.conf, b.limit, b.abuse, to_master,
-	    to_all_workers, &b);
+	b.auths = auths_new(
+	    b.base, b.conf, b.limit, b.abuse, to_master, to_all_workers, &b);
 	b.submits = submits_new(b.conf, b.abuse);
 	box.read_paths[1] = submits_folder(b.submits);
 	box.ports = ports_of(b.conf);

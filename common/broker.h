@@ -15,7 +15,8 @@ unsigned int broker_places(const struct conf *c);
 
 /*
  * Its further descriptors: the memory of the counters (limit.h), the ledger
- * (ledger.h), which the brokers of several masters share, and the counters of old generations' brokers, the newest first.
+ * (ledger.h), which the brokers of several masters share, and the counters of
+ * old generations' brokers, the newest first.
  */
 _Noreturn void broker_main(const struct role_start *start);
 #define BROKER_BOOKS_MAX 64 /* of old generations */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * broker_auth: logins that are decided on this machine.  Runs in the broker.
- * It sees who asks, and from an authenticator who he is and how it ended, and no
- * passwords.
+ * It sees who asks, and from an authenticator who he is and how it ended, and
+ * no passwords.
  */
 #include <sys/queue.h>
 
@@ -41,16 +41,16 @@ begin(struct auth *a)
 	                        &a->login) == ABUSE_STRICT;
 
 	a->over = false;
-	pool_ask(a->auths->pool, a->number, a->serial, &a->client, delay,
-	    strict, a);
+	pool_ask(
+	    a->auths->pool, a->number, a->serial, &a->client, delay, strict, a);
 }
 
 static void
 count(struct auth *a, enum abuse_end how, struct text user, uint16_t proof)
 {
 	if (!a->over)
-		abuse_end(a->auths->abuse, &a->client, &a->login, how, user,
-		    proof);
+		abuse_end(
+		    a->auths->abuse, &a->client, &a->login, how, user, proof);
 	a->over = true;
 }
 
@@ -118,7 +118,8 @@ static const struct pool_user pool_user = { on_granted, on_outcome, on_over };
 
 struct auths *
 auths_new(struct event_base *base, const struct conf *c, struct limit *limit,
-    struct abuse *abuse, auths_send *to_master, auths_send *to_workers, void *arg)
+    struct abuse *abuse, auths_send *to_master, auths_send *to_workers,
+    void *arg)
 {
 	struct auths *as = xcalloc(1, sizeof(*as));
 

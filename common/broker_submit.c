@@ -75,8 +75,8 @@ look(struct submits *s)
 }
 
 static enum submit_verdict
-ask_mail(struct submits *s, const struct addr *client,
-    const struct msg_submit *m)
+ask_mail(
+    struct submits *s, const struct addr *client, const struct msg_submit *m)
 {
 	if (s->path != NULL && m->sender.len > 0) {
 		look(s);
@@ -91,8 +91,8 @@ ask_mail(struct submits *s, const struct addr *client,
 }
 
 enum submit_verdict
-submits_ask(struct submits *s, const struct addr *client,
-    const struct msg_submit *m)
+submits_ask(
+    struct submits *s, const struct addr *client, const struct msg_submit *m)
 {
 	switch ((enum submit_what)m->what) {
 	case SUBMIT_MAIL:

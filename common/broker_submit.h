@@ -17,7 +17,7 @@ struct submits *submits_new(const struct conf *c, struct abuse *a);
 /* The folder that sender_login_map is read from; NULL: there is none. */
 const char *submits_folder(const struct submits *s);
 
-enum submit_verdict submits_ask(struct submits *s,
-    const struct addr *client, const struct msg_submit *m);
+enum submit_verdict submits_ask(
+    struct submits *s, const struct addr *client, const struct msg_submit *m);
 
 #endif

@@ -214,7 +214,7 @@ unsigned int conf_read_file(struct conf *c, const char *path);
 struct conf_command {
 	const char *file; /* -f; NULL: the default */
 	bool check_config, print_config, version, help;
-	const char *ledger;  /* --ledger: of whom, "" for all; NULL: not asked */
+	const char *ledger; /* --ledger: of whom, "" for all; NULL: not asked */
 	const char *forgive; /* NULL: nobody */
 	bool json;
 };

@@ -49,7 +49,8 @@ take_command(struct conf *c, struct args *a, const struct conf_directive *d,
 	}
 	if (text_eq(name, "ledger")) {
 		/* No word stands for itself: the next one can only be its. */
-		if (value == NULL && a->at < a->argc && a->argv[a->at][0] != '-')
+		if (value == NULL && a->at < a->argc &&
+		    a->argv[a->at][0] != '-')
 			value = a->argv[a->at++];
 		a->cmd->ledger = value != NULL ? value : "";
 		return;

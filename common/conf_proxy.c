@@ -30,13 +30,12 @@ add_range(struct conf *c, const struct ranges *to, const char *where,
 		return;
 	}
 	if (*to->n == RANGES_MAX) {
-		conf_error(c, where, "%s: more than %d networks",
-		    to->directive, RANGES_MAX);
+		conf_error(c, where, "%s: more than %d networks", to->directive,
+		    RANGES_MAX);
 		return;
 	}
 	if (r.bits == 0)
-		conf_warn(c, where,
-		    "%s %s: whoever connects %s", to->directive,
+		conf_warn(c, where, "%s %s: whoever connects %s", to->directive,
 		    CONF_SHOW(item),
 		    to->list == &c->proxies
 		        ? "can say that he comes from any address"

@@ -18,10 +18,11 @@
 #include "siphash.h"
 #include "xmalloc.h"
 
-#define LEDGER_MAGIC UINT64_C(0x3152474452414c52) /* another: another layout */
+#define LEDGER_MAGIC UINT64_C(0x3152474452414c52) /* another: another layout   \
+	                                           */
 #define WAYS 8
-#define KIND_BITS 7U  /* the lowest of a key */
-#define SKEW 3600U    /* seconds that a time may be ahead of ours */
+#define KIND_BITS 7U    /* the lowest of a key */
+#define SKEW 3600U      /* seconds that a time may be ahead of ours */
 #define NAME_HASHED 255 /* octets of a user's name; more is nobody's */
 
 struct header {
@@ -312,8 +313,8 @@ ledger_set_good(struct ledger_slot *s, uint32_t now)
 		return;
 	old = atomic_load(&s->counts[LEDGER_GOOD]);
 	n = (uint32_t)old;
-	atomic_store(&s->counts[LEDGER_GOOD],
-	    word_of(now, n < UINT32_MAX ? n + 1 : n));
+	atomic_store(
+	    &s->counts[LEDGER_GOOD], word_of(now, n < UINT32_MAX ? n + 1 : n));
 }
 
 static bool
@@ -357,8 +358,8 @@ ledger_note(struct ledger_slot *s, enum ledger_count c, uint16_t n)
 	do {
 		if (word_has(old, n))
 			return true;
-	} while (!atomic_compare_exchange_weak(
-	    &s->counts[c], &old, old << 16 | n));
+	} while (
+	    !atomic_compare_exchange_weak(&s->counts[c], &old, old << 16 | n));
 	return false;
 }
 
@@ -520,8 +521,8 @@ show_host(const struct ledger *l, const struct ledger_slot *s,
 	addr_print_ip(&a, dst);
 	n = strlen(dst);
 	if (kind == LEDGER_NETWORK)
-		(void)snprintf(dst + n, LEDGER_SHOWN - n, "/%d",
-		    name[0] == 4 ? 24 : 64);
+		(void)snprintf(
+		    dst + n, LEDGER_SHOWN - n, "/%d", name[0] == 4 ? 24 : 64);
 	return true;
 }
 

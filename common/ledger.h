@@ -56,10 +56,11 @@ enum ledger_count {
 	LEDGER_HOMES = LEDGER_RECIPIENTS    /* the same, of addresses */
 };
 
-#define LEDGER_ONE 65536U         /* one, in a level */
-#define LEDGER_LEVEL_MAX 1000U    /* ones; more is not counted */
-#define LEDGER_HALF_LIFE 3600U    /* seconds */
-#define LEDGER_GOOD_SECONDS 2592000U /* 30 days: how long GOOD means a thing */
+#define LEDGER_ONE 65536U            /* one, in a level */
+#define LEDGER_LEVEL_MAX 1000U       /* ones; more is not counted */
+#define LEDGER_HALF_LIFE 3600U       /* seconds */
+#define LEDGER_GOOD_SECONDS 2592000U /* 30 days: how long GOOD means a thing   \
+	                              */
 #define LEDGER_ENTRIES_MIN 1024U
 
 /* Octets of a table. */

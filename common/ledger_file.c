@@ -146,8 +146,8 @@ static int
 open_or_make(int dir, const char *path, unsigned int entries)
 {
 	unsigned int has = 0;
-	int fd = openat(
-	    dir, NAME, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd =
+	    openat(dir, NAME, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd != -1 && is_ours(fd) && is_ledger(fd, &has)) {
 		if (ledger_size(has) != ledger_size(entries))
@@ -171,14 +171,13 @@ open_file(const char *spool, unsigned int entries)
 	char *folder = xasprintf("%s/run", spool);
 	char *path = ledger_file_path(spool);
 	int fd = -1,
-	    dir = open(
-	        folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	    dir = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dir != -1 && flock(dir, LOCK_EX) == 0)
 		fd = open_or_make(dir, path, entries);
 	if (fd == -1)
-		log_warn("%s: what is counted is forgotten with this daemon",
-		    path);
+		log_warn(
+		    "%s: what is counted is forgotten with this daemon", path);
 	if (dir != -1)
 		close(dir);
 	free(folder);

@@ -94,7 +94,8 @@ put_entry(const struct conf *c, const struct ledger_slot *s,
 		return buf_printf(out,
 		    "%-8s %-43s %6u.%u %6u.%u %6u %6u %6u %6u %s\n",
 		    kinds[kind], name, failed / 10, failed % 10, turned / 10,
-		    turned % 10, ledger_window(s, LEDGER_CONNECTIONS, unit, now),
+		    turned % 10,
+		    ledger_window(s, LEDGER_CONNECTIONS, unit, now),
 		    ledger_window(s, LEDGER_HANDSHAKES, unit, now),
 		    ledger_window(s, LEDGER_MESSAGES, sent, now),
 		    ledger_window(s, LEDGER_RECIPIENTS, sent, now),
@@ -102,8 +103,8 @@ put_entry(const struct conf *c, const struct ledger_slot *s,
 	if (buf_printf(out, "{\"kind\":\"%s\",\"name\":\"", kinds[kind]) == -1)
 		return -1;
 	for (p = name; *p != '\0'; p++)
-		if (buf_printf(out, *p == '"' || *p == '\\' ? "\\%c" : "%c",
-		        *p) == -1)
+		if (buf_printf(
+		        out, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p) == -1)
 			return -1;
 	return buf_printf(out,
 	    "\",\"failed\":%u.%u,\"turned_away\":%u.%u,\"connections\":%u,"
@@ -142,7 +143,8 @@ ledger_show(const struct conf *c, const char *what, bool json, struct buf *out)
 		if (json)
 			r = buf_printf(out, n++ > 0 ? ",\n " : "\n ");
 		if (r != -1)
-			r = put_entry(c, ledger_at(l, i), kind, name, json, out);
+			r = put_entry(
+			    c, ledger_at(l, i), kind, name, json, out);
 	}
 	if (json && r != -1)
 		r = buf_printf(out, "\n]\n");
@@ -210,6 +212,6 @@ ledger_forgive(const struct conf *c, const char *what, struct buf *out)
 		n++;
 	}
 	ledger_free(&l);
-	return buf_printf(out, "%s: %s\n", what,
-	    n > 0 ? "forgiven" : "nothing is counted");
+	return buf_printf(
+	    out, "%s: %s\n", what, n > 0 ? "forgiven" : "nothing is counted");
 }

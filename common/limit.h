@@ -2,7 +2,8 @@
 /*
  * limit: how many connections there are, in all and per address.  The
  * broker's book, kept in memory that the master holds (a memfd), so that a
- * broker that dies leaves it to the next.  Its indexes are the broker's own and are made anew from that memory.
+ * broker that dies leaves it to the next.  Its indexes are the broker's own and
+ * are made anew from that memory.
  *
  * A connection is known by its worker (serial number) and the worker's number
  * for the session.  Addresses count without port; IPv6 by their /64, which is
@@ -40,9 +41,9 @@ void limit_free(struct limit **l);
 /*
  * The book of an old generation's broker, whose clients count as well for as
  * long as they stay (mem stays the caller's and is only read; its broker
- * writes it still).  limit_look_at_old(): count them again; false: there is no such book any more.  A book of another
- * layout, or one that the master has struck out (its first four octets are
- * 0), counts for nothing.
+ * writes it still).  limit_look_at_old(): count them again; false: there is no
+ * such book any more.  A book of another layout, or one that the master has
+ * struck out (its first four octets are 0), counts for nothing.
  */
 void limit_add_old(struct limit *l, const void *mem, size_t size);
 bool limit_look_at_old(struct limit *l);

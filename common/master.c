@@ -493,8 +493,8 @@ launch(struct conf *c, const struct protocol *p, struct launch *l,
 
 /* --ledger, --forgive: no daemon is started. */
 static int
-use_ledger(const struct conf *c, const struct conf_command *cmd,
-    struct buf *out)
+use_ledger(
+    const struct conf *c, const struct conf_command *cmd, struct buf *out)
 {
 	int r = 0;
 

@@ -93,8 +93,8 @@ static const struct {
 	[MSG_BORN] = { "born", FROM(ROLE_NURSERY), FROM(ROLE_MASTER), NO_FD },
 	[MSG_LOGGED_IN] = { "logged-in", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
 	    NO_FD },
-	[MSG_HANDSHAKES] = { "handshakes", FROM(ROLE_WORKER),
-	    FROM(ROLE_BROKER), NO_FD },
+	[MSG_HANDSHAKES] = { "handshakes", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
+	    NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
 	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ROLES, NO_FD },
 	[MSG_SETTLED] = { "settled", FROM(ROLE_WORKER), FROM(ROLE_MASTER),

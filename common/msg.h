@@ -74,11 +74,11 @@ enum msg_type {
 	MSG_ALIVE_REPLY, /* role to master: yes */
 	/* several others, as texts, that travel together: see ipc.h */
 	MSG_MANY,
-	MSG_DRAIN,     /* master to role: a new generation serves */
-	MSG_SETTLED,   /* an old worker: nobody here has still to log in */
-	MSG_BIRTH,     /* master to nursery: a worker, please (its channel) */
-	MSG_BORN,      /* nursery to master: it is there */
-	MSG_LOGGED_IN, /* worker to master: its one client (MSG_BUSY) is */
+	MSG_DRAIN,      /* master to role: a new generation serves */
+	MSG_SETTLED,    /* an old worker: nobody here has still to log in */
+	MSG_BIRTH,      /* master to nursery: a worker, please (its channel) */
+	MSG_BORN,       /* nursery to master: it is there */
+	MSG_LOGGED_IN,  /* worker to master: its one client (MSG_BUSY) is */
 	MSG_HANDSHAKES, /* worker to broker: of a client with TLS */
 	MSG_TYPES
 };
@@ -245,8 +245,8 @@ enum admit_verdict {
 	ADMIT_OK,
 	ADMIT_TOO_MANY,
 	ADMIT_TOO_MANY_ADDRESS,
-	ADMIT_LOOP, /* the client is this very daemon */
-	ADMIT_GONE, /* there is none any more */
+	ADMIT_LOOP,      /* the client is this very daemon */
+	ADMIT_GONE,      /* there is none any more */
 	ADMIT_TOO_OFTEN, /* from this address, of late */
 	ADMIT_VERDICTS
 };

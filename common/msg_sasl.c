@@ -97,8 +97,8 @@ msg_get_exchange(struct reader *r, struct msg_exchange *m)
 	if (get_u32(r, &m->exchange) == -1 || get_u16(r, &m->number) == -1 ||
 	    get_u32(r, &m->serial) == -1 ||
 	    get_u32(r, &m->failure_delay_ms) == -1 ||
-	    get_addr(r, &m->client) == -1 ||
-	    get_bool(r, &m->strict) == -1 || get_end(r) == -1)
+	    get_addr(r, &m->client) == -1 || get_bool(r, &m->strict) == -1 ||
+	    get_end(r) == -1)
 		return -1;
 	return 0;
 }

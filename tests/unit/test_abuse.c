@@ -75,16 +75,14 @@ test_from_many_addresses(void **state)
 	char host[32];
 
 	(void)state;
-	assert_int_equal(
-	    login("192.0.2.1", "alice", ABUSE_GOOD, 0), ABUSE_ASK);
+	assert_int_equal(login("192.0.2.1", "alice", ABUSE_GOOD, 0), ABUSE_ASK);
 	for (i = 0; i < 200; i++) {
 		(void)snprintf(host, sizeof(host), "10.0.%u.1", i);
 		asked += guesses(host, "alice", 2);
 	}
 	assert_int_equal(asked, 3);
 	/* At home nothing has happened; nor to others. */
-	assert_int_equal(
-	    login("192.0.2.9", "Alice", ABUSE_GOOD, 0), ABUSE_ASK);
+	assert_int_equal(login("192.0.2.9", "Alice", ABUSE_GOOD, 0), ABUSE_ASK);
 	assert_int_equal(login("10.0.1.9", "bob", ABUSE_GOOD, 0), ABUSE_ASK);
 	assert_int_equal(
 	    login("198.51.100.1", "alice", ABUSE_GOOD, 0), ABUSE_TURN);
@@ -112,8 +110,7 @@ test_at_home(void **state)
 	(void)state;
 	(void)login("192.0.2.1", "alice", ABUSE_GOOD, 0);
 	assert_int_equal(guesses("192.0.2.77", "alice", 10), 3);
-	assert_int_equal(
-	    login("192.0.2.1", "alice", ABUSE_GOOD, 0), ABUSE_ASK);
+	assert_int_equal(login("192.0.2.1", "alice", ABUSE_GOOD, 0), ABUSE_ASK);
 	assert_int_equal(guesses("192.0.2.1", "alice", 10), 3);
 }
 
@@ -124,8 +121,8 @@ test_same_password(void **state)
 
 	(void)state;
 	for (i = 0; i < 100; i++)
-		assert_int_equal(login("192.0.2.1", "alice", ABUSE_FAILED, 77),
-		    ABUSE_ASK);
+		assert_int_equal(
+		    login("192.0.2.1", "alice", ABUSE_FAILED, 77), ABUSE_ASK);
 	assert_int_equal(guesses("192.0.2.1", "alice", 10), 2);
 }
 
@@ -176,12 +173,12 @@ test_name_comes_late(void **state)
 	(void)state;
 	assert_int_equal(addr_parse(TEXT_LIT("192.0.2.1"), 0, &client), 0);
 	for (i = 0; i < 5; i++) {
-		assert_int_equal(abuse_begin(a, &client, TEXT_NONE, &login),
-		    ABUSE_ASK);
+		assert_int_equal(
+		    abuse_begin(a, &client, TEXT_NONE, &login), ABUSE_ASK);
 		assert_int_equal(
 		    abuse_may_ask(a, &client, TEXT_LIT("alice"), false), i < 3);
-		abuse_end(a, &client, &login, ABUSE_FAILED, TEXT_LIT("alice"),
-		    0);
+		abuse_end(
+		    a, &client, &login, ABUSE_FAILED, TEXT_LIT("alice"), 0);
 	}
 	assert_int_equal(
 	    abuse_begin(a, &client, TEXT_NONE, &login), ABUSE_STRICT);
@@ -232,8 +229,7 @@ test_sending(void **state)
 	conf.user_message_limit = 2;
 	conf.client_recipient_rate_limit = 3;
 #define SEND(user, what, may)                                                  \
-	assert_int_equal(                                                      \
-	    abuse_may_send(a, &client, TEXT_LIT(user), what), may)
+	assert_int_equal(abuse_may_send(a, &client, TEXT_LIT(user), what), may)
 	SEND("alice", SUBMIT_MAIL, true);
 	SEND("ALICE", SUBMIT_MAIL, true);
 	SEND("alice", SUBMIT_MAIL, false);

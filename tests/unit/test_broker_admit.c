@@ -106,8 +106,7 @@ start(const char *from, unsigned int limit_address)
 	ledger_format(b.table, 0);
 	b.ledger = ledger_new(b.table, ledger_size(0));
 	b.abuse = abuse_new(&b.conf, b.ledger);
-	b.admits =
-	    admits_new(b.base, &b.conf, b.limit, b.abuse, b.upstreams);
+	b.admits = admits_new(b.base, &b.conf, b.limit, b.abuse, b.upstreams);
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
 	b.worker = fds[1];

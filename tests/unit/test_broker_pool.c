@@ -169,7 +169,8 @@ say(unsigned int n, uint32_t exchange, enum step step)
 	struct writer w;
 
 	msg_start(&w, MSG_STEP, 0);
-	msg_put_step(&w, &(struct msg_step){ .exchange = exchange, .step = (uint8_t)step });
+	msg_put_step(&w,
+	    &(struct msg_step){ .exchange = exchange, .step = (uint8_t)step });
 	send_far(n, &w);
 }
 

@@ -114,21 +114,20 @@ test_levels_fade(void **state)
 	assert_int_equal(ledger_level(s, LEDGER_FAILED, NOW + 1800), 6 * ONE);
 	assert_int_equal(ledger_level(s, LEDGER_FAILED, NOW + 3600), 4 * ONE);
 	assert_int_equal(ledger_level(s, LEDGER_FAILED, NOW + 7200), 2 * ONE);
-	assert_int_equal(
-	    ledger_level(s, LEDGER_FAILED, NOW + 40 * 3600), 0);
+	assert_int_equal(ledger_level(s, LEDGER_FAILED, NOW + 40 * 3600), 0);
 	/* To look at it often, and to count and take back, keeps nothing up. */
 	for (i = 1; i <= 3600; i++) {
 		ledger_raise(s, LEDGER_FAILED, ONE, NOW + i);
 		ledger_raise(s, LEDGER_FAILED, -ONE, NOW + i);
 	}
-	assert_in_range(ledger_level(s, LEDGER_FAILED, NOW + 3600), 3 * ONE,
-	    5 * ONE);
+	assert_in_range(
+	    ledger_level(s, LEDGER_FAILED, NOW + 3600), 3 * ONE, 5 * ONE);
 	ledger_raise(s, LEDGER_FAILED, -100 * ONE, NOW + 3600);
 	assert_int_equal(ledger_level(s, LEDGER_FAILED, NOW + 3600), 0);
 	for (i = 0; i < 2000; i++)
 		ledger_raise(s, LEDGER_FAILED, ONE, NOW);
-	assert_int_equal(ledger_level(s, LEDGER_FAILED, NOW),
-	    LEDGER_LEVEL_MAX * LEDGER_ONE);
+	assert_int_equal(
+	    ledger_level(s, LEDGER_FAILED, NOW), LEDGER_LEVEL_MAX * LEDGER_ONE);
 }
 
 static void
@@ -396,8 +395,8 @@ test_killed(void **state)
 	l = ledger_new(memory, ledger_size(0));
 	assert_non_null(l);
 	assert_true(ledger_level(user("all", NOW), LEDGER_FAILED, NOW) > 0);
-	assert_int_equal(ledger_level(user("me", NOW), LEDGER_FAILED, NOW),
-	    20 * ONE);
+	assert_int_equal(
+	    ledger_level(user("me", NOW), LEDGER_FAILED, NOW), 20 * ONE);
 }
 
 int

@@ -285,9 +285,8 @@ test_senseless(void **state)
 		size_t width;
 		unsigned int count;
 	} cases[] = {
-		{ 28, 1, 4, 1 }, /* worker 1, as it was */
-		{ 0, AF_UNIX, 2, 0 },
-		{ 36, 2, 4, 0 }, /* used */
+		{ 28, 1, 4, 1 },                       /* worker 1, as it was */
+		{ 0, AF_UNIX, 2, 0 }, { 36, 2, 4, 0 }, /* used */
 	};
 	const size_t size = limit_size(CONNECTIONS);
 	const size_t slot = (size - limit_size(0)) / CONNECTIONS;

@@ -137,8 +137,8 @@ make(struct writer *w, enum msg_type type)
 		    &(struct msg_sasl_mechs){ TEXT_LIT("PLAIN SCRAM-SHA-1") });
 		return 0;
 	case MSG_EXCHANGE:
-		msg_put_exchange(
-		    w, &(struct msg_exchange){ 1, 2, 3, 2000, event.client, 1 });
+		msg_put_exchange(w,
+		    &(struct msg_exchange){ 1, 2, 3, 2000, event.client, 1 });
 		return 0;
 	case MSG_STEP:
 		msg_put_step(w, &(struct msg_step){ 1, STEP_OK, t, 3 });
@@ -302,7 +302,8 @@ test_every_length(void **state)
 static void
 test_values(void **state)
 {
-	struct msg_connect_reply m = { 0x01020304, 1, 0, 0x0506, 0x0708090a }, g;
+	struct msg_connect_reply m = { 0x01020304, 1, 0, 0x0506, 0x0708090a },
+	                         g;
 	struct reader r;
 	struct writer w;
 
