@@ -33,6 +33,7 @@ struct naming {
 struct admits {
 	const struct conf *conf;
 	struct limit *limit;
+	struct abuse *abuse;
 	struct upstreams *upstreams;
 	struct sockets *sockets;      /* of those who count */
 	struct peernames *peernames;  /* NULL: nobody wants to know */
@@ -41,12 +42,13 @@ struct admits {
 
 struct admits *
 admits_new(struct event_base *base, const struct conf *c, struct limit *l,
-    struct upstreams *u)
+    struct abuse *abuse, struct upstreams *u)
 {
 	struct admits *a = xcalloc(1, sizeof(*a));
 
 	a->conf = c;
 	a->limit = l;
+	a->abuse = abuse;
 	a->upstreams = u;
 	a->sockets = sockets_new(c);
 	if (c->peername_lookup)
@@ -67,6 +69,9 @@ count(enum admit_verdict v)
 		break;
 	case ADMIT_LOOP:
 		STATS_ADD(refused[REFUSED_LOOP], 1);
+		break;
+	case ADMIT_TOO_OFTEN:
+		STATS_ADD(refused[REFUSED_TOO_OFTEN], 1);
 		break;
 	case ADMIT_OK:
 	case ADMIT_GONE:
@@ -135,6 +140,8 @@ static enum admit_verdict
 judge(struct admits *a, uint32_t serial, uint32_t session,
     const struct addr *client)
 {
+	if (abuse_admit(a->abuse, client) != ADMIT_OK)
+		return ADMIT_TOO_OFTEN;
 	switch (limit_admit(a->limit, serial, session, client)) {
 	case LIMIT_OK:
 		return ADMIT_OK;

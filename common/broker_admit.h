@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "abuse.h"
 #include "msg.h"
 
 struct admits;
@@ -22,7 +23,7 @@ struct upstreams;
 
 /* To be called before the chroot.  What is given outlives the result. */
 struct admits *admits_new(struct event_base *base, const struct conf *c,
-    struct limit *l, struct upstreams *u);
+    struct limit *l, struct abuse *abuse, struct upstreams *u);
 
 /*
  * A worker (serial, at the other end of ch) has a client, fd: answer at once,

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * limit: the book of who is connected and who failed to log in.  Runs in the
- * broker, which learns addresses from the kernel and all else from workers.
+ * limit: the book of who is connected.  Runs in the broker, which learns
+ * addresses from the kernel and all else from workers.
  *
  * The book has two copies.  The broker works on its own, made of a pool of
  * fixed size and trees over it.  Every change is written through to the
  * shared memory, which is read but once, by limit_new(): what stands there
  * may come from a broker that somebody had captured, so each slot is copied,
  * checked, and believed only as far as it makes sense by itself.  No index
- * or pointer is in it.  Number i of the pool is slot i of the memory.  The
- * failed logins are in a file of their own, and kept in the same way.
+ * or pointer is in it.  Number i of the pool is slot i of the memory.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -17,22 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "failures.h"
 #include "limit.h"
 #include "xmalloc.h"
 
-#define LIMIT_FORMAT 0x4c494d01U /* another number for another layout */
+#define LIMIT_FORMAT 0x4c494d02U /* another number for another layout */
 
-#define DELAY_FIRST 2000 /* milliseconds */
-#define DELAY_STEP 500
-#define DELAY_MAX 4000
-
-/* The shared memory: a header, then failures, then connections. */
+/* The shared memory: a header, then connections. */
 struct header {
 	_Atomic uint32_t format;
 	uint32_t connections;
 };
-_Static_assert(sizeof(struct header) % 8 == 0, "failures want alignment");
+_Static_assert(sizeof(struct header) % 8 == 0, "slots want alignment");
 
 struct connection_slot {
 	struct addr addr;
@@ -71,7 +65,6 @@ struct limit {
 	unsigned int connections, max_all, max_address;
 	unsigned int count, old; /* here; of old generations */
 	SLIST_HEAD(, old_book) old_books;
-	struct failures *failures;
 	struct connection_slot *slots; /* in shared memory */
 	struct connection *pool;
 	struct limit_hosts hosts;
@@ -194,7 +187,7 @@ load_connections(struct limit *l)
 size_t
 limit_size(unsigned int connections)
 {
-	return sizeof(struct header) + failures_size() +
+	return sizeof(struct header) +
 	    connections * sizeof(struct connection_slot);
 }
 
@@ -218,8 +211,7 @@ limit_new(void *mem, unsigned int connections, unsigned int max_all,
 		h->connections = connections;
 		h->format = LIMIT_FORMAT;
 	}
-	l->failures = failures_new(h + 1);
-	l->slots = (void *)((char *)(h + 1) + failures_size());
+	l->slots = (void *)(h + 1);
 	load_connections(l);
 	return l;
 }
@@ -243,7 +235,6 @@ limit_free(struct limit **lp)
 		free(b);
 	}
 	free(l->pool);
-	failures_free(&l->failures);
 	free(l);
 	*lp = NULL;
 }
@@ -411,7 +402,7 @@ limit_book_has(
 
 	if (!is_book(h, size))
 		return false;
-	slot = (const void *)((const char *)(h + 1) + failures_size());
+	slot = (const void *)(h + 1);
 	n = (size - limit_size(0)) / sizeof(*slot);
 	for (i = 0; i < n; i++) {
 		if (slot[i].worker != worker)
@@ -424,19 +415,6 @@ limit_book_has(
 			return true;
 	}
 	return false;
-}
-
-void
-limit_inherit(void *mem, unsigned int connections, const void *old, size_t size)
-{
-	const struct header *from = old;
-	struct header *h = mem;
-
-	if (h->format != 0 || !is_book(from, size))
-		return;
-	memcpy(h + 1, from + 1, failures_size()); /* which checks it, too */
-	h->connections = connections;
-	h->format = LIMIT_FORMAT;
 }
 
 void
@@ -466,8 +444,7 @@ forget_old_counts(struct limit *l)
 static void
 count_old(struct limit *l, const struct old_book *b)
 {
-	const struct connection_slot *slot =
-	    (const void *)((const char *)(b->header + 1) + failures_size());
+	const struct connection_slot *slot = (const void *)(b->header + 1);
 	size_t i, n = (b->size - limit_size(0)) / sizeof(*slot);
 	struct addr copy, a;
 
@@ -498,32 +475,4 @@ limit_look_at_old(struct limit *l)
 		free(b);
 	}
 	return !SLIST_EMPTY(&l->old_books);
-}
-
-void
-limit_failed(struct limit *l, const struct addr *a, time_t now)
-{
-	failures_add(l->failures, addr_net(a), now);
-}
-
-void
-limit_succeeded(struct limit *l, const struct addr *a)
-{
-	failures_remove(l->failures, addr_net(a));
-}
-
-unsigned int
-limit_failures(struct limit *l, const struct addr *a, time_t now)
-{
-	return failures_count(l->failures, addr_net(a), now);
-}
-
-uint32_t
-limit_delay(struct limit *l, const struct addr *a, time_t now)
-{
-	unsigned int n = limit_failures(l, a, now);
-
-	if (n >= (DELAY_MAX - DELAY_FIRST) / DELAY_STEP)
-		return DELAY_MAX;
-	return DELAY_FIRST + n * DELAY_STEP;
 }

@@ -98,6 +98,14 @@ open_client(struct session *s)
 	s->accepted = -1;
 }
 
+static void
+shake_hands(struct session *s)
+{
+	if (s->handshakes < UINT8_MAX)
+		s->handshakes++;
+	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+}
+
 void
 session_begin(struct session *s)
 {
@@ -108,7 +116,7 @@ session_begin(struct session *s)
 		session_greet(s);
 		return;
 	}
-	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+	shake_hands(s);
 	session_enter(s, SESSION_HANDSHAKE);
 	handshake(s); /* the ClientHello is most often there by now */
 }
@@ -127,6 +135,9 @@ session_admitted(struct session *s, enum admit_verdict v)
 		break;
 	case ADMIT_TOO_MANY_ADDRESS:
 		turn_away(s, "too many connections from your address");
+		break;
+	case ADMIT_TOO_OFTEN:
+		turn_away(s, "too many attempts from your address");
 		break;
 	case ADMIT_LOOP:
 		turn_away(s, "connected to itself");
@@ -159,7 +170,7 @@ session_client_start_tls(struct session *s)
 	/* What came in clear behind STARTTLS must never count (RFC 2595). */
 	buf_free(&s->client.in);
 	s->hops = s->hops_told;
-	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+	shake_hands(s);
 }
 
 /* Read what the client sends while no login is through. */

@@ -10,10 +10,11 @@
 #define N(names) (sizeof(names) / sizeof((names)[0]))
 
 static const char *const refused[] = { "limit", "address_limit", "loop",
-	"proxy_header" };
+	"proxy_header", "too_often" };
 _Static_assert(N(refused) == STATS_REFUSED, "name all");
 
-static const char *const login_results[] = { "ok", "refused", "unavailable" };
+static const char *const login_results[] = { "ok", "refused", "unavailable",
+	"turned_away" };
 _Static_assert(N(login_results) == STATS_LOGINS, "name all");
 
 static const char *const mechanisms[] = { "command", "PLAIN", "LOGIN",

@@ -64,7 +64,7 @@ struct supervisor {
 	const int *listeners;
 	struct generation *generation;
 	int counters, loads; /* memfds */
-	int users;           /* the same, for all generations */
+	int ledger;          /* for all generations */
 	struct place *keepers, *workers, broker, *authenticators, control;
 	int control_fd;     /* listens for it; -1: there is none */
 	char *control_path; /* NULL: the same */

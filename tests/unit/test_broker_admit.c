@@ -29,6 +29,9 @@ static struct {
 	struct addr_range proxies;
 	void *book;
 	struct limit *limit;
+	void *table;
+	struct ledger *ledger;
+	struct abuse *abuse;
 	struct upstreams *upstreams;
 	struct admits *admits;
 	struct ipc *ch;
@@ -100,7 +103,11 @@ start(const char *from, unsigned int limit_address)
 	b.book = calloc(1, limit_size(CONNECTIONS));
 	b.limit = limit_new(b.book, CONNECTIONS, 0, limit_address);
 	b.upstreams = upstreams_new(b.base, &b.conf, NULL);
-	b.admits = admits_new(b.base, &b.conf, b.limit, b.upstreams);
+	b.table = calloc(1, ledger_size(0));
+	ledger_format(b.table, 0);
+	b.ledger = ledger_new(b.table, ledger_size(0));
+	b.abuse = abuse_new(&b.conf, b.ledger);
+	b.admits = admits_new(b.base, &b.conf, b.limit, b.abuse, b.upstreams);
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
 	b.worker = fds[1];
@@ -113,6 +120,9 @@ start(const char *from, unsigned int limit_address)
 static void
 stop(void)
 {
+	abuse_free(&b.abuse);
+	ledger_free(&b.ledger);
+	free(b.table);
 	ipc_free(&b.ch);
 	close(b.worker);
 	close(b.client);
