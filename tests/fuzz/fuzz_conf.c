@@ -155,6 +155,17 @@ check_settled(const struct conf *c)
 			MUST(!addr_eq(&c->listen[i].addr, &c->listen[j].addr));
 }
 
+static void
+check_help(const struct conf *c)
+{
+	struct buf b;
+
+	buf_init(&b, PRINT_MAX);
+	conf_help(c, &b);
+	MUST(b.len > 0);
+	buf_free(&b);
+}
+
 /* The command line, a word in a line. */
 static void
 read_words(struct conf *c, struct input *in)
@@ -170,6 +181,8 @@ read_words(struct conf *c, struct input *in)
 		argv[argc++] = strndup(t.p, t.len);
 	}
 	(void)conf_read_args(c, argc, argv, &cmd);
+	if (cmd.help)
+		check_help(c);
 	for (i = 0; i < argc; i++)
 		free(argv[i]);
 }

@@ -117,8 +117,10 @@ world_login(uint8_t how, struct text name, struct text password)
 static void
 world_answer(struct session *s, bool yes)
 {
-	static const char list[] =
+	static const char rich[] =
 	    "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN STARTTLS ID IDLE";
+	static const char poor[] = "CAPABILITY IMAP4rev1 AUTH=PLAIN";
+	const char *const list = world.poor ? poor : rich;
 	const struct imap_session *im = s->data;
 	const struct imap_upstream *up = im != NULL ? im->upstream : NULL;
 	const char *const word = yes ? "OK" : "NO";

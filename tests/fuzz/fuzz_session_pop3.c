@@ -77,8 +77,9 @@ static void
 world_answer(struct session *s, bool yes)
 {
 	const struct pop3_session *p = s->data;
-	const char *const list = "STLS\r\nXCLIENT\r\nUTF8\r\nLANG\r\n"
-	                         "SASL PLAIN\r\nUSER\r\nUIDL\r\n.\r\n";
+	const char *const list = world.poor
+	    ? "SASL PLAIN\r\n.\r\n"
+	    : "STLS\r\nXCLIENT\r\nUTF8\r\nLANG\r\nSASL PLAIN\r\nUSER\r\n.\r\n";
 
 	if (p == NULL)
 		say_line(&server, TEXT_LIT("+OK 1 120"));

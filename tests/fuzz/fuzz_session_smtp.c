@@ -149,6 +149,7 @@ world_answer(struct session *s, bool yes)
 	                           "250-XFORWARD ADDR NAME HELO\r\n"
 	                           "250-SMTPUTF8\r\n250-STARTTLS\r\n"
 	                           "250-AUTH PLAIN LOGIN\r\n250 DSN\r\n";
+	static const char poor[] = "250-inner\r\n250 AUTH LOGIN\r\n";
 	const struct smtp_session *p = s->data;
 
 	switch (p->asked) {
@@ -161,7 +162,9 @@ world_answer(struct session *s, bool yes)
 	case SMTP_ASKED_EHLO:
 	case SMTP_ASKED_EHLO_POSING:
 	case SMTP_ASKED_EHLO_AGAIN:
-		say(&server, yes ? TEXT_LIT(list) : TEXT_LIT("550 no\r\n"));
+		say(&server,
+		    yes ? text_of(world.poor ? poor : list)
+		        : TEXT_LIT("550 no\r\n"));
 		break;
 	case SMTP_ASKED_PLAIN:
 	case SMTP_ASKED_LOGIN_NAME:
@@ -324,7 +327,7 @@ is_known(struct text line)
 	    text_eq(line, "QUIT");
 }
 
-/* Our own login there: lines of base64, one for each 334. */
+/* Our own login there: lines of base64, one for each 3yz. */
 static bool
 take_responses(struct text *t, struct text *replies, unsigned int code)
 {
@@ -332,7 +335,7 @@ take_responses(struct text *t, struct text *replies, unsigned int code)
 	struct text line;
 	size_t n;
 
-	for (; code == 334; code = next_reply(replies)) {
+	for (; code / 100 == 3; code = next_reply(replies)) {
 		if (!reference_line(t, &line))
 			return false;
 		MUST(base64_decode(line, octets, sizeof(octets), &n) == 0);

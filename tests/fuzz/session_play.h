@@ -377,6 +377,7 @@ configure(struct text t)
 	memset(&world, 0, sizeof(world));
 	world.automatic = text_has(t, 'a');
 	world.hasty = text_has(t, 'h');
+	world.poor = text_has(t, 'm');
 	world.list_state = text_has(t, 'l') ? WORKER_LIST_AWAITED
 	    : text_has(t, 'k')              ? WORKER_LIST_KNOWN
 	                                    : WORKER_LIST_NONE;

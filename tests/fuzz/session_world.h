@@ -68,6 +68,7 @@ struct worker {
 	struct capability list;
 	struct session *session; /* NULL: it has ended */
 	bool hasty, automatic;
+	bool poor; /* the inner server can do little */
 	bool admit_asked, connect_asked, auth_asked, submit_asked;
 	struct credentials login;        /* of the last request to connect */
 	struct credentials server_login; /* for which it is connected */
