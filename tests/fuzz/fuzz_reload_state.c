@@ -117,6 +117,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (st != NULL) {
 		check_state(st);
 		check_again(st);
+		reload_state_keep_open(st, true);
+		reload_state_keep_open(st, false);
 	}
 	reload_state_free(&st);
 	h = handover_open(fd);

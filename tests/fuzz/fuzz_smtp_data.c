@@ -145,8 +145,13 @@ check(
 static void
 check_same(const struct smtp_data *a, const struct smtp_data *b)
 {
-	MUST(a->watch.fault == b->watch.fault);
-	/* It is seen earlier or later within a piece. */
+	/*
+	 * One is seen earlier or later within a piece, and of two, which the
+	 * first is may depend on that.
+	 */
+	MUST((a->watch.fault == SMTP_FAULT_NONE) ==
+	    (b->watch.fault == SMTP_FAULT_NONE));
+	MUST(a->watch.fault == b->watch.fault || a->watch.limit != 0);
 	if (a->watch.fault != SMTP_FAULT_NONE)
 		return;
 	MUST(a->watch.size == b->watch.size);

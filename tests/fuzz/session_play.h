@@ -9,6 +9,8 @@
  *	E, e    the client, the server ends its side
  *	B, b    its connection breaks       T, t    it shakes hands
  *	F, f    it takes nothing any more, or again
+ *	X, x    it says 20000 octets without a line's end
+ *	Z, z    it says 120 empty lines
  *	A n     the broker's verdict on the client
  *	K n     ... an inner server; none: there is none
  *	V n     ... its verdict on a message
@@ -274,6 +276,14 @@ digit_of(struct text *t)
 	return n % 10;
 }
 
+/* More than a session takes of a line, or of lines. */
+static void
+flood(struct side *d, struct text t, size_t n)
+{
+	while (n-- > 0)
+		say(d, t);
+}
+
 static void
 step_side(struct side *d, char op, struct text t)
 {
@@ -292,6 +302,12 @@ step_side(struct side *d, char op, struct text t)
 		break;
 	case 'T':
 		shake_hands(d);
+		break;
+	case 'X':
+		flood(d, TEXT_LIT("0123456789"), 2000);
+		break;
+	case 'Z':
+		flood(d, TEXT_LIT("\r\n"), 120);
 		break;
 	default:
 		d->full = !d->full;
@@ -343,14 +359,14 @@ step_role(char op, struct text t)
 static void
 play_step(char op, struct text t)
 {
-	static const char of_server[] = "Ssebtf", as_client[] = "CcEBTF";
+	static const char of_server[] = "Ssebtfxz", as_client[] = "CcEBTFXZ";
 	const char *at = op != '\0' ? strchr(of_server, op) : NULL;
 
 	if (at != NULL) {
 		if (server.st != NULL)
 			step_side(&server, as_client[at - of_server], t);
 	} else if (op != '\0' && strchr(as_client, op) != NULL) {
-		if (op == 'C' || op == 'c')
+		if (op == 'C' || op == 'c' || op == 'X' || op == 'Z')
 			world_said(
 			    world.session, op == 'C' && !text_has(t, '\1'));
 		step_side(&client, op, t);
