@@ -161,7 +161,7 @@ CAN_FUZZ = echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) \
 fuzz:
 	@tests/deps
 	@$(MAKE) --no-print-directory -j"$$(nproc)" FUZZ=1 fuzz-programs
-	@tests/fuzz/fuzz.py run $(or $(TIME),60) $(TARGETS)
+	@RUNS='$(RUNS)' tests/fuzz/fuzz.py run $(or $(TIME),60) $(TARGETS)
 
 fuzz-coverage:
 	@tests/deps

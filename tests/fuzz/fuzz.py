@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: ISC
 """Run the fuzz targets: tests/fuzz/fuzz_X.c is target X.
 
-    tests/fuzz/fuzz.py run SECONDS [X ...]   fuzz each for so long
+    tests/fuzz/fuzz.py run SECONDS [X ...]   fuzz each for so long; RUNS=N in
+                                             the environment: or N inputs
     tests/fuzz/fuzz.py merge [X ...]         what was found, to corpus/X
     tests/fuzz/fuzz.py coverage [X ...]      lines of the parsers that are run
 
@@ -128,24 +129,51 @@ def number(pattern, text):
     return int(found[-1]) if found else 0
 
 
+def tally(name, executions, seconds):
+    """Add them to those of earlier runs; all of them."""
+    path = os.path.join(BUILD, "tally")
+    known = {}
+    if os.path.exists(path):
+        with open(path, encoding="ascii") as f:
+            known = json.load(f)
+    before = known.get(name, [0, 0])
+    known[name] = [before[0] + executions, before[1] + seconds]
+    with open(path, "w", encoding="ascii") as f:
+        json.dump(known, f, indent=1, sort_keys=True)
+    return known[name]
+
+
+def run_one(name, seconds, found):
+    """Its status, what it printed, and the CPU seconds that it took."""
+    words = [program(name), "-max_total_time=%d" % seconds,
+             "-print_final_stats=1", "-artifact_prefix=%s%s_" % (found, name)]
+    if os.environ.get("RUNS"):
+        words.append("-runs=" + os.environ["RUNS"])
+    with tempfile.TemporaryFile() as out:
+        p = subprocess.Popen(words + options(name) + [
+            kept(name), corpus(name)], env=environment(), stdout=out,
+            stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        text = out.read().decode("utf-8", "replace")
+    return p.returncode, text, usage.ru_utime + usage.ru_stime
+
+
 def run(seconds, names):
     found = os.path.join(BUILD, "found", "")
     os.makedirs(found, exist_ok=True)
     failed = 0
     for name in targets(names):
-        p = subprocess.run(
-            [program(name), "-max_total_time=%d" % int(seconds),
-             "-print_final_stats=1", "-artifact_prefix=%s%s_" % (found, name)]
-            + options(name) + [kept(name), corpus(name)],
-            env=environment(), stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, check=False)
-        text = p.stdout.decode("utf-8", "replace")
-        print("%-14s %10d executions %7d/s  cov %5d  %s" % (
-            name, number(r"number_of_executed_units: (\d+)", text),
-            number(r"average_exec_per_sec: +(\d+)", text),
-            number(r"cov: (\d+)", text),
-            "FAILED" if p.returncode else "ok"), flush=True)
-        if p.returncode:
+        status, text, cpu = run_one(name, int(seconds), found)
+        n = number(r"number_of_executed_units: (\d+)", text)
+        so_far = tally(name, n, round(cpu))
+        print("%-14s %9d executions %7d/s  cov %5d  %-6s  so far %10d, "
+              "%4d CPU min" % (
+                  name, n, number(r"average_exec_per_sec: +(\d+)", text),
+                  number(r"cov: (\d+)", text), "FAILED" if status else "ok",
+                  so_far[0], so_far[1] // 60), flush=True)
+        if status:
             failed = 1
             print("\n".join(text.splitlines()[-60:]))
     return failed
