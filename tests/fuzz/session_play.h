@@ -387,6 +387,7 @@ configure(struct text t)
 {
 	static char name[] = "mail.example", list[] = WORLD_LIST,
 	            host[] = "gw.example.org", word[] = "hush hush";
+	static struct addr_range proxies;
 	static enum conf_outgoing_tls tls[] = { OUTGOING_PLAIN, OUTGOING_SSL,
 		OUTGOING_STARTTLS, OUTGOING_STARTTLS_FORCE };
 
@@ -412,6 +413,9 @@ configure(struct text t)
 	world.conf.authenticate_in = text_has(t, 'i');
 	world.conf.outgoing_client_info = text_has(t, 'x');
 	world.conf.outgoing_proxy = text_has(t, 'p') ? 1 + text_has(t, 'h') : 0;
+	(void)addr_range_parse(TEXT_LIT("203.0.113.0/24"), &proxies);
+	world.conf.proxies = &proxies;
+	world.conf.nproxies = text_has(t, 'y') ? 1 : 0;
 	world.conf.capability = text_has(t, 'c') ? list : NULL;
 	world.conf.normalize_newlines = text_has(t, 'N');
 	world.conf.submit_rules = text_has(t, 's');

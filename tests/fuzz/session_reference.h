@@ -43,6 +43,8 @@ skip_header(struct text t)
 
 	if (world.conf.outgoing_proxy == 1 && t.len > 0) {
 		MUST(text_caseprefix(t, "PROXY TCP4 203.0.113.50 ") ||
+		    (world.conf.nproxies > 0 &&
+		        text_caseprefix(t, "PROXY TCP")) ||
 		    text_caseprefix(t, "PROXY UNKNOWN\r\n"));
 		MUST(reference_line(&t, &line));
 	} else if (world.conf.outgoing_proxy == 2 && t.len > 0) {
