@@ -52,6 +52,7 @@ PARSERS = {
     "proxy_header": ["common/proxy_header.c"],
     "reload_state": ["common/reload_state.c", "common/handover.c"],
     "sasl": ["common/exchange.c", "common/credentials.c"],
+    "sasl_channel": ["common/sasl_channel.c"],
     "sasl_conf": ["common/authenticator_conf.c"],
     "sender_map": ["common/sender_map.c"],
     "session_imap": ["imapsd/imap_auth.c", "imapsd/imap_capability.c",
