@@ -46,6 +46,7 @@ PARSERS = {
     "inherit": ["common/inherit.c"],
     "ipc": ["common/ipc.c", "common/fdpass.c"],
     "keeper": ["common/keeper_sign.c", "common/tls_scheme.c"],
+    "master": ["common/supervise_message.c"],
     "msg": ["common/msg.c", "common/msg_birth.c", "common/msg_broker.c",
             "common/msg_record.c", "common/msg_sasl.c",
             "common/msg_submit.c", "common/session_log.c"],
