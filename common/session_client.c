@@ -78,6 +78,17 @@ session_list_known(struct session *s)
 	(void)session_leave(s);
 }
 
+/*
+ * Is the client's stream at a place for a word of ours?  One that was served
+ * before the broker had spoken may be anywhere.
+ */
+static bool
+can_be_told(const struct session *s)
+{
+	return s->state != SESSION_HANDSHAKE && s->state != SESSION_RELAY &&
+	    s->state != SESSION_MESSAGE;
+}
+
 /* Refused: in clear, and behind a handshake, there is a way to say so. */
 static void
 turn_away(struct session *s, const char *reason)
@@ -86,7 +97,8 @@ turn_away(struct session *s, const char *reason)
 		session_drop(s, reason);
 		return;
 	}
-	s->protocol->goodbye(s, reason);
+	if (can_be_told(s))
+		s->protocol->goodbye(s, reason);
 	session_close(s, reason);
 }
 

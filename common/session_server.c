@@ -425,7 +425,11 @@ session_login_failed(
 	if (why == LOGIN_REFUSED) /* which takes note of the password */
 		worker_outcome(s->worker, s, OUTCOME_REFUSED);
 	forget_login(s);
-	s->server_done = true; /* session_leave() closes it */
+	/* What a client that logged in before says next is not for this one. */
+	if (s->logged_in)
+		session_server_close(s);
+	else
+		s->server_done = true; /* session_leave() closes it */
 	if (why == LOGIN_REFUSED) {
 		s->refused++;
 		STATS_ADD(delays, 1);
