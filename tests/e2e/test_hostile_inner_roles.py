@@ -264,7 +264,10 @@ class Authenticator(Smtp):
         channel = self.broker()
         channel.send(message("SASL_MECHS", text("PLAIN LOGIN")))
         before = self.relais.pids("worker")
-        channel.send(message("BROKEN", struct.pack(">HI", 0, 1)))
+        for serial in range(1, 60):
+            for number in range(2):
+                channel.send(message("BROKEN", struct.pack(
+                    ">HI", number, serial)))
         time.sleep(0.5)
         self.assertEqual(self.relais.pids("worker"), before)
 

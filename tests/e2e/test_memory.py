@@ -99,6 +99,7 @@ class Memory(TestCase):
         while it is looked at."""
         secret = key_octets(self.pair.key)
         self.assertEqual(self.roles_with(secret), {"keeper"})
+        self.half_a_command()
         kept = []
         for name, login in kinds.items():
             for version in self.versions:
@@ -117,6 +118,17 @@ class Memory(TestCase):
             kept.pop().close()
         self.nowhere()
         self.assertEqual(self.roles_with(secret), {"keeper"})
+
+    def half_a_command(self):
+        """It waits for its end in the worker: so we see what is to be
+        seen."""
+        for form in Users.secret("x"), plain_message("x", Users.secret("x")):
+            c = self.client(self.context("TLSv1_3"))
+            c.send(self.before % form)
+            wait_for(lambda: self.roles_with(password_forms()) == {"worker"},
+                     3, "a password in the worker", every=0.3)
+            c.close()
+            self.nowhere()
 
     def nowhere(self):
         """A moment may pass until the last one has gone from it."""
@@ -152,6 +164,8 @@ class Memory(TestCase):
 
 
 class Imap(Memory):
+    before = "a LOGIN x %s"
+
     def client(self, context):
         c = Client(self.relais.ssl, context=context)
         c.greet()
@@ -198,6 +212,8 @@ class ImapRsa(Imap):
 
 
 class Pop3(Memory):
+    before = "PASS %s"
+
     def client(self, context):
         c = Pop3Client(self.relais.ssl, context=context)
         c.greet()
@@ -221,6 +237,8 @@ class Pop3(Memory):
 
 
 class Smtp(Memory):
+    before = "AUTH PLAIN %s"
+
     def client(self, context):
         c = SmtpClient(self.relais.ssl, context=context)
         c.greet()
