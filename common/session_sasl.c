@@ -168,7 +168,7 @@ session_sasl_start(
 		.mechanism = mechanism,
 		.initial = initial };
 
-	s->mechanism = stats_mechanism(mechanism);
+	s->mechanism = (uint8_t)stats_mechanism(mechanism);
 	s->login_us = stats_now_us();
 	if (mechanism.len == 0 || mechanism.len > MSG_MECHANISM_MAX)
 		conclude(s, AUTH_NO_MECHANISM, TEXT_NONE);
