@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "conf.h"
+#include "expiry.h"
 #include "msg.h"
 
 #define CERTS_WARN_DAYS 14 /* until the end: it is in the log, daily */
@@ -63,12 +64,10 @@ bool certs_next_drop(struct certs *s, time_t now, uint16_t *number);
 /* Those that end soon or have ended: in the log, daily. */
 void certs_warn(struct certs *s, time_t now);
 
-/* By place, for metrics; false behind the last.  Valid until the next call. */
-struct cert_expiry {
-	const char *file;  /* of the certificate */
-	const char *names; /* in it, printable, parted by blanks */
-	time_t not_after;
-};
-bool certs_expiry(const struct certs *s, size_t i, struct cert_expiry *out);
+/*
+ * Those in use, one after the other: *at begins with 0.  False: that was the
+ * last.  What is in out is borrowed until the next settling.
+ */
+bool certs_expiry(const struct certs *s, size_t *at, struct expiry *out);
 
 #endif

@@ -198,8 +198,8 @@ int supervise_certs_pair(struct supervisor *s, struct reader *r);
 int supervise_certs_reply(struct supervisor *s, uint32_t id, struct reader *r);
 /* A keeper is gone or comes, which has not heard what we ask the others. */
 void supervise_certs_keeper(struct supervisor *s);
-/* For metrics: see certs_expiry(); NULL: none are served. */
-const struct certs *supervise_certs(const struct supervisor *s);
+/* To metrics or control: those in use; so is each change, by itself. */
+void supervise_certs_tell(struct place *p);
 
 /* MSG_ALIVE_REPLY; -1: it was not asked. */
 int place_alive(struct place *p, struct reader *r);

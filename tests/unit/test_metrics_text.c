@@ -17,15 +17,14 @@ static const struct conf_server servers[] = {
 	{ .name = name_of_server, .port = 143 },
 	{ .name = v6, .port = 1143 },
 };
-static const struct metrics_certificate certificates[] = {
-	{ "/etc/relais/\"server\".crt", 1893456000 },
+static struct expiry certificates[] = {
+	{ "/etc/relais/\"server\".crt", "example.org", 1893456000 },
 };
 static const struct metrics_facts facts = { .daemon = "imapsd",
 	.kind = CONF_IMAP,
 	.servers = servers,
 	.nservers = 2,
-	.certificates = certificates,
-	.ncertificates = 1 };
+	.certificates = { certificates, 1 } };
 
 static char *
 text_of_stats(const struct metrics_facts *f, const struct stats *s,
