@@ -35,24 +35,46 @@ add(int fd, uint16_t number, const struct expiry *e)
 	    fd, HANDOVER_EXPIRY, number, (struct text){ w.data, w.len });
 }
 
+static int
+compare(const void *a, const void *b)
+{
+	const struct expiry *x = a, *y = b;
+
+	if (x->not_after != y->not_after)
+		return x->not_after < y->not_after ? -1 : 1;
+	return strcmp(x->file, y->file);
+}
+
+/* In the order in which they end: no role has to sort (sysinfo(2)). */
+static struct expiry *
+in_order(const struct certs *s, size_t *n)
+{
+	struct expiry *all = xcalloc(certs_count(s) + 1, sizeof(*all));
+	size_t at = 0;
+
+	for (*n = 0; certs_expiry(s, &at, &all[*n]); (*n)++)
+		;
+	qsort(all, *n, sizeof(*all), compare);
+	return all;
+}
+
 int
 expiry_compose(const struct certs *s, uint32_t *len)
 {
-	int save, fd = handover_new("expiry");
-	struct expiry e;
-	uint16_t n = 0;
-	size_t at = 0;
+	int save, result = 0, fd = handover_new("expiry");
+	struct expiry *all;
+	size_t i, n;
 
 	if (fd == -1)
 		return -1;
-	while (certs_expiry(s, &at, &e))
-		if (add(fd, n++, &e) == -1)
-			goto fail;
-	if (handover_seal(fd) == -1)
-		goto fail;
-	*len = (uint32_t)lseek(fd, 0, SEEK_END);
-	return fd;
-fail:
+	all = in_order(s, &n);
+	for (i = 0; i < n && result == 0; i++)
+		result = add(fd, (uint16_t)i, &all[i]);
+	free(all);
+	if (result == 0 && handover_seal(fd) == 0) {
+		*len = (uint32_t)lseek(fd, 0, SEEK_END);
+		return fd;
+	}
 	save = errno;
 	close(fd);
 	errno = save;
@@ -78,16 +100,6 @@ take(struct expiry_list *l, const struct handover_part *part)
 	return 0;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	const struct expiry *x = a, *y = b;
-
-	if (x->not_after != y->not_after)
-		return x->not_after < y->not_after ? -1 : 1;
-	return strcmp(x->file, y->file);
-}
-
 int
 expiry_read(struct expiry_list *l, int fd, size_t len)
 {
@@ -107,8 +119,6 @@ expiry_read(struct expiry_list *l, int fd, size_t len)
 		errno = EBADMSG;
 		return -1;
 	}
-	if (fresh.n > 0)
-		qsort(fresh.all, fresh.n, sizeof(*fresh.all), compare);
 	expiry_free(l);
 	*l = fresh;
 	return 0;
