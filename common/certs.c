@@ -333,6 +333,12 @@ certs_settle(struct certs *s, time_t now)
 	return any;
 }
 
+bool
+certs_are_settled(const struct certs *s)
+{
+	return s->serving;
+}
+
 void
 certs_forget_offer(struct certs *s)
 {

@@ -47,6 +47,8 @@ int certs_heard(struct certs *s, const struct msg_pair *m);
  * Each change and each fault is logged.  True: something has changed.
  */
 bool certs_settle(struct certs *s, time_t now);
+/* It has been called: there are some in use, or never will be. */
+bool certs_are_settled(const struct certs *s);
 void certs_forget_offer(struct certs *s); /* it is to be made again */
 
 /*

@@ -293,6 +293,17 @@ add_page(struct metrics *m, const struct msg_stats *s, int fd)
 	return 0;
 }
 
+/* Nobody is to miss them in an answer: who asks before the first waits. */
+static int
+take_expiries(struct metrics *m, int fd, size_t len)
+{
+	if (expiry_read(&m->facts.certificates, fd, len) == -1)
+		return -1;
+	if (m->nconnections < CONNECTIONS_MAX)
+		event_add(&m->accepting, NULL);
+	return 0;
+}
+
 /*
  * What the master may say: MSG_STATS with a page, MSG_EXPIRIES with all
  * certificates, MSG_STOP.
@@ -313,7 +324,7 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	if (type == MSG_STATS && fd != -1 && msg_get_stats(r, &s) == 0)
 		result = add_page(m, &s, fd);
 	if (type == MSG_EXPIRIES && fd != -1 && msg_get_expiries(r, &e) == 0)
-		result = expiry_read(&m->facts.certificates, fd, e.len);
+		result = take_expiries(m, fd, e.len);
 	if (fd != -1)
 		close(fd);
 	return result;
@@ -336,7 +347,6 @@ metrics_main(const struct role_start *start)
 	TAILQ_INIT(&m->connections);
 	event_assign(&m->accepting, m->base, ROLE_FD_FIRST,
 	    EV_READ | EV_PERSIST, on_connection, m);
-	event_add(&m->accepting, NULL);
 	(void)role_confine(start, &box, METRICS_FILES, on_master, m);
 	event_base_dispatch(m->base);
 	role_end();

@@ -63,7 +63,8 @@ tell_expiries(struct supervisor *s, struct place *places[], size_t n)
 	size_t i;
 	int fd;
 
-	if (s->generation == NULL) /* what old ones know stays as it is */
+	/* What old ones know stays as it is; a new one waits for the first. */
+	if (s->generation == NULL || !certs_are_settled(certs_of(s)))
 		return;
 	fd = expiry_compose(certs_of(s), &len);
 	if (fd == -1) {

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import ssl
+import threading
 import time
 
 import harness
@@ -106,6 +107,27 @@ class Told(TestCase):
         self.assertTold(mine.cert, b)
         reload(self.relais)
         self.assertTold(mine.cert, b)
+
+    def test_never_missing(self):
+        """Not while a new generation begins, either."""
+        mine = self.own(certificates().make("a.test", days=(-1, 20)))
+        self.start("ssl_cert_file " + mine.cert, "ssl_key_file " + mine.key)
+        wanted, seen, end = {mine.cert: ends(mine.cert)}, [], []
+
+        def scrape():
+            while not end:
+                seen.append(self.by_metrics())
+
+        thread = threading.Thread(target=scrape)
+        thread.start()
+        try:
+            for _ in range(3):
+                reload(self.relais)
+        finally:
+            end.append(True)
+            thread.join(20)
+        self.assertGreater(len(seen), 20)
+        self.assertEqual([s for s in seen if s != wanted], [])
 
     def test_many(self):
         """The table names those that end first, and JSON all."""
