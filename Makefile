@@ -6,6 +6,7 @@
 #   make bench      what it costs beside others (tests/bench/bench.py says more)
 #   make deb        Debian packages, in build/deb
 #   make analyze    static analysis, some minutes: cppcheck, clang-tidy, gcc
+#   make fuzz       TIME=60 seconds for each of TARGETS (README, Fuzzing)
 #   SANITIZE=1      address and undefined behaviour sanitizers, built apart
 
 PREFIX ?= /usr/local
@@ -46,6 +47,20 @@ B = build-san
 MODE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -DSANITIZE
 LINK_MODE = -pie -fsanitize=address,undefined
+else ifdef FUZZ
+# FUZZ=coverage: without sanitizers, counting which lines are run.
+CC = clang
+ifeq ($(FUZZ),coverage)
+B = build-cov
+MODE = -O1 -g -fprofile-instr-generate -fcoverage-mapping \
+	-fsanitize=fuzzer-no-link -DSANITIZE
+LINK_MODE = -pie -fprofile-instr-generate -fsanitize=fuzzer
+else
+B = build-fuzz
+MODE = -O2 -g -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer -DSANITIZE
+LINK_MODE = -pie -fsanitize=fuzzer,address,undefined
+endif
 else
 B = build
 MODE = $(HARDEN)
@@ -110,6 +125,20 @@ endef
 $(foreach d,$(DAEMONS),$(eval $(call confine_daemon,$d)))
 confine-programs: $(CONFINE)
 
+# Fuzzing, with FUZZ=1 or FUZZ=coverage: as unit tests, each with the parts of
+# the daemon that its name has.  fuzz_session_* are whole sessions.
+FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$B/fuzz/fuzz_imap% $B/fuzz/fuzz_session_imap: PARTS = $(call parts,imapsd)
+$B/fuzz/fuzz_pop3% $B/fuzz/fuzz_session_pop3: PARTS = $(call parts,pop3sd)
+$B/fuzz/fuzz_smtp% $B/fuzz/fuzz_session_smtp: PARTS = $(call parts,smtpsd)
+$B/fuzz/fuzz_master: PARTS = $(patsubst %,$B/obj/smtpsd/smtp_%.o,record log)
+$B/fuzz/%: tests/fuzz/%.c $(foreach d,$(DAEMONS),$(call parts,$d)) $B/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(DAEMONS:%=-I%) -Itests/fuzz $(LINK_MODE) \
+	    $(LDFLAGS) -o $@ $< $(PARTS) $B/libcommon.a $(LIBS)
+
+fuzz-programs: $(FUZZ_TARGETS)
+
 # What the benchmark needs.  Its client is OpenSSL's, so that another than
 # GnuTLS tries what GnuTLS does.
 BENCH = $(addprefix $B/bench/,mailload mailsink floor)
@@ -130,12 +159,24 @@ $B/.packages-bench:
 
 bench-programs: $(BENCH)
 
+# The daemons with roles that can be taken over: for tests/e2e/hostile.py.
+HOSTILE = $(DAEMONS:%=$B/hostile/%)
+define hostile
+$B/hostile/$1: $B/obj/tests/hostile/hostile.o \
+    $(patsubst %.c,$B/obj/%.o,$(wildcard $1/*.c)) $B/libcommon.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(LINK_MODE) $$(LDFLAGS) -Wl,--wrap=role_confine -o $$@ $$^ $$(LIBS)
+endef
+$(foreach d,$(DAEMONS),$(eval $(call hostile,$d)))
+
+hostile: $(HOSTILE)
+
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-fuzz build-cov
 
--include $(wildcard $B/obj/*/*.d $B/obj/*/*/*.d $B/unit/*.d)
+-include $(wildcard $B/obj/*/*.d $B/obj/*/*/*.d $B/unit/*.d $B/fuzz/*.d)
 
-.PHONY: all unit confine-programs bench-programs clean
+.PHONY: all unit confine-programs fuzz-programs bench-programs hostile clean
 
 # Test, show, install.
 
@@ -145,8 +186,25 @@ deps:
 check:
 	@tests/deps
 	@$(MAKE) --no-print-directory -j"$$(nproc)" all unit \
-	    confine-programs bench-programs
+	    confine-programs bench-programs hostile
+	@if $(CAN_FUZZ); then $(MAKE) --no-print-directory -j"$$(nproc)" \
+	    SANITIZE= FUZZ=1 fuzz-programs; fi
 	@RELAIS_BUILD=$B tests/run.py
+
+# Is there clang with libFuzzer?  Without, its test is skipped.
+CAN_FUZZ = echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) \
+	{ return p + n == 0; }' | clang -x c -fsanitize=fuzzer,address \
+	-o /dev/null - 2>/dev/null
+
+fuzz:
+	@tests/deps
+	@$(MAKE) --no-print-directory -j"$$(nproc)" FUZZ=1 fuzz-programs
+	@RUNS='$(RUNS)' tests/fuzz/fuzz.py run $(or $(TIME),60) $(TARGETS)
+
+fuzz-coverage:
+	@tests/deps
+	@$(MAKE) --no-print-directory -j"$$(nproc)" FUZZ=coverage fuzz-programs
+	@tests/fuzz/fuzz.py coverage $(TARGETS)
 
 demo:
 	@tests/deps
@@ -230,4 +288,4 @@ deb:
 	@rm -rf $(DEB_COPY)
 	@ls $(DEB_DIR)/*.deb
 
-.PHONY: deps check demo analyze bench install install-common $(DAEMONS:%=install-%) deb
+.PHONY: deps check fuzz fuzz-coverage demo analyze bench install install-common $(DAEMONS:%=install-%) deb

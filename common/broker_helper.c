@@ -158,10 +158,11 @@ do_step(struct helper *h, struct reader *r)
 	case STEP_WAITS:
 		break;
 	case STEP_REFUSED:
-		user->outcome(e->arg, OUTCOME_REFUSED);
+	case STEP_TURNED:
+		user->outcome(e->arg, &m);
 		break;
 	case STEP_OK:
-		user->outcome(e->arg, OUTCOME_OK);
+		user->outcome(e->arg, &m);
 		exchange_over(e);
 		break;
 	case STEP_OVER:

@@ -15,6 +15,9 @@
 #include "log.h"
 #include "xmalloc.h"
 
+static void report(struct conf *c, bool is_error, const char *where,
+    const char *fmt, va_list ap) __attribute__((format(printf, 4, 0)));
+
 static void
 report(struct conf *c, bool is_error, const char *where, const char *fmt,
     va_list ap)

@@ -32,6 +32,7 @@ enum handover_kind {
 	HANDOVER_FUSSY,      /* there: it may not */
 	/* numbers of pairs (16 bits), the first choice first; number: how */
 	HANDOVER_ORDER, /* many of them are for clients without SNI, too */
+	HANDOVER_PROOF, /* key of proofs; workers and authenticators */
 	HANDOVER_EXPIRY /* expiry_compose() */
 };
 

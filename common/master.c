@@ -20,6 +20,7 @@
 #include "msg_control.h"
 #include "hostname.h"
 #include "launch.h"
+#include "ledger_show.h"
 #include "listen.h"
 #include "log.h"
 #include "master.h"
@@ -32,7 +33,7 @@
 #include "xmalloc.h"
 
 #define CONF_FOLDER "/etc/relais"
-#define OUTPUT_MAX 4194304 /* octets of --help and --print_config */
+#define OUTPUT_MAX 67108864 /* octets of --help, --print_config, --ledger */
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
 
@@ -527,6 +528,20 @@ ask(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 	return control_client(c, p->defaults->name, cmd);
 }
 
+/* --ledger, --forgive: no daemon is started. */
+static int
+use_ledger(
+    const struct conf *c, const struct conf_command *cmd, struct buf *out)
+{
+	int r = 0;
+
+	if (cmd->forgive != NULL)
+		r = ledger_forgive(c, cmd->forgive, out);
+	if (r == 0 && cmd->ledger != NULL)
+		r = ledger_show(c, cmd->ledger, cmd->json, out);
+	return r == -1 ? 1 : answer(out);
+}
+
 static int
 run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
     struct launch *l, unsigned int errors)
@@ -549,6 +564,10 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 	file = file_of(p, cmd);
 	if (file != NULL)
 		errors += conf_read_file(c, file);
+	if (cmd->ledger != NULL || cmd->forgive != NULL) {
+		free(file);
+		return errors > 0 ? 1 : use_ledger(c, cmd, &out);
+	}
 	errors += conf_settle(c, file);
 	errors += find_passphrase(c, l->before);
 	free(file);

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "crew.h"
 #include "generation.h"
+#include "ledger_file.h"
 #include "log.h"
 #include "supervise_impl.h"
 #include "xmalloc.h"
@@ -154,7 +155,7 @@ broker_fds(const struct supervisor *s, int *fds)
 	size_t n = 0;
 
 	fds[n++] = s->counters;
-	fds[n++] = s->users;
+	fds[n++] = s->ledger;
 	for (c = TAILQ_LAST(&s->crews, crews);
 	     c != NULL && n < 2 + BROKER_BOOKS_MAX;
 	     c = TAILQ_PREV(c, crews, entry))
@@ -176,6 +177,8 @@ further_fds(struct place *p, int *fds, int ends[2][2])
 		fds[n++] = s->metrics_fd;
 	if (p->role == ROLE_CONTROL)
 		fds[n++] = s->control_fd;
+	if (p->role == ROLE_AUTHENTICATOR)
+		ends[0][0] = fds[n++] = ledger_file_reading(s->ledger);
 	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
 		return n;
 	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++) {
@@ -294,7 +297,8 @@ place_spawn(struct place *p)
 	for (n = 0; n < 2; n++)
 		if (ends[n][0] != -1) {
 			close(ends[n][0]);
-			close(ends[n][1]);
+			if (ends[n][1] != -1)
+				close(ends[n][1]);
 		}
 }
 
