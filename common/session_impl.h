@@ -55,6 +55,10 @@ void session_mail_moves(struct session *s);
 void session_mail_server_gone(struct session *s, const char *reason);
 /* When is a session with an inner server to be looked at again? */
 void session_watch(struct session *s);
+/* Whom minimum_rate is for may have changed. */
+void session_pace(struct session *s);
+/* True: its window is over, and it was too slow. */
+bool session_pace_timer(struct session *s);
 /* Find an inner server, from the beginning, or one that was not tried. */
 void session_ask_for_server(struct session *s);
 void session_next_server(struct session *s);

@@ -94,6 +94,12 @@ stream_tune(int fd)
 }
 
 void
+stream_set_patience(int fd, unsigned int seconds)
+{
+	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)(seconds * 1000));
+}
+
+void
 stream_open(struct stream *s, struct event_base *base, int fd,
     stream_ready *ready, void *arg)
 {

@@ -67,6 +67,12 @@ bool stream_is_open(const struct stream *s);
  * What a listener has, those that it accepts inherit.
  */
 void stream_tune(int fd);
+/*
+ * The connection breaks when the peer has acknowledged nothing, or taken
+ * nothing, of what it was sent for so many seconds; 0: the kernel's own limit.
+ * Inherited as above.
+ */
+void stream_set_patience(int fd, unsigned int seconds);
 
 /*
  * Take over fd.  ready(arg) is called when there is something to read (with
