@@ -9,6 +9,7 @@
  * nothing, and what it owes its inner server is for that one to know.
  */
 #include "clock.h"
+#include "log.h"
 #include "pace.h"
 #include "session_impl.h"
 
@@ -68,6 +69,37 @@ session_pace(struct session *s)
 		session_watch(s);
 }
 
+/* Who does not take octets will not hear a word either. */
+static void
+end_slow(struct session *s)
+{
+	static const char reason[] = "slower than minimum_rate";
+	char name[ADDR_STRLEN];
+
+	log_info("the %s %s is %s", s->debtor == DEBTOR_SERVER_TAKES
+	        ? "inner server of" : "client",
+	    addr_print(&s->client_addr, name), reason);
+	switch (s->debtor) {
+	case DEBTOR_CLIENT_TAKES:
+		session_drop(s, reason);
+		break;
+	case DEBTOR_SERVER_TAKES:
+		if (s->state != SESSION_RELAY) {
+			session_server_failed(s, reason);
+			break;
+		}
+		session_server_close(s);
+		session_close(s, reason);
+		break;
+	case DEBTOR_CLIENT_SENDS:
+		s->protocol->goodbye(s, "timeout");
+		session_close(s, "timeout by minimum_rate");
+		break;
+	case DEBTOR_NONE:
+		break;
+	}
+}
+
 bool
 session_pace_timer(struct session *s)
 {
@@ -82,13 +114,6 @@ session_pace_timer(struct session *s)
 		return false;
 	}
 	s->pace_by = 0;
-	if (s->state == SESSION_RELAY) {
-		session_close(s, "slower than minimum_rate");
-	} else if (s->debtor == DEBTOR_SERVER_TAKES) {
-		session_server_failed(s, "slower than minimum_rate");
-	} else {
-		s->protocol->goodbye(s, "timeout");
-		session_close(s, "timeout by minimum_rate");
-	}
+	end_slow(s);
 	return true;
 }
