@@ -5,6 +5,8 @@
 #   make deps       install what building and testing needs (Debian, Ubuntu)
 #   make bench      what it costs beside others (tests/bench/bench.py says more)
 #   make deb        Debian packages, in build/deb
+#   make analyze    static analysis, some minutes: cppcheck, clang-tidy, gcc
+#   make fuzz       TIME=60 seconds for each of TARGETS (README, Fuzzing)
 #   SANITIZE=1      address and undefined behaviour sanitizers, built apart
 
 PREFIX ?= /usr/local
@@ -25,15 +27,40 @@ PKGS = gnutls libevent_core libseccomp libcares libbsd-overlay libsasl2
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
 	-Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
-HARDEN = -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
-	-fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero
-LINK_HARDEN = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
+# What not every compiler or processor has.  GCC: registers are cleared at a
+# function's return; an array at a struct's end has the size it is declared
+# with.  x86 and arm64: jumps land where jumps may.
+OPTIONAL := $(foreach f,-fstack-clash-protection -ftrivial-auto-var-init=zero \
+	-fzero-call-used-regs=used-gpr -fstrict-flex-arrays=3 \
+	-fcf-protection=full -mbranch-protection=standard -Wtrampolines,\
+	$(shell $(CC) -Werror $f -x c -c /dev/null -o /dev/null 2>/dev/null && \
+	    echo $f))
+# The last three: a check that the language calls needless stays.
+HARDEN = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
+	-fstack-protector-strong $(OPTIONAL) -fno-delete-null-pointer-checks \
+	-fno-strict-overflow -fno-strict-aliasing
+LINK_HARDEN = -pie \
+	-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
 
 ifdef SANITIZE
 B = build-san
 MODE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -DSANITIZE
 LINK_MODE = -pie -fsanitize=address,undefined
+else ifdef FUZZ
+# FUZZ=coverage: without sanitizers, counting which lines are run.
+CC = clang
+ifeq ($(FUZZ),coverage)
+B = build-cov
+MODE = -O1 -g -fprofile-instr-generate -fcoverage-mapping \
+	-fsanitize=fuzzer-no-link -DSANITIZE
+LINK_MODE = -pie -fprofile-instr-generate -fsanitize=fuzzer
+else
+B = build-fuzz
+MODE = -O2 -g -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer -DSANITIZE
+LINK_MODE = -pie -fsanitize=fuzzer,address,undefined
+endif
 else
 B = build
 MODE = $(HARDEN)
@@ -44,11 +71,11 @@ endif
 WERROR = $(if $(wildcard .git),-Werror)
 
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fno-common -fPIE \
-	$(WARN) $(WERROR) $(MODE) -Icommon -MMD -MP \
+	$(WARN) $(WERROR) $(MODE) -ffile-prefix-map=$(CURDIR)=. -Icommon -MMD -MP \
 	$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
-COMMON_OBJ = $(patsubst %.c,$B/obj/%.o,$(wildcard common/*.c))
+COMMON_OBJ = $(patsubst %.c,$B/obj/%.o,$(sort $(wildcard common/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 
 all: $(DAEMONS:%=$B/%)
@@ -66,10 +93,10 @@ $B/.packages:
 
 $B/libcommon.a: $(COMMON_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcsD $@ $^
 
 define daemon
-$B/$1: $(patsubst %.c,$B/obj/%.o,$(wildcard $1/*.c)) $B/libcommon.a
+$B/$1: $(patsubst %.c,$B/obj/%.o,$(sort $(wildcard $1/*.c))) $B/libcommon.a
 	$$(CC) $$(LINK_MODE) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach d,$(DAEMONS),$(eval $(call daemon,$d)))
@@ -98,6 +125,20 @@ endef
 $(foreach d,$(DAEMONS),$(eval $(call confine_daemon,$d)))
 confine-programs: $(CONFINE)
 
+# Fuzzing, with FUZZ=1 or FUZZ=coverage: as unit tests, each with the parts of
+# the daemon that its name has.  fuzz_session_* are whole sessions.
+FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$B/fuzz/fuzz_imap% $B/fuzz/fuzz_session_imap: PARTS = $(call parts,imapsd)
+$B/fuzz/fuzz_pop3% $B/fuzz/fuzz_session_pop3: PARTS = $(call parts,pop3sd)
+$B/fuzz/fuzz_smtp% $B/fuzz/fuzz_session_smtp: PARTS = $(call parts,smtpsd)
+$B/fuzz/fuzz_master: PARTS = $(patsubst %,$B/obj/smtpsd/smtp_%.o,record log)
+$B/fuzz/%: tests/fuzz/%.c $(foreach d,$(DAEMONS),$(call parts,$d)) $B/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(DAEMONS:%=-I%) -Itests/fuzz $(LINK_MODE) \
+	    $(LDFLAGS) -o $@ $< $(PARTS) $B/libcommon.a $(LIBS)
+
+fuzz-programs: $(FUZZ_TARGETS)
+
 # What the benchmark needs.  Its client is OpenSSL's, so that another than
 # GnuTLS tries what GnuTLS does.
 BENCH = $(addprefix $B/bench/,mailload mailsink floor)
@@ -118,12 +159,24 @@ $B/.packages-bench:
 
 bench-programs: $(BENCH)
 
+# The daemons with roles that can be taken over: for tests/e2e/hostile.py.
+HOSTILE = $(DAEMONS:%=$B/hostile/%)
+define hostile
+$B/hostile/$1: $B/obj/tests/hostile/hostile.o \
+    $(patsubst %.c,$B/obj/%.o,$(wildcard $1/*.c)) $B/libcommon.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(LINK_MODE) $$(LDFLAGS) -Wl,--wrap=role_confine -o $$@ $$^ $$(LIBS)
+endef
+$(foreach d,$(DAEMONS),$(eval $(call hostile,$d)))
+
+hostile: $(HOSTILE)
+
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-fuzz build-cov
 
--include $(wildcard $B/obj/*/*.d $B/obj/*/*/*.d $B/unit/*.d)
+-include $(wildcard $B/obj/*/*.d $B/obj/*/*/*.d $B/unit/*.d $B/fuzz/*.d)
 
-.PHONY: all unit confine-programs bench-programs clean
+.PHONY: all unit confine-programs fuzz-programs bench-programs hostile clean
 
 # Test, show, install.
 
@@ -133,13 +186,36 @@ deps:
 check:
 	@tests/deps
 	@$(MAKE) --no-print-directory -j"$$(nproc)" all unit \
-	    confine-programs bench-programs
+	    confine-programs bench-programs hostile
+	@if $(CAN_FUZZ); then $(MAKE) --no-print-directory -j"$$(nproc)" \
+	    SANITIZE= FUZZ=1 fuzz-programs; fi
 	@RELAIS_BUILD=$B tests/run.py
+
+# Is there clang with libFuzzer?  Without, its test is skipped.
+CAN_FUZZ = echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) \
+	{ return p + n == 0; }' | clang -x c -fsanitize=fuzzer,address \
+	-o /dev/null - 2>/dev/null
+
+fuzz:
+	@tests/deps
+	@$(MAKE) --no-print-directory -j"$$(nproc)" FUZZ=1 fuzz-programs
+	@RUNS='$(RUNS)' tests/fuzz/fuzz.py run $(or $(TIME),60) $(TARGETS)
+
+fuzz-coverage:
+	@tests/deps
+	@$(MAKE) --no-print-directory -j"$$(nproc)" FUZZ=coverage fuzz-programs
+	@tests/fuzz/fuzz.py coverage $(TARGETS)
 
 demo:
 	@tests/deps
 	@$(MAKE) --no-print-directory -j"$$(nproc)" all
 	@RELAIS_BUILD=$B ONCE=$(ONCE) tests/demo.py
+
+# ANALYZE names files: the default is all.
+ANALYZE_FLAGS = -std=c17 -D_GNU_SOURCE -DVERSION="$(VERSION)" -Icommon \
+	$(shell $(PKG_CONFIG) --cflags $(PKGS))
+analyze:
+	@FLAGS='$(ANALYZE_FLAGS)' tests/analyze $(ANALYZE)
 
 bench: all bench-programs
 	@RELAIS_BUILD=$B ROUNDS='$(ROUNDS)' CASES='$(CASES)' \
@@ -212,4 +288,4 @@ deb:
 	@rm -rf $(DEB_COPY)
 	@ls $(DEB_DIR)/*.deb
 
-.PHONY: deps check demo bench install install-common $(DAEMONS:%=install-%) deb
+.PHONY: deps check fuzz fuzz-coverage demo analyze bench install install-common $(DAEMONS:%=install-%) deb

@@ -360,7 +360,7 @@ addr_print_host(const struct addr *a, char *dst)
 	if (a->in6.sin6_scope_id != 0) {
 		/* By number: a worker may not ask for the interface's name. */
 		n = strlen(dst);
-		snprintf(dst + n, ADDR_STRLEN - n, "%%%u",
+		(void)snprintf(dst + n, ADDR_STRLEN - n, "%%%u",
 		    (unsigned int)a->in6.sin6_scope_id);
 	}
 	return dst;
@@ -383,7 +383,7 @@ addr_print(const struct addr *a, char *dst)
 	bool v4 = a->sa.sa_family == AF_INET;
 
 	addr_print_host(a, host);
-	snprintf(dst, ADDR_STRLEN, v4 ? "%s:%u" : "[%s]:%u", host,
+	(void)snprintf(dst, ADDR_STRLEN, v4 ? "%s:%u" : "[%s]:%u", host,
 	    (unsigned int)addr_port(a));
 	return dst;
 }

@@ -8,6 +8,7 @@
  * Whoever guesses passwords learns of a failure after the delay only, and gets
  * no other exchange before that, whatever his worker does.
  */
+#include <sys/mman.h>
 #include <sys/queue.h>
 
 #include <event2/event_struct.h>
@@ -15,10 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "abuse.h"
 #include "authenticator.h"
 #include "authenticator_sasl.h"
+#include "ledger_file.h"
 #include "log.h"
 #include "priv.h"
+#include "proof.h"
 #include "session.h"
 #include "stats.h"
 #include "xmalloc.h"
@@ -36,6 +40,8 @@ struct authenticator {
 	struct event_base *base;
 	struct ipc *broker;
 	unsigned int brokers; /* how many there have been */
+	struct abuse *abuse;  /* only to be asked */
+	uint8_t proof_key[SIPHASH_KEY_LEN];
 	TAILQ_HEAD(, channel) channels;
 	struct sasl_conf *file;
 	struct sasl_setup setup;
@@ -58,7 +64,10 @@ struct grant {
 	struct channel *ch;  /* NULL: nobody waits for the end */
 	unsigned int broker; /* which one knows of it */
 	bool expected;       /* to begin, as the broker has it */
-	bool failed;         /* the word of that is held back */
+	bool failed;         /* the word of that is held back: */
+	enum sasl_result held;
+	bool strict;    /* strangers are to be turned away */
+	uint16_t proof; /* of what the client last said */
 	uint32_t number;
 	uint32_t failure_delay_ms;
 	uint32_t step_us; /* stats_now_us() at the begin of a step */
@@ -71,11 +80,14 @@ struct grant {
 static void
 tell(struct grant *g, enum step step)
 {
-	struct msg_step m = { g->number, (uint8_t)step };
+	struct msg_step m = { .exchange = g->number, .step = (uint8_t)step };
 	struct writer w;
 
 	if (g->broker != g->a->brokers || g->a->broker == NULL)
 		return;
+	if (g->dialogue != NULL && step != STEP_BEGINS && step != STEP_WAITS)
+		m.user = dialogue_user(g->dialogue);
+	m.proof = step == STEP_REFUSED ? g->proof : 0;
 	msg_start(&w, MSG_STEP, 0);
 	msg_put_step(&w, &m);
 	(void)ipc_send(g->a->broker, &w, -1);
@@ -137,7 +149,7 @@ count(const struct grant *g, enum sasl_result result)
 		STATS_ADD(checks[STATS_CHECK_OK], 1);
 	else if (result == AUTH_FAILED)
 		STATS_ADD(checks[STATS_CHECK_REFUSED], 1);
-	else if (result != AUTH_CHALLENGE)
+	else if (result != AUTH_CHALLENGE && result != AUTH_TURNED)
 		STATS_ADD(checks[STATS_CHECK_UNAVAILABLE], 1);
 }
 
@@ -145,6 +157,9 @@ count(const struct grant *g, enum sasl_result result)
 static void
 conclude(struct grant *g, enum sasl_result result, struct text text)
 {
+	if (result == AUTH_FAILED && g->dialogue != NULL &&
+	    dialogue_turned(g->dialogue))
+		result = AUTH_TURNED;
 	count(g, result);
 	switch (result) {
 	case AUTH_CHALLENGE:
@@ -152,9 +167,11 @@ conclude(struct grant *g, enum sasl_result result, struct text text)
 		wait_for_client(g);
 		break;
 	case AUTH_FAILED:
-		tell(g, STEP_REFUSED);
+	case AUTH_TURNED:
+		tell(g, result == AUTH_FAILED ? STEP_REFUSED : STEP_TURNED);
 		dialogue_free(&g->dialogue);
 		g->failed = true;
+		g->held = result;
 		STATS_ADD(delays, 1);
 		STATS_ADD(delays_ms, g->failure_delay_ms);
 		set_timer(g, 0, g->failure_delay_ms);
@@ -183,8 +200,37 @@ on_timer(int fd, short what, void *arg)
 		wait_for_client(g);
 		return;
 	}
-	reply(g, g->failed ? AUTH_FAILED : AUTH_UNAVAILABLE, TEXT_NONE);
+	reply(g, g->failed ? g->held : AUTH_UNAVAILABLE, TEXT_NONE);
 	grant_end(g, STEP_OVER);
+}
+
+static bool
+may_ask(void *arg, struct text user)
+{
+	const struct grant *g = arg;
+
+	return abuse_may_ask(g->a->abuse, &g->client, user, g->strict);
+}
+
+/* NULL: there can be none. */
+static struct dialogue *
+begin_dialogue(struct grant *g, const struct addr *local, uint16_t ssf)
+{
+	g->dialogue = dialogue_new(&g->client, local, ssf);
+	if (g->dialogue != NULL)
+		dialogue_guard(g->dialogue, may_ask, g);
+	return g->dialogue;
+}
+
+/*
+ * Of a password the proof is the same each time, and of an answer to a
+ * challenge never.
+ */
+static void
+take_proof(struct grant *g, struct text said)
+{
+	g->proof = proof_of(g->a->proof_key,
+	    g->dialogue != NULL ? dialogue_user(g->dialogue) : TEXT_NONE, said);
 }
 
 static void
@@ -206,10 +252,10 @@ do_start(struct grant *g, struct reader *r)
 	if (msg_get_sasl_start(r, &m) == -1 || g->dialogue != NULL)
 		return -1;
 	begin_step(g);
-	g->dialogue = dialogue_new(&g->client, &m.local, m.ssf);
-	if (g->dialogue != NULL)
+	if (begin_dialogue(g, &m.local, m.ssf) != NULL)
 		result = dialogue_start(
 		    g->dialogue, m.mechanism, m.has_initial, m.initial, &out);
+	take_proof(g, m.initial);
 	conclude(g, result, out);
 	return 0;
 }
@@ -224,9 +270,9 @@ do_check(struct grant *g, struct reader *r)
 	if (msg_get_sasl_check(r, &m) == -1 || g->dialogue != NULL)
 		return -1;
 	begin_step(g);
-	g->dialogue = dialogue_new(&g->client, &m.local, m.ssf);
-	if (g->dialogue != NULL)
+	if (begin_dialogue(g, &m.local, m.ssf) != NULL)
 		result = dialogue_check(g->dialogue, m.name, m.password, &out);
+	take_proof(g, m.password);
 	conclude(g, result, out);
 	return 0;
 }
@@ -242,6 +288,7 @@ do_step(struct grant *g, struct reader *r)
 		return -1;
 	begin_step(g);
 	result = dialogue_step(g->dialogue, m.data, &out);
+	take_proof(g, m.data);
 	conclude(g, result, out);
 	return 0;
 }
@@ -338,6 +385,7 @@ on_worker_closed(void *arg, struct ipc *ipc, const char *why)
 		tell_broken(ch);
 	}
 	while ((g = TAILQ_FIRST(&ch->grants)) != NULL)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		cancel(g);
 	TAILQ_REMOVE(&ch->a->channels, ch, entry);
 	ipc_free(&ch->ipc);
@@ -389,6 +437,7 @@ do_exchange(struct authenticator *a, struct reader *r, int fd)
 	g->number = m.exchange;
 	g->failure_delay_ms = m.failure_delay_ms;
 	g->client = m.client;
+	g->strict = m.strict != 0;
 	g->expected = true;
 	evtimer_assign(&g->timer, a->base, on_timer, g);
 	g->ch = fd != -1 ? channel_new(a, &m, fd) : find_channel(a, m.serial);
@@ -487,6 +536,19 @@ folder_of(const char *path)
 }
 
 static void
+open_ledger(struct authenticator *a)
+{
+	struct text key = handover_get(a->start->handover, HANDOVER_PROOF, 0);
+	struct ledger *l = ledger_file_map(ROLE_FD_FIRST, PROT_READ);
+
+	if (l == NULL || key.len != sizeof(a->proof_key))
+		fatalx("the ledger handed over is none");
+	close(ROLE_FD_FIRST);
+	memcpy(a->proof_key, key.p, sizeof(a->proof_key));
+	a->abuse = abuse_new(a->start->conf, l);
+}
+
+static void
 open_library(struct authenticator *a)
 {
 	const struct role_start *start = a->start;
@@ -512,6 +574,7 @@ authenticator_main(const struct role_start *start)
 	char *folder;
 
 	TAILQ_INIT(&a.channels);
+	open_ledger(&a);
 	open_library(&a);
 	folder = folder_of(a.setup.sasldb);
 	box.read_paths[0] = folder;

@@ -26,6 +26,11 @@
 
 struct dialogue {
 	sasl_conn_t *conn;
+	sasl_callback_t callbacks[2];
+	dialogue_may_ask *may_ask; /* NULL: always */
+	void *arg;
+	bool turned;
+	char user[MSG_NAME_MAX + 1]; /* "": not known yet */
 	int free_fd; /* the first that was free before this step */
 };
 
@@ -68,6 +73,7 @@ hear(void *context, int level, const char *message)
 typedef int callback(void);
 
 /* The library has one type for all callbacks and knows better by the id. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type takes none */
 #define CALLBACK(id, function, type)                                           \
 	{                                                                      \
 		id,                                                            \
@@ -78,6 +84,39 @@ typedef int callback(void);
 		        .out,                                                  \
 		    NULL                                                       \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
+
+/*
+ * The library asks what a name is to be before it asks for a password, with
+ * any mechanism.
+ */
+static int
+hear_user(sasl_conn_t *conn, void *context, const char *in, unsigned int len,
+    unsigned int flags, const char *realm, char *out, unsigned int max,
+    unsigned int *out_len)
+{
+	struct dialogue *d = context;
+	size_t n = len < sizeof(d->user) ? len : sizeof(d->user) - 1;
+
+	(void)conn;
+	(void)realm;
+	if (len > max)
+		return SASL_BUFOVER;
+	memmove(out, in, len);
+	*out_len = len;
+	if ((flags & SASL_CU_AUTHID) == 0 || memchr(in, '\0', n) != NULL)
+		return SASL_OK;
+	/* As he wrote it: the library asks again with a realm behind it. */
+	if (d->user[0] == '\0') {
+		memcpy(d->user, in, n);
+		d->user[n] = '\0';
+	}
+	if (n == 0 || d->may_ask == NULL ||
+	    d->may_ask(d->arg, text_of(d->user)))
+		return SASL_OK;
+	d->turned = true;
+	return SASL_BADAUTH;
+}
 
 void
 sasl_open(const struct sasl_setup *s)
@@ -163,14 +202,37 @@ dialogue_new(
 	struct dialogue *d = xcalloc(1, sizeof(*d));
 	int rc;
 
+	d->callbacks[0] = (sasl_callback_t)CALLBACK(
+	    SASL_CB_CANON_USER, hear_user, sasl_canon_user_t);
+	d->callbacks[0].context = d;
+	d->callbacks[1] = (sasl_callback_t){ SASL_CB_LIST_END, NULL, NULL };
 	rc = sasl_server_new(setup->service, setup->conf->hostname,
 	    setup->conf->sasl_local_domain, name_address(local, here),
-	    name_address(client, there), NULL, 0, &d->conn);
+	    name_address(client, there), d->callbacks, 0, &d->conn);
 	if (rc == SASL_OK && set_properties(d->conn, ssf) == 0)
 		return d;
 	log_warnx("SASL: no new dialogue: %s", sasl_errstring(rc, NULL, NULL));
 	dialogue_free(&d);
 	return NULL;
+}
+
+void
+dialogue_guard(struct dialogue *d, dialogue_may_ask *may_ask, void *arg)
+{
+	d->may_ask = may_ask;
+	d->arg = arg;
+}
+
+bool
+dialogue_turned(const struct dialogue *d)
+{
+	return d->turned;
+}
+
+struct text
+dialogue_user(const struct dialogue *d)
+{
+	return text_of(d->user);
 }
 
 void

@@ -40,6 +40,17 @@ struct dialogue *dialogue_new(
 void dialogue_free(struct dialogue **d);
 
 /*
+ * Have may_ask() say whether a user's password may be looked at at all: as
+ * soon as a step tells who he is.  Where it may not, the step ends as a
+ * failure, and dialogue_turned() is true.
+ */
+typedef bool dialogue_may_ask(void *arg, struct text user);
+void dialogue_guard(struct dialogue *d, dialogue_may_ask *may_ask, void *arg);
+bool dialogue_turned(const struct dialogue *d);
+/* Who he says he is; TEXT_NONE: he has not said.  Valid as long as d. */
+struct text dialogue_user(const struct dialogue *d);
+
+/*
  * One step.  *out is the challenge (AUTH_CHALLENGE) or the user's name
  * (AUTH_OK), and stays valid until the next call on d; else it is none.
  * A name with a control octet in it is nobody's.

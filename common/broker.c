@@ -22,6 +22,7 @@
 #include "broker_lesson.h"
 #include "broker_submit.h"
 #include "clock.h"
+#include "ledger_file.h"
 #include "limit.h"
 #include "log.h"
 #include "priv.h"
@@ -46,6 +47,9 @@ struct request {
 	uint32_t session;
 	struct attempt *attempt; /* NULL: it was answered with ... */
 	uint16_t server;         /* ... this one, whose outcome is awaited */
+	struct addr client;
+	bool counts; /* it is a login */
+	struct abuse_login login;
 };
 
 /* A worker, as the broker knows it. */
@@ -66,6 +70,7 @@ struct broker {
 	struct ipc *master;
 	const struct conf *conf;
 	struct limit *limit;
+	struct abuse *abuse;
 	unsigned int places;
 	struct upstreams *upstreams;
 	struct admits *admits;
@@ -77,9 +82,20 @@ struct broker {
 	TAILQ_HEAD(peers, peer) peers;
 };
 
+/* A login ends so; else it is none. */
+static void
+request_end(struct request *rq, enum abuse_end how, uint16_t proof)
+{
+	if (rq->counts)
+		abuse_end(rq->peer->broker->abuse, &rq->client, &rq->login, how,
+		    TEXT_NONE, proof);
+	rq->counts = false;
+}
+
 static void
 request_free(struct request *rq)
 {
+	request_end(rq, ABUSE_NOTHING, 0);
 	attempt_cancel(&rq->attempt);
 	TAILQ_REMOVE(&rq->peer->requests, rq, entry);
 	free(rq);
@@ -102,6 +118,7 @@ peer_free(struct peer *p)
 	struct request *rq;
 
 	while ((rq = TAILQ_FIRST(&p->requests)) != NULL)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		request_free(rq);
 	TAILQ_REMOVE(&p->broker->peers, p, entry);
 	ipc_free(&p->ch);
@@ -124,8 +141,12 @@ do_forget(struct peer *p, uint32_t session)
 {
 	struct request *rq = request_find(p, session);
 
-	if (rq != NULL)
+	if (rq != NULL) {
+		/* Who has seen the server may have tried a password. */
+		if (rq->attempt == NULL)
+			request_end(rq, ABUSE_LEFT, 0);
 		request_free(rq);
+	}
 	auths_release(p->broker->auths, p->serial, session);
 	if (admits_release(p->broker->admits, p->serial, session) &&
 	    p->admitted > 0)
@@ -164,6 +185,20 @@ do_release(struct peer *p, struct reader *r)
 	if (msg_get_release(r, &m) == -1)
 		return -1;
 	do_forget(p, m.session);
+	return 0;
+}
+
+static int
+do_handshakes(struct peer *p, struct reader *r)
+{
+	struct broker *b = p->broker;
+	struct msg_handshakes m;
+	struct addr client;
+
+	if (msg_get_handshakes(r, &m) == -1)
+		return -1;
+	if (limit_address(b->limit, p->serial, m.session, &client) == 0)
+		abuse_handshakes(b->abuse, &client, m.n);
 	return 0;
 }
 
@@ -213,7 +248,7 @@ on_server(void *arg, int fd, uint16_t server)
 	if (limit_address(p->broker->limit, p->serial, rq->session, &client) ==
 	    0)
 		reply.failure_delay_ms =
-		    auths_delay_ms(p->broker->limit, &client);
+		    abuse_delay_ms(p->broker->abuse, &client);
 	msg_start(&w, MSG_CONNECT_REPLY, 0);
 	msg_put_connect_reply(&w, &reply);
 	(void)ipc_send(p->ch, &w, fd);
@@ -238,16 +273,52 @@ is_admitted(const struct peer *p, uint32_t session)
 	    0;
 }
 
+/* The login is not tried: the worker holds the answer back. */
+static void
+turn_away(struct request *rq)
+{
+	struct peer *p = rq->peer;
+	struct msg_connect_reply m = { .session = rq->session,
+		.turned = 1,
+		.server = MSG_NO_SERVER,
+		.failure_delay_ms =
+		    abuse_delay_ms(p->broker->abuse, &rq->client) };
+	struct writer w UNZEROED;
+
+	msg_start(&w, MSG_CONNECT_REPLY, 0);
+	msg_put_connect_reply(&w, &m);
+	(void)ipc_send(p->ch, &w, -1);
+	request_free(rq);
+}
+
+/*
+ * May this login be tried?  Where we decide on logins ourselves, that has been
+ * asked already.
+ */
+static bool
+may_login(struct request *rq, struct text user)
+{
+	struct broker *b = rq->peer->broker;
+
+	if (user.len == 0 || b->conf->sasl)
+		return true;
+	rq->counts =
+	    abuse_begin(b->abuse, &rq->client, user, &rq->login) != ABUSE_TURN;
+	return rq->counts;
+}
+
 static int
 do_connect(struct peer *p, struct reader *r)
 {
 	struct msg_connect m;
 	struct request *rq;
+	struct addr client;
 
 	if (msg_get_connect(r, &m) == -1)
 		return -1;
-	if (!is_admitted(p, m.session))
-		return 0;
+	if (limit_address(p->broker->limit, p->serial, m.session, &client) ==
+	    -1)
+		return 0; /* see is_admitted() */
 	/* One at a time. */
 	rq = request_find(p, m.session);
 	if (rq != NULL && rq->attempt != NULL)
@@ -257,7 +328,17 @@ do_connect(struct peer *p, struct reader *r)
 	rq = xcalloc(1, sizeof(*rq));
 	rq->peer = p;
 	rq->session = m.session;
+	rq->client = client;
 	TAILQ_INSERT_TAIL(&p->requests, rq, entry);
+	if (!admits_may_connect(
+	        p->broker->admits, p->serial, m.session, clock_seconds())) {
+		on_server(rq, -1, MSG_NO_SERVER);
+		return 0;
+	}
+	if (!may_login(rq, m.user)) {
+		turn_away(rq);
+		return 0;
+	}
 	rq->attempt =
 	    upstreams_connect(p->broker->upstreams, m.tried, on_server, rq);
 	return 0;
@@ -270,6 +351,9 @@ do_outcome(struct peer *p, struct reader *r)
 	struct msg_outcome m;
 	struct addr client;
 	struct request *rq;
+	static const enum abuse_end how[] = { [OUTCOME_OK] = ABUSE_GOOD,
+		[OUTCOME_REFUSED] = ABUSE_FAILED,
+		[OUTCOME_SERVER] = ABUSE_NOTHING };
 	bool asked;
 
 	if (msg_get_outcome(r, &m) == -1 ||
@@ -280,23 +364,11 @@ do_outcome(struct peer *p, struct reader *r)
 	rq = request_find(p, m.session);
 	asked = rq != NULL && rq->attempt == NULL && rq->server == m.server;
 	if (asked) {
+		request_end(rq, how[m.outcome], m.proof);
 		request_free(rq);
 		STATS_ADD(server_outcomes[m.server][m.outcome], 1);
 		upstreams_report(
 		    b->upstreams, m.server, m.outcome != OUTCOME_SERVER);
-	}
-	switch ((enum outcome)m.outcome) {
-	case OUTCOME_OK:
-		/* Where we decide ourselves, a worker's word is not enough. */
-		if (!b->conf->sasl)
-			limit_succeeded(b->limit, &client);
-		break;
-	case OUTCOME_REFUSED:
-		limit_failed(b->limit, &client, clock_seconds());
-		break;
-	case OUTCOME_SERVER:
-	case OUTCOMES:
-		break;
 	}
 	return 0;
 }
@@ -309,7 +381,7 @@ do_capability(struct peer *p, struct reader *r)
 	if (msg_get_capability(r, &m) == -1 ||
 	    m.server >= p->broker->conf->nservers)
 		return -1;
-	return lessons_answer(p->broker->lessons, &m);
+	return lessons_answer(p->broker->lessons, &m, p->serial);
 }
 
 static int
@@ -338,7 +410,7 @@ do_submit(struct peer *p, struct reader *r)
 	    limit_address(b->limit, p->serial, m.session, &client) == -1)
 		return -1;
 	reply.session = m.session;
-	reply.verdict = (uint8_t)submits_ask(b->submits, &m);
+	reply.verdict = (uint8_t)submits_ask(b->submits, &client, &m);
 	msg_start(&w, MSG_SUBMIT_REPLY, 0);
 	msg_put_submit_reply(&w, &reply);
 	(void)ipc_send(p->ch, &w, -1);
@@ -359,6 +431,8 @@ on_worker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return do_admit(p, r, fd);
 	case MSG_RELEASE:
 		return do_release(p, r);
+	case MSG_HANDSHAKES:
+		return do_handshakes(p, r);
 	case MSG_HELD:
 		return do_held(p, r);
 	case MSG_CONNECT:
@@ -391,13 +465,16 @@ on_worker_closed(void *arg, struct ipc *ch, const char *why)
 
 /* A lesson is given to any worker that there is. */
 static int
-to_any_worker(void *arg, struct writer *w, int fd)
+to_any_worker(void *arg, struct writer *w, int fd, uint32_t but, bool *alone)
 {
 	struct broker *b = arg;
 	struct peer *p = TAILQ_FIRST(&b->peers);
 
 	if (p == NULL)
 		return -1;
+	if (p->serial == but && TAILQ_NEXT(p, entry) != NULL)
+		p = TAILQ_NEXT(p, entry);
+	*alone = p->serial == but;
 	/* Another one next time. */
 	TAILQ_REMOVE(&b->peers, p, entry);
 	TAILQ_INSERT_TAIL(&b->peers, p, entry);
@@ -546,12 +623,18 @@ open_limit(struct broker *b, const struct role_start *start)
 {
 	const struct timeval every = { .tv_sec = OLD_BOOKS_SECONDS };
 	const struct conf *c = start->conf;
+	struct ledger *ledger =
+	    ledger_file_map(ROLE_FD_FIRST + 1, PROT_READ | PROT_WRITE);
 	unsigned int i, n = start->nfds - 2;
-	void *mem, *old[BROKER_BOOKS_MAX];
-	size_t size, sizes[BROKER_BOOKS_MAX];
+	void *mem, *old[BROKER_BOOKS_MAX] = { NULL };
+	size_t size, sizes[BROKER_BOOKS_MAX] = { 0 };
 
 	if (start->nfds < 2 || n > BROKER_BOOKS_MAX)
 		fatalx("the counters handed over are not what they should be");
+	if (ledger == NULL)
+		fatalx("the ledger handed over is none");
+	close(ROLE_FD_FIRST + 1);
+	b->abuse = abuse_new(c, ledger);
 	b->places = broker_places(c);
 	mem = map_book(ROLE_FD_FIRST, PROT_READ | PROT_WRITE, &size);
 	if (size < limit_size(b->places))
@@ -559,8 +642,6 @@ open_limit(struct broker *b, const struct role_start *start)
 	for (i = 0; i < n; i++)
 		old[i] =
 		    map_book(ROLE_FD_FIRST + 2 + (int)i, PROT_READ, &sizes[i]);
-	if (n > 0)
-		limit_inherit(mem, b->places, old[0], sizes[0]);
 	b->limit = limit_new(
 	    mem, b->places, c->connection_limit, c->connection_limit_address);
 	for (i = 0; i < n; i++)
@@ -568,23 +649,6 @@ open_limit(struct broker *b, const struct role_start *start)
 	event_assign(&b->old_books, b->base, -1, EV_PERSIST, on_old_books, b);
 	if (limit_look_at_old(b->limit))
 		event_add(&b->old_books, &every);
-}
-
-size_t
-broker_users_size(void)
-{
-	return submits_size();
-}
-
-static struct submits *
-open_submits(const struct conf *c)
-{
-	size_t size;
-	void *mem = map_book(ROLE_FD_FIRST + 1, PROT_READ | PROT_WRITE, &size);
-
-	if (size < submits_size())
-		fatalx("the memory for what users send is too small");
-	return submits_new(c, mem);
 }
 
 /* The ports of the inner servers, for Landlock. */
@@ -622,14 +686,14 @@ broker_main(const struct role_start *start)
 	b.upstreams = upstreams_new(
 	    b.base, b.conf, has_names(b.conf) ? dns_new(b.base) : NULL);
 	b.control = broker_control_new(b.base, b.upstreams);
-	b.admits = admits_new(b.base, b.conf, b.limit, b.upstreams);
+	b.admits = admits_new(b.base, b.conf, b.limit, b.abuse, b.upstreams);
 	b.lessons = lessons_new(b.base, b.conf, b.upstreams,
 	    start->protocol->merge != NULL ? start->protocol->merge
 	                                   : capability_intersect,
 	    to_any_worker, to_all_workers, &b);
-	b.auths =
-	    auths_new(b.base, b.conf, b.limit, to_master, to_all_workers, &b);
-	b.submits = open_submits(b.conf);
+	b.auths = auths_new(
+	    b.base, b.conf, b.limit, b.abuse, to_master, to_all_workers, &b);
+	b.submits = submits_new(b.conf, b.abuse);
 	box.read_paths[1] = submits_folder(b.submits);
 	box.ports = ports_of(b.conf);
 	box.nports = b.conf->nservers;

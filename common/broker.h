@@ -14,11 +14,10 @@ unsigned int broker_places(const struct conf *c);
 #define BROKER_CLIENTS_MAX 1024 /* with a process each, and no limit set */
 
 /*
- * Its further descriptors: the memory of the counters (limit.h), that of what
- * users have sent (broker_submit.h), which all brokers of the master share,
- * and the counters of old generations' brokers, the newest first.
+ * Its further descriptors: the memory of the counters (limit.h), the ledger
+ * (ledger.h), which the brokers of several masters share, and the counters of
+ * old generations' brokers, the newest first.
  */
-size_t broker_users_size(void);
 _Noreturn void broker_main(const struct role_start *start);
 #define BROKER_BOOKS_MAX 64 /* of old generations */
 

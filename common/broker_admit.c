@@ -12,6 +12,7 @@
 #include "broker_admit.h"
 #include "broker_connect.h"
 #include "broker_peername.h"
+#include "broker_socket.h"
 #include "conf.h"
 #include "ipc.h"
 #include "limit.h"
@@ -32,20 +33,24 @@ struct naming {
 struct admits {
 	const struct conf *conf;
 	struct limit *limit;
+	struct abuse *abuse;
 	struct upstreams *upstreams;
+	struct sockets *sockets;      /* of those who count */
 	struct peernames *peernames;  /* NULL: nobody wants to know */
 	TAILQ_HEAD(, naming) namings; /* at most PEERNAME_WAITING */
 };
 
 struct admits *
 admits_new(struct event_base *base, const struct conf *c, struct limit *l,
-    struct upstreams *u)
+    struct abuse *abuse, struct upstreams *u)
 {
 	struct admits *a = xcalloc(1, sizeof(*a));
 
 	a->conf = c;
 	a->limit = l;
+	a->abuse = abuse;
 	a->upstreams = u;
+	a->sockets = sockets_new(c);
 	if (c->peername_lookup)
 		a->peernames = peernames_new(base);
 	TAILQ_INIT(&a->namings);
@@ -64,6 +69,9 @@ count(enum admit_verdict v)
 		break;
 	case ADMIT_LOOP:
 		STATS_ADD(refused[REFUSED_LOOP], 1);
+		break;
+	case ADMIT_TOO_OFTEN:
+		STATS_ADD(refused[REFUSED_TOO_OFTEN], 1);
 		break;
 	case ADMIT_OK:
 	case ADMIT_GONE:
@@ -132,6 +140,8 @@ static enum admit_verdict
 judge(struct admits *a, uint32_t serial, uint32_t session,
     const struct addr *client)
 {
+	if (abuse_admit(a->abuse, client) != ADMIT_OK)
+		return ADMIT_TOO_OFTEN;
 	switch (limit_admit(a->limit, serial, session, client)) {
 	case LIMIT_OK:
 		return ADMIT_OK;
@@ -143,28 +153,47 @@ judge(struct admits *a, uint32_t serial, uint32_t session,
 	return ADMIT_TOO_MANY;
 }
 
+/* Whom the client counts as, if there is one to be judged. */
+static enum admit_verdict
+look_at(
+    struct admits *a, const struct msg_admit *m, int fd, struct addr *client)
+{
+	if (addr_peer(fd, client) == -1)
+		return ADMIT_GONE; /* nobody to count */
+	if (upstreams_is_ours(a->upstreams, client, fd)) {
+		log_warnx("outgoing_server leads back to this very daemon");
+		return ADMIT_LOOP;
+	}
+	if (m->client.sa.sa_family != AF_UNSPEC)
+		*client = m->client;
+	return ADMIT_OK;
+}
+
+/* What a worker says of its client is not for everybody to say. */
+static bool
+is_lie(const struct admits *a, const struct msg_admit *m, int fd)
+{
+	struct addr peer;
+
+	return m->client.sa.sa_family != AF_UNSPEC &&
+	    addr_peer(fd, &peer) == 0 && !conf_is_proxy(a->conf, &peer);
+}
+
 int
 admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
     const struct msg_admit *m, int fd)
 {
-	const bool told = m->client.sa.sa_family != AF_UNSPEC;
 	enum admit_verdict v;
 	struct addr client;
 
-	if (addr_peer(fd, &client) == -1) {
-		reply(ch, m, ADMIT_GONE, NULL); /* nobody to count */
-		return 0;
-	}
-	if (told && !conf_is_proxy(a->conf, &client))
+	if (is_lie(a, m, fd) ||
+	    sockets_add(a->sockets, fd, serial, m->session) == -1)
 		return -1;
-	if (upstreams_is_ours(a->upstreams, &client, fd)) {
-		log_warnx("outgoing_server leads back to this very daemon");
-		reply(ch, m, ADMIT_LOOP, NULL);
-		return 0;
-	}
-	if (told)
-		client = m->client;
-	v = judge(a, serial, m->session, &client);
+	v = look_at(a, m, fd, &client);
+	if (v == ADMIT_OK)
+		v = judge(a, serial, m->session, &client);
+	if (v != ADMIT_OK)
+		sockets_remove(a->sockets, serial, m->session);
 	if (v == ADMIT_OK && a->peernames != NULL)
 		find_name(a, ch, serial, m->session, &client);
 	else
@@ -178,6 +207,7 @@ admits_release(struct admits *a, uint32_t serial, uint32_t session)
 	struct naming *n;
 	struct addr client;
 
+	sockets_remove(a->sockets, serial, session);
 	TAILQ_FOREACH (n, &a->namings, entry)
 		if (n->serial == serial && n->session == session)
 			break;
@@ -187,6 +217,13 @@ admits_release(struct admits *a, uint32_t serial, uint32_t session)
 		return false;
 	limit_release(a->limit, serial, session);
 	return true;
+}
+
+bool
+admits_may_connect(
+    struct admits *a, uint32_t serial, uint32_t session, time_t now)
+{
+	return sockets_may_connect(a->sockets, serial, session, now);
 }
 
 void
@@ -199,5 +236,6 @@ admits_forget(struct admits *a, uint32_t serial)
 		if (n->serial == serial)
 			naming_free(n);
 	}
+	sockets_forget(a->sockets, serial);
 	limit_forget_worker(a->limit, serial);
 }

@@ -10,7 +10,9 @@
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
+#include "abuse.h"
 #include "msg.h"
 
 struct admits;
@@ -21,7 +23,7 @@ struct upstreams;
 
 /* To be called before the chroot.  What is given outlives the result. */
 struct admits *admits_new(struct event_base *base, const struct conf *c,
-    struct limit *l, struct upstreams *u);
+    struct limit *l, struct abuse *abuse, struct upstreams *u);
 
 /*
  * A worker (serial, at the other end of ch) has a client, fd: answer at once,
@@ -33,6 +35,9 @@ int admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
 /* It has left, told or not.  True: it stood in the book. */
 bool admits_release(struct admits *a, uint32_t serial, uint32_t session);
 /* The worker is gone, and with it all its clients. */
+/* sockets_may_connect() of broker_socket.h */
+bool admits_may_connect(
+    struct admits *a, uint32_t serial, uint32_t session, time_t now);
 void admits_forget(struct admits *a, uint32_t serial);
 
 #endif

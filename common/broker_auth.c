@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * broker_auth: logins that are decided on this machine.  Runs in the broker.
- * It sees who asks and how it ended, and neither names nor passwords.
+ * It sees who asks, and from an authenticator who he is and how it ended, and
+ * no passwords.
  */
 #include <sys/queue.h>
 
@@ -9,11 +10,7 @@
 
 #include "broker_auth.h"
 #include "broker_pool.h"
-#include "clock.h"
 #include "xmalloc.h"
-
-#define JITTER_MS 250 /* so that the delay tells nothing */
-#define DELAY_MAX_MS 4000
 
 /* A session's login, from its question to the end of the exchange. */
 struct auth {
@@ -23,35 +20,45 @@ struct auth {
 	uint16_t number;
 	uint32_t serial, session;
 	struct addr client;
+	struct abuse_login login;
+	bool over;  /* how it ended is counted */
 	bool again; /* the session waits for the next one */
 };
 
 struct auths {
 	struct limit *limit;
+	struct abuse *abuse;
 	struct pool *pool;
 	TAILQ_HEAD(, auth) list;
 };
 
-uint32_t
-auths_delay_ms(struct limit *limit, const struct addr *client)
-{
-	uint32_t ms = limit_delay(limit, client, clock_seconds());
-
-	ms += arc4random_uniform(JITTER_MS);
-	return ms > DELAY_MAX_MS ? DELAY_MAX_MS : ms;
-}
-
 static void
 begin(struct auth *a)
 {
-	pool_ask(a->auths->pool, a->number, a->serial, &a->client,
-	    auths_delay_ms(a->auths->limit, &a->client), a);
+	struct abuse *abuse = a->auths->abuse;
+	const uint32_t delay = abuse_delay_ms(abuse, &a->client);
+	const bool strict = abuse_begin(abuse, &a->client, TEXT_NONE,
+	                        &a->login) == ABUSE_STRICT;
+
+	a->over = false;
+	pool_ask(
+	    a->auths->pool, a->number, a->serial, &a->client, delay, strict, a);
+}
+
+static void
+count(struct auth *a, enum abuse_end how, struct text user, uint16_t proof)
+{
+	if (!a->over)
+		abuse_end(
+		    a->auths->abuse, &a->client, &a->login, how, user, proof);
+	a->over = true;
 }
 
 /* The exchange is over, or there was none to be had. */
 static void
 end(struct auth *a)
 {
+	count(a, ABUSE_NOTHING, TEXT_NONE, 0);
 	if (a->again) {
 		a->again = false;
 		begin(a);
@@ -81,14 +88,24 @@ on_granted(void *arg, const struct pool_grant *g)
 
 /* Counted even when the client, or its worker, has gone meanwhile. */
 static void
-on_outcome(void *arg, enum outcome outcome)
+on_outcome(void *arg, const struct msg_step *m)
 {
-	struct auth *a = arg;
-
-	if (outcome == OUTCOME_OK)
-		limit_succeeded(a->auths->limit, &a->client);
-	else
-		limit_failed(a->auths->limit, &a->client, clock_seconds());
+	switch ((enum step)m->step) {
+	case STEP_OK:
+		count(arg, ABUSE_GOOD, m->user, 0);
+		break;
+	case STEP_REFUSED:
+		count(arg, ABUSE_FAILED, m->user, m->proof);
+		break;
+	case STEP_TURNED:
+		count(arg, ABUSE_TURNED, m->user, 0);
+		break;
+	case STEP_BEGINS:
+	case STEP_WAITS:
+	case STEP_OVER:
+	case STEPS:
+		break;
+	}
 }
 
 static void
@@ -101,11 +118,13 @@ static const struct pool_user pool_user = { on_granted, on_outcome, on_over };
 
 struct auths *
 auths_new(struct event_base *base, const struct conf *c, struct limit *limit,
-    auths_send *to_master, auths_send *to_workers, void *arg)
+    struct abuse *abuse, auths_send *to_master, auths_send *to_workers,
+    void *arg)
 {
 	struct auths *as = xcalloc(1, sizeof(*as));
 
 	as->limit = limit;
+	as->abuse = abuse;
 	TAILQ_INIT(&as->list);
 	as->pool = pool_new(base, c, &pool_user, to_master, to_workers, arg);
 	return as;

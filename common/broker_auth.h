@@ -2,12 +2,13 @@
 /*
  * broker_auth: logins that are decided on this machine, as the broker sees
  * them: one at a time for each session, by the pool of authenticators, whose
- * word on how it ended goes into the book of failures.  A worker has no say
+ * word on how it ended goes into the ledger.  A worker has no say
  * in it, and its client's address is the one that was admitted.
  */
 #ifndef BROKER_AUTH_H
 #define BROKER_AUTH_H
 
+#include "abuse.h"
 #include "conf.h"
 #include "ipc.h"
 #include "limit.h"
@@ -18,8 +19,8 @@ struct auths;
 typedef void auths_send(void *arg, struct writer *w);
 
 struct auths *auths_new(struct event_base *base, const struct conf *c,
-    struct limit *limit, auths_send *to_master, auths_send *to_workers,
-    void *arg);
+    struct limit *limit, struct abuse *abuse, auths_send *to_master,
+    auths_send *to_workers, void *arg);
 
 /* An authenticator has come (fd is taken over). */
 void auths_add(struct auths *as, const struct msg_peer *m, int fd);
@@ -38,8 +39,5 @@ int auths_ask(struct auths *as, struct ipc *ch, uint16_t number,
 /* The session, or the worker with all it had, is gone. */
 void auths_release(struct auths *as, uint32_t serial, uint32_t session);
 void auths_forget(struct auths *as, uint32_t serial);
-
-/* How long the answer to a refused login is held back. */
-uint32_t auths_delay_ms(struct limit *limit, const struct addr *client);
 
 #endif

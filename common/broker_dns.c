@@ -127,6 +127,7 @@ dns_free(struct dns **dp)
 	resolver_free(&d->resolver);
 	free_queries(&d->due);
 	while ((n = RB_ROOT(&d->names)) != NULL) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		RB_REMOVE(name_tree, &d->names, n);
 		free_queries(&n->waiting);
 		free(n->text);

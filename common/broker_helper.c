@@ -89,6 +89,7 @@ helper_free(struct helper *h)
 	p->nhelpers--;
 	ipc_free(&h->ch);
 	while ((e = TAILQ_FIRST(&h->exchanges)) != NULL)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		exchange_over(e);
 	event_del(&h->deadline);
 	free(h->workers);
@@ -157,10 +158,11 @@ do_step(struct helper *h, struct reader *r)
 	case STEP_WAITS:
 		break;
 	case STEP_REFUSED:
-		user->outcome(e->arg, OUTCOME_REFUSED);
+	case STEP_TURNED:
+		user->outcome(e->arg, &m);
 		break;
 	case STEP_OK:
-		user->outcome(e->arg, OUTCOME_OK);
+		user->outcome(e->arg, &m);
 		exchange_over(e);
 		break;
 	case STEP_OVER:

@@ -12,11 +12,13 @@
 
 #include "broker_lesson.h"
 #include "capability.h"
+#include "clock.h"
 #include "log.h"
 #include "xmalloc.h"
 
 #define ANSWER_SECONDS 20 /* for a worker to learn one list */
 #define RETRY_MAX 30      /* seconds between two tries at a silent server */
+#define SECOND_SECONDS 1  /* between two questions for a second opinion */
 
 struct pupil {
 	struct lessons *lessons;
@@ -27,6 +29,11 @@ struct pupil {
 	unsigned int failures;
 	struct capability list;
 	struct event timer;
+	/* what one worker says (0: nobody does), and another is to confirm */
+	uint32_t claimant;
+	struct capability claim;
+	time_t asked; /* when another was asked */
+	bool alone;   /* there was no other */
 };
 
 struct lessons {
@@ -113,7 +120,8 @@ on_connected(void *arg, int fd, uint16_t server)
 	}
 	msg_start(&w, MSG_LEARN, 0);
 	msg_put_learn(&w, &m);
-	if (p->lessons->give(p->lessons->arg, &w, fd) == -1) {
+	if (p->lessons->give(p->lessons->arg, &w, fd, p->claimant, &p->alone) ==
+	    -1) {
 		failed(p);
 	} else {
 		p->waiting = true;
@@ -189,8 +197,53 @@ parse_list(struct text list, struct capability *out)
 	return 0;
 }
 
+/* The list of this server is that, until a worker says otherwise. */
+static void
+adopt(struct pupil *p, const struct capability *list)
+{
+	p->list = *list;
+	p->known = true;
+	p->claimant = 0;
+	decide(p->lessons);
+}
+
+/* One worker's news: have another asked, unless one was just now. */
+static void
+claim(struct pupil *p, const struct capability *list, uint32_t worker)
+{
+	p->claimant = worker;
+	p->claim = *list;
+	p->alone = false;
+	if (clock_seconds() - p->asked < SECOND_SECONDS) {
+		set_timer(p, SECOND_SECONDS);
+		return;
+	}
+	p->asked = clock_seconds();
+	set_timer(p, 0);
+}
+
+/* Does it hold that the server can do this? */
+static void
+weigh(struct pupil *p, const struct capability *list, uint32_t worker)
+{
+	const bool claimed =
+	    p->claimant != 0 && capability_same(&p->claim, list);
+
+	if (!p->known)
+		adopt(p, list);
+	else if (capability_same(&p->list, list))
+		p->claimant = 0;
+	else if (claimed && (p->claimant != worker || p->alone))
+		adopt(p, list);
+	else if (!claimed)
+		claim(p, list, worker);
+	else /* it repeats itself: the other is still to be asked */
+		set_timer(p, SECOND_SECONDS);
+}
+
 int
-lessons_answer(struct lessons *l, const struct msg_capability *m)
+lessons_answer(
+    struct lessons *l, const struct msg_capability *m, uint32_t worker)
 {
 	struct pupil *p = &l->pupils[m->server];
 	struct capability list;
@@ -202,14 +255,12 @@ lessons_answer(struct lessons *l, const struct msg_capability *m)
 	}
 	if (parse_list(m->list, &list) == -1)
 		return -1;
-	p->list = list;
-	p->known = true;
 	p->failed = p->waiting = false;
 	p->failures = 0;
 	upstreams_report(l->upstreams, m->server, true);
 	if (l->started)
 		set_timer(p, l->conf->capability_refresh);
-	decide(l);
+	weigh(p, &list, worker);
 	return 0;
 }
 

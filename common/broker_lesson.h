@@ -18,8 +18,12 @@
 
 struct lessons;
 
-/* Send w and fd to some worker (-1: there is none); send w to all. */
-typedef int lesson_give(void *arg, struct writer *w, int fd);
+/*
+ * Send w and fd to some worker (-1: there is none), to another than but if
+ * that can be: *alone tells that it could not.  lesson_tell: send w to all.
+ */
+typedef int lesson_give(
+    void *arg, struct writer *w, int fd, uint32_t but, bool *alone);
 typedef void lesson_tell(void *arg, struct writer *w);
 /* Keep in all what other has, too. */
 typedef void lesson_merge(
@@ -32,8 +36,13 @@ struct lessons *lessons_new(struct event_base *base, const struct conf *c,
 /* There is a worker now: begin, unless begun.  No-op with a list set. */
 void lessons_start(struct lessons *l);
 
-/* A worker's MSG_CAPABILITY.  -1: its list is malformed. */
-int lessons_answer(struct lessons *l, const struct msg_capability *m);
+/*
+ * The MSG_CAPABILITY of this worker.  -1: its list is malformed.  What differs
+ * from what is known holds when a second worker says so, too, who is asked at
+ * once: one that was taken over does not speak for all.
+ */
+int lessons_answer(
+    struct lessons *l, const struct msg_capability *m, uint32_t worker);
 
 /* MSG_CAPABILITY_SET into w; false: nothing is known yet. */
 bool lessons_put(const struct lessons *l, struct writer *w);

@@ -342,6 +342,7 @@ peername_cancel(struct peername_wait **wp)
 	if (w == NULL)
 		return;
 	*wp = NULL;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 	if (w->peer == NULL) /* from within its done: tell() frees it */
 		return;
 	TAILQ_REMOVE(&w->peer->waiting, w, entry);

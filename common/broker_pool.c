@@ -94,7 +94,7 @@ static void
 grant(struct pool_exchange *e, struct helper *h)
 {
 	struct msg_exchange m = { e->number, e->worker, e->worker_serial,
-		e->failure_delay_ms, e->client };
+		e->failure_delay_ms, e->client, e->strict };
 	struct pool_grant g = { .exchange = e->number, .serial = h->serial };
 	struct writer w;
 	int ends[2];
@@ -189,7 +189,8 @@ on_wait_over(int fd, short what, void *arg)
 
 void
 pool_ask(struct pool *p, uint16_t number, uint32_t serial,
-    const struct addr *client, uint32_t failure_delay_ms, void *arg)
+    const struct addr *client, uint32_t failure_delay_ms, bool strict,
+    void *arg)
 {
 	struct pool_exchange *e = xcalloc(1, sizeof(*e));
 
@@ -199,6 +200,7 @@ pool_ask(struct pool *p, uint16_t number, uint32_t serial,
 	e->worker_serial = serial;
 	e->failure_delay_ms = failure_delay_ms;
 	e->client = *client;
+	e->strict = strict;
 	e->arg = arg;
 	evtimer_assign(&e->deadline, p->base, on_wait_over, e);
 	if (least_busy(p) == NULL)
@@ -245,6 +247,7 @@ pool_serve_waiting(struct pool *p)
 		h = least_busy(p);
 		if (h == NULL || h->nexchanges > 0)
 			return;
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		stop_waiting(e);
 		grant(e, h);
 	}
@@ -335,6 +338,7 @@ pool_free(struct pool **pp)
 	if (p == NULL)
 		return;
 	while ((e = TAILQ_FIRST(&p->waiting)) != NULL) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		stop_waiting(e);
 		refuse(e);
 	}

@@ -36,7 +36,8 @@ struct pool_grant {
 struct pool_user {
 	/* NULL: all are taken, and it is over; over() is not called. */
 	void (*granted)(void *arg, const struct pool_grant *g);
-	void (*outcome)(void *arg, enum outcome outcome); /* OK or REFUSED */
+	/* STEP_OK, STEP_REFUSED or STEP_TURNED; m is valid during the call. */
+	void (*outcome)(void *arg, const struct msg_step *m);
 	void (*over)(void *arg);
 };
 
@@ -60,7 +61,8 @@ bool pool_put_mechanisms(const struct pool *p, struct writer *w);
  * later; arg is for user's functions.
  */
 void pool_ask(struct pool *p, uint16_t number, uint32_t serial,
-    const struct addr *client, uint32_t failure_delay_ms, void *arg);
+    const struct addr *client, uint32_t failure_delay_ms, bool strict,
+    void *arg);
 
 /* Nobody waits for a grant any more: if it is to come, it is over instead. */
 void pool_withdraw(struct pool *p, const void *arg);

@@ -23,6 +23,7 @@ struct pool_exchange {
 	uint32_t worker_serial;
 	uint32_t failure_delay_ms;
 	struct addr client;
+	bool strict; /* strangers are to be turned away */
 	void *arg;
 	bool busy;    /* in a step, or about to begin the first */
 	bool patient; /* it waits for a step to be over, PATIENCE_MS at most */

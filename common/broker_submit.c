@@ -11,14 +11,10 @@
 #include <string.h>
 
 #include "broker_submit.h"
-#include "clock.h"
 #include "log.h"
 #include "priv.h"
-#include "rate.h"
 #include "sender_map.h"
 #include "xmalloc.h"
-
-#define USERS_MAX 65536 /* who are counted at a time */
 
 struct submits {
 	const struct conf *conf;
@@ -26,19 +22,17 @@ struct submits {
 	struct sender_map *map; /* NULL: there is no good one */
 	struct timespec mtime;  /* of what was read last; ino 0: nothing */
 	ino_t ino;
-	struct rate *messages, *recipients;
+	struct abuse *abuse; /* counts */
 };
 
 /* In the spool the master's copy, else the file itself. */
 struct submits *
-submits_new(const struct conf *c, void *mem)
+submits_new(const struct conf *c, struct abuse *a)
 {
 	struct submits *s = xcalloc(1, sizeof(*s));
 
 	s->conf = c;
-	s->messages = rate_new(c->user_message_limit, USERS_MAX, mem);
-	s->recipients = rate_new(c->user_recipient_limit, USERS_MAX,
-	    (char *)mem + rate_size(USERS_MAX));
+	s->abuse = a;
 	if (c->sender_login_map == NULL)
 		return s;
 	s->path = priv_am_root() ? xasprintf("/etc/%s", CONF_SENDER_MAP_COPY)
@@ -47,12 +41,6 @@ submits_new(const struct conf *c, void *mem)
 	s->folder =
 	    xstrndup(s->path, (size_t)(strrchr(s->path, '/') + 1 - s->path));
 	return s;
-}
-
-size_t
-submits_size(void)
-{
-	return 2 * rate_size(USERS_MAX);
 }
 
 const char *
@@ -87,7 +75,8 @@ look(struct submits *s)
 }
 
 static enum submit_verdict
-ask_mail(struct submits *s, const struct msg_submit *m)
+ask_mail(
+    struct submits *s, const struct addr *client, const struct msg_submit *m)
 {
 	if (s->path != NULL && m->sender.len > 0) {
 		look(s);
@@ -96,19 +85,20 @@ ask_mail(struct submits *s, const struct msg_submit *m)
 		if (!sender_map_owns(s->map, m->sender, m->user))
 			return SUBMIT_NOT_OWNED;
 	}
-	return rate_take(s->messages, m->user, clock_seconds())
+	return abuse_may_send(s->abuse, client, m->user, SUBMIT_MAIL)
 	    ? SUBMIT_OK
 	    : SUBMIT_TOO_MANY;
 }
 
 enum submit_verdict
-submits_ask(struct submits *s, const struct msg_submit *m)
+submits_ask(
+    struct submits *s, const struct addr *client, const struct msg_submit *m)
 {
 	switch ((enum submit_what)m->what) {
 	case SUBMIT_MAIL:
-		return ask_mail(s, m);
+		return ask_mail(s, client, m);
 	case SUBMIT_RCPT:
-		if (!rate_take(s->recipients, m->user, clock_seconds()))
+		if (!abuse_may_send(s->abuse, client, m->user, SUBMIT_RCPT))
 			return SUBMIT_TOO_MANY;
 		break;
 	case SUBMIT_WHATS:

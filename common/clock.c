@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * clock: the time that only goes forward.  Runs in every process.
+ * clock: the time that only goes forward, and the other one.  Runs in every
+ * process.
  */
 #include "clock.h"
 
@@ -21,4 +22,10 @@ clock_ms(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+uint32_t
+clock_wall(void)
+{
+	return (uint32_t)time(NULL);
 }

@@ -98,6 +98,7 @@ conf_free(struct conf **cp)
 	free(c->listen);
 	free(c->servers);
 	free(c->proxies);
+	free(c->trusted);
 	free(c->pairs);
 	free(c->metrics_path);
 	free(c->listen_priority);

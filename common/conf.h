@@ -81,6 +81,9 @@ struct conf {
 	/* settled proxy_protocol_from: whose connections begin with a header */
 	struct addr_range *proxies;
 	size_t nproxies;
+	/* settled trusted_networks: neither counted nor turned away */
+	struct addr_range *trusted;
+	size_t ntrusted;
 
 	/* metrics_listen, settled: one of these, or neither */
 	char *metrics_path;       /* of a UNIX socket */
@@ -116,6 +119,15 @@ struct conf {
 	unsigned int message_size_limit; /* octets of a message */
 	unsigned int recipient_limit;    /* of one message */
 	unsigned int user_message_limit, user_recipient_limit; /* an hour */
+	/* failed logins until strangers are turned away; see abuse.h */
+	unsigned int address_failure_limit, network_failure_limit;
+	unsigned int user_failure_limit;
+	/* of one address within anvil_rate_time_unit */
+	unsigned int client_connection_rate_limit;
+	unsigned int client_new_tls_session_rate_limit;
+	unsigned int client_message_rate_limit, client_recipient_rate_limit;
+	unsigned int anvil_rate_time_unit;
+	unsigned int ledger_entries; /* of a ledger that is made */
 	unsigned int sasl_timeout;  /* one step of an authenticator */
 	unsigned int stop_timeout;  /* from SIGTERM to a worker's end */
 	unsigned int drain_timeout; /* of old sessions after a reload */
@@ -216,7 +228,9 @@ struct conf_command {
 	const char *file; /* -f; NULL: the default */
 	bool check_config, print_config, version, help;
 	bool status, sessions, json;
-	const char *kick; /* the user; NULL: nobody */
+	const char *kick;    /* the user; NULL: nobody */
+	const char *ledger;  /* --ledger: of whom, "" for all; NULL: not asked */
+	const char *forgive; /* NULL: nobody */
 };
 
 /*

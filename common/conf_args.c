@@ -46,6 +46,21 @@ take_command(struct conf *c, struct args *a, const struct conf_directive *d,
 			conf_error(c, WHERE, "%s needs a user's name", d->name);
 		return;
 	}
+	if (text_eq(name, "forgive")) {
+		if (value == NULL || *value == '\0')
+			conf_error(c, WHERE, "%s needs a value", d->name);
+		else
+			a->cmd->forgive = value;
+		return;
+	}
+	if (text_eq(name, "ledger")) {
+		/* No word stands for itself: the next one can only be its. */
+		if (value == NULL && a->at < a->argc &&
+		    a->argv[a->at][0] != '-')
+			value = a->argv[a->at++];
+		a->cmd->ledger = value != NULL ? value : "";
+		return;
+	}
 	if (value != NULL)
 		conf_error(c, WHERE, "%s takes no value", d->name);
 	if (text_eq(name, "check_config"))
@@ -154,8 +169,8 @@ help_line(struct buf *out, const struct conf_directive *d, const char *initial)
 	char option[128], letter[8] = "   ";
 
 	if (d->letter != '\0')
-		snprintf(letter, sizeof(letter), "-%c,", d->letter);
-	snprintf(option, sizeof(option), "%s --%s %s", letter, d->name,
+		(void)snprintf(letter, sizeof(letter), "-%c,", d->letter);
+	(void)snprintf(option, sizeof(option), "%s --%s %s", letter, d->name,
 	    d->arg == NULL ? "" : d->arg);
 	if (buf_printf(out, "  %s\n          %s", option, d->meaning) == -1 ||
 	    (initial != NULL && d->type != CONF_FLAG && *initial != '\0' &&

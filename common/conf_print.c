@@ -85,15 +85,16 @@ static const char *
 current(const struct conf *c, const struct conf_directive *d,
     char number[NUMBER_LEN])
 {
-	const void *field = (const char *)c + d->field;
+	const void *field;
 
 	if (d->field == CONF_NO_FIELD)
 		return conf_text(c, d->name);
+	field = (const char *)c + d->field;
 	switch (d->type) {
 	case CONF_FLAG:
 		return *(const bool *)field ? "yes" : "no";
 	case CONF_NUMBER:
-		snprintf(
+		(void)snprintf(
 		    number, NUMBER_LEN, "%u", *(const unsigned int *)field);
 		return number;
 	case CONF_STRING:

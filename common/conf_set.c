@@ -15,6 +15,9 @@
 #include "log.h"
 #include "xmalloc.h"
 
+static void report(struct conf *c, bool is_error, const char *where,
+    const char *fmt, va_list ap) __attribute__((format(printf, 4, 0)));
+
 static void
 report(struct conf *c, bool is_error, const char *where, const char *fmt,
     va_list ap)
@@ -28,7 +31,7 @@ report(struct conf *c, bool is_error, const char *where, const char *fmt,
 		return;
 	if (c->private->report == NULL)
 		return;
-	vsnprintf(what, sizeof(what), fmt, ap);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	if (where == NULL) {
 		c->private->report(c->private->arg, is_error, what);
 		return;

@@ -83,7 +83,9 @@ static void
 settle_submit(struct conf *c)
 {
 	c->submit_rules = c->sender_login_map != NULL ||
-	    c->user_message_limit != 0 || c->user_recipient_limit != 0;
+	    c->user_message_limit != 0 || c->user_recipient_limit != 0 ||
+	    c->client_message_rate_limit != 0 ||
+	    c->client_recipient_rate_limit != 0;
 }
 
 static void

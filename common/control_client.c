@@ -24,7 +24,8 @@
 bool
 control_client_is_asked(const struct conf_command *cmd)
 {
-	return cmd->status || cmd->sessions || cmd->kick != NULL || cmd->json;
+	return cmd->status || cmd->sessions || cmd->kick != NULL ||
+	    (cmd->json && cmd->ledger == NULL);
 }
 
 const char *
@@ -33,9 +34,10 @@ control_client_fault(const struct conf_command *cmd)
 	int n = cmd->status + cmd->sessions + (cmd->kick != NULL);
 
 	if (n == 0)
-		return "--json goes with --status, --sessions or --kick";
-	if (n > 1 || cmd->check_config || cmd->print_config || cmd->help ||
-	    cmd->version)
+		return "--json goes with --status, --sessions, --kick or "
+		       "--ledger";
+	if (n > 1 || cmd->ledger != NULL || cmd->forgive != NULL ||
+	    cmd->check_config || cmd->print_config || cmd->help || cmd->version)
 		return "one thing at a time: --status, --sessions or --kick";
 	if (cmd->kick != NULL && strlen(cmd->kick) > MSG_NAME_MAX)
 		return "--kick: no user has so long a name";

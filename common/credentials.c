@@ -68,7 +68,8 @@ credentials_rename(const struct conf *conf, const char *name,
 		return 0; /* no authorisation identity */
 	domain = find_domain(out, delimiter);
 	if (conf->name_rules.strip_domain && domain != NULL) {
-		*domain = '\0';
+		*domain = '\0'; /* may be the first of out */
+		/* cppcheck-suppress identicalConditionAfterEarlyExit */
 		if (*out == '\0')
 			return -1;
 		domain = find_domain(out, delimiter);

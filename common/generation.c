@@ -17,6 +17,7 @@
 #include "handover.h"
 #include "log.h"
 #include "priv.h"
+#include "siphash.h"
 #include "sandbox.h"
 #include "xmalloc.h"
 
@@ -320,6 +321,21 @@ add_admitted(struct generation *g, const struct conf *c)
 		fatal("handing over who may ask");
 }
 
+/* What one process calls the same wrong password, all do. */
+static void
+add_proof_key(struct generation *g)
+{
+	char key[SIPHASH_KEY_LEN];
+	const struct text t = { key, sizeof(key) };
+
+	arc4random_buf(key, sizeof(key));
+	if (handover_add(g->fds[ROLE_WORKER], HANDOVER_PROOF, 0, t) == -1 ||
+	    handover_add(g->fds[ROLE_AUTHENTICATOR], HANDOVER_PROOF, 0, t) ==
+	        -1)
+		fatal("handing over a key");
+	explicit_bzero(key, sizeof(key));
+}
+
 struct generation *
 generation_new(const struct conf *c, enum generation_use use)
 {
@@ -338,6 +354,7 @@ generation_new(const struct conf *c, enum generation_use use)
 		if (priv_am_root())
 			add_user(g, c, role);
 	}
+	add_proof_key(g);
 	if (use != GENERATION_SERVES &&
 	    handover_add(g->fds[ROLE_KEEPER],
 	        use == GENERATION_RELOADS ? HANDOVER_STRICT : HANDOVER_FUSSY, 0,

@@ -26,6 +26,8 @@
 #define LATER_MS 10
 /* Messages that wait for a peer that is slow to read. */
 #define QUEUE_MAX 4096
+/* Those of them that hold a descriptor open. */
+#define QUEUE_FDS_MAX 256
 
 struct pending {
 	TAILQ_ENTRY(pending) entry;
@@ -42,7 +44,7 @@ struct ipc {
 	void *arg;
 	struct event read_ev, write_ev;
 	TAILQ_HEAD(, pending) queue;
-	unsigned int queued;
+	unsigned int queued, queued_fds;
 	struct writer *held; /* MSG_MANY, of ipc_send_later(); NULL: none yet */
 	bool held_matters;   /* more than log lines */
 	struct event held_ev;
@@ -91,8 +93,10 @@ drop_pending(struct ipc *ch, struct pending *p)
 {
 	TAILQ_REMOVE(&ch->queue, p, entry);
 	ch->queued--;
-	if (p->fd != -1)
+	if (p->fd != -1) {
+		ch->queued_fds--;
 		close(p->fd);
+	}
 	freezero(p, sizeof(*p) + p->len);
 }
 
@@ -282,6 +286,7 @@ ipc_drain(struct ipc *ch)
 
 	if (ch->broken != NULL)
 		return;
+	/* cppcheck-suppress autoVariables ; set to NULL below */
 	ch->freed = &freed;
 	while (take_one(ch, data, &why) == 1 && !freed)
 		continue;
@@ -315,12 +320,14 @@ enqueue(struct ipc *ch, const struct writer *w, int fd)
 	struct pending *p;
 	int copy = -1;
 
-	if (ch->queued >= QUEUE_MAX)
+	if (ch->queued >= QUEUE_MAX ||
+	    (fd != -1 && ch->queued_fds >= QUEUE_FDS_MAX))
 		return -1;
 	if (fd != -1) {
 		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		if (copy == -1)
 			return -1;
+		ch->queued_fds++;
 	}
 	p = xmalloc(sizeof(*p) + w->len);
 	p->fd = copy;

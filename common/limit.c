@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * limit: the book of who is connected and who failed to log in.  Runs in the
- * broker, which learns addresses from the kernel and all else from workers.
+ * limit: the book of who is connected.  Runs in the broker, which learns
+ * addresses from the kernel and all else from workers.
  *
  * The book has two copies.  The broker works on its own, made of a pool of
  * fixed size and trees over it.  Every change is written through to the
  * shared memory, which is read but once, by limit_new(): what stands there
  * may come from a broker that somebody had captured, so each slot is copied,
  * checked, and believed only as far as it makes sense by itself.  No index
- * or pointer is in it.  Number i of the pool is slot i of the memory.  The
- * failed logins are in a file of their own, and kept in the same way.
+ * or pointer is in it.  Number i of the pool is slot i of the memory.
  */
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -17,22 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "failures.h"
 #include "limit.h"
 #include "xmalloc.h"
 
-#define LIMIT_FORMAT 0x4c494d01U /* another number for another layout */
+#define LIMIT_FORMAT 0x4c494d02U /* another number for another layout */
 
-#define DELAY_FIRST 2000 /* milliseconds */
-#define DELAY_STEP 500
-#define DELAY_MAX 4000
-
-/* The shared memory: a header, then failures, then connections. */
+/* The shared memory: a header, then connections. */
 struct header {
 	_Atomic uint32_t format;
 	uint32_t connections;
 };
-_Static_assert(sizeof(struct header) % 8 == 0, "failures want alignment");
+_Static_assert(sizeof(struct header) % 8 == 0, "slots want alignment");
 
 struct connection_slot {
 	struct addr addr;
@@ -50,7 +44,7 @@ struct host {
 
 struct connection {
 	RB_ENTRY(connection) entry;
-	SLIST_ENTRY(connection) spare;
+	STAILQ_ENTRY(connection) spare;
 	struct host *host;
 	struct addr addr;
 	uint32_t worker;
@@ -59,7 +53,7 @@ struct connection {
 
 RB_HEAD(limit_hosts, host);
 RB_HEAD(limit_connections, connection);
-SLIST_HEAD(limit_spares, connection);
+STAILQ_HEAD(limit_spares, connection);
 
 struct old_book {
 	SLIST_ENTRY(old_book) entry;
@@ -71,7 +65,6 @@ struct limit {
 	unsigned int connections, max_all, max_address;
 	unsigned int count, old; /* here; of old generations */
 	SLIST_HEAD(, old_book) old_books;
-	struct failures *failures;
 	struct connection_slot *slots; /* in shared memory */
 	struct connection *pool;
 	struct limit_hosts hosts;
@@ -156,7 +149,8 @@ drop_connection(struct limit *l, struct connection *c)
 	c->host->count--;
 	drop_if_empty(l, c->host);
 	c->host = NULL;
-	SLIST_INSERT_HEAD(&l->spares, c, spare);
+	/* Its slot tells of it for as long as may be: limit_book_has(). */
+	STAILQ_INSERT_TAIL(&l->spares, c, spare);
 }
 
 /* Take a connection from its slot.  False: free, or makes no sense. */
@@ -186,14 +180,14 @@ load_connections(struct limit *l)
 			continue;
 		}
 		atomic_store(&l->slots[i].used, 0);
-		SLIST_INSERT_HEAD(&l->spares, &l->pool[i], spare);
+		STAILQ_INSERT_HEAD(&l->spares, &l->pool[i], spare);
 	}
 }
 
 size_t
 limit_size(unsigned int connections)
 {
-	return sizeof(struct header) + failures_size() +
+	return sizeof(struct header) +
 	    connections * sizeof(struct connection_slot);
 }
 
@@ -209,7 +203,7 @@ limit_new(void *mem, unsigned int connections, unsigned int max_all,
 	l->max_address = max_address;
 	RB_INIT(&l->hosts);
 	RB_INIT(&l->by_id);
-	SLIST_INIT(&l->spares);
+	STAILQ_INIT(&l->spares);
 	SLIST_INIT(&l->old_books);
 
 	if (h->format != LIMIT_FORMAT || h->connections != connections) {
@@ -217,8 +211,7 @@ limit_new(void *mem, unsigned int connections, unsigned int max_all,
 		h->connections = connections;
 		h->format = LIMIT_FORMAT;
 	}
-	l->failures = failures_new(h + 1);
-	l->slots = (void *)((char *)(h + 1) + failures_size());
+	l->slots = (void *)(h + 1);
 	load_connections(l);
 	return l;
 }
@@ -242,7 +235,6 @@ limit_free(struct limit **lp)
 		free(b);
 	}
 	free(l->pool);
-	failures_free(&l->failures);
 	free(l);
 	*lp = NULL;
 }
@@ -257,13 +249,13 @@ limit_admit(
 	/* A number that comes again has a new client: the old one is gone. */
 	limit_release(l, worker, session);
 	if ((l->max_all != 0 && limit_count(l) >= l->max_all) ||
-	    SLIST_EMPTY(&l->spares))
+	    STAILQ_EMPTY(&l->spares))
 		return LIMIT_TOO_MANY;
 	if (l->max_address != 0 && limit_count_address(l, a) >= l->max_address)
 		return LIMIT_TOO_MANY_ADDRESS;
 
-	c = SLIST_FIRST(&l->spares);
-	SLIST_REMOVE_HEAD(&l->spares, spare);
+	c = STAILQ_FIRST(&l->spares);
+	STAILQ_REMOVE_HEAD(&l->spares, spare);
 	c->addr = *a;
 	c->worker = worker;
 	c->session = session;
@@ -397,17 +389,32 @@ is_book(const struct header *h, size_t size)
 	    size >= limit_size(h->connections);
 }
 
-void
-limit_inherit(void *mem, unsigned int connections, const void *old, size_t size)
+bool
+limit_book_has(
+    const void *mem, size_t size, uint32_t worker, const struct addr *a)
 {
-	const struct header *from = old;
-	struct header *h = mem;
+	const struct header *h = mem;
+	const struct addr_net net = addr_net(a);
+	const struct connection_slot *slot;
+	struct addr_net other;
+	struct addr copy, parsed;
+	size_t i, n;
 
-	if (h->format != 0 || !is_book(from, size))
-		return;
-	memcpy(h + 1, from + 1, failures_size()); /* which checks it, too */
-	h->connections = connections;
-	h->format = LIMIT_FORMAT;
+	if (!is_book(h, size))
+		return false;
+	slot = (const void *)(h + 1);
+	n = (size - limit_size(0)) / sizeof(*slot);
+	for (i = 0; i < n; i++) {
+		if (slot[i].worker != worker)
+			continue;
+		copy = slot[i].addr;
+		if (addr_from_sockaddr(&copy.sa, sizeof(copy), &parsed) == -1)
+			continue;
+		other = addr_net(&parsed);
+		if (addr_net_compare(&other, &net) == 0)
+			return true;
+	}
+	return false;
 }
 
 void
@@ -437,8 +444,7 @@ forget_old_counts(struct limit *l)
 static void
 count_old(struct limit *l, const struct old_book *b)
 {
-	const struct connection_slot *slot =
-	    (const void *)((const char *)(b->header + 1) + failures_size());
+	const struct connection_slot *slot = (const void *)(b->header + 1);
 	size_t i, n = (b->size - limit_size(0)) / sizeof(*slot);
 	struct addr copy, a;
 
@@ -469,32 +475,4 @@ limit_look_at_old(struct limit *l)
 		free(b);
 	}
 	return !SLIST_EMPTY(&l->old_books);
-}
-
-void
-limit_failed(struct limit *l, const struct addr *a, time_t now)
-{
-	failures_add(l->failures, addr_net(a), now);
-}
-
-void
-limit_succeeded(struct limit *l, const struct addr *a)
-{
-	failures_remove(l->failures, addr_net(a));
-}
-
-unsigned int
-limit_failures(struct limit *l, const struct addr *a, time_t now)
-{
-	return failures_count(l->failures, addr_net(a), now);
-}
-
-uint32_t
-limit_delay(struct limit *l, const struct addr *a, time_t now)
-{
-	unsigned int n = limit_failures(l, a, now);
-
-	if (n >= (DELAY_MAX - DELAY_FIRST) / DELAY_STEP)
-		return DELAY_MAX;
-	return DELAY_FIRST + n * DELAY_STEP;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * limit: how many connections there are, in all and per address, and which
- * addresses failed to log in lately.  The broker's book, kept in memory that
- * the master holds (a memfd), so that a broker that dies leaves it to the
- * next.  Its indexes are the broker's own and are made anew from that memory.
+ * limit: how many connections there are, in all and per address.  The
+ * broker's book, kept in memory that the master holds (a memfd), so that a
+ * broker that dies leaves it to the next.  Its indexes are the broker's own and
+ * are made anew from that memory.
  *
  * A connection is known by its worker (serial number) and the worker's number
  * for the session.  Addresses count without port; IPv6 by their /64, which is
@@ -15,7 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "addr.h"
 
@@ -42,16 +41,19 @@ void limit_free(struct limit **l);
 /*
  * The book of an old generation's broker, whose clients count as well for as
  * long as they stay (mem stays the caller's and is only read; its broker
- * writes it still).  limit_inherit(), before limit_new(): take over who
- * failed to log in, where mem has not been used yet.  limit_look_at_old():
- * count them again; false: there is no such book any more.  A book of another
- * layout, or one that the master has struck out (its first four octets are
- * 0), counts for nothing.
+ * writes it still).  limit_look_at_old(): count them again; false: there is no
+ * such book any more.  A book of another layout, or one that the master has
+ * struck out (its first four octets are 0), counts for nothing.
  */
-void limit_inherit(
-    void *mem, unsigned int connections, const void *old, size_t size);
 void limit_add_old(struct limit *l, const void *mem, size_t size);
 bool limit_look_at_old(struct limit *l);
+
+/*
+ * Does this book have it that worker has a connection from a's network, or had
+ * one lately (until its slot is another's)?  mem is only read.
+ */
+bool limit_book_has(
+    const void *mem, size_t size, uint32_t worker, const struct addr *a);
 
 enum limit_verdict limit_admit(
     struct limit *l, uint32_t worker, uint32_t session, const struct addr *a);
@@ -71,20 +73,5 @@ void limit_keep_workers(struct limit *l, const uint32_t *workers, size_t n);
 
 unsigned int limit_count(const struct limit *l);
 unsigned int limit_count_address(struct limit *l, const struct addr *a);
-
-/*
- * Failed logins: a table of a fixed number of addresses in the same memory;
- * the one that failed longest ago makes room.  now is CLOCK_MONOTONIC time
- * in seconds.  A success takes the address off the table.
- */
-void limit_failed(struct limit *l, const struct addr *a, time_t now);
-void limit_succeeded(struct limit *l, const struct addr *a);
-unsigned int limit_failures(struct limit *l, const struct addr *a, time_t now);
-
-/*
- * Milliseconds that the answer to this address's next failure is held back:
- * 2000 at first, more with each failure within 10 minutes, never over 4000.
- */
-uint32_t limit_delay(struct limit *l, const struct addr *a, time_t now);
 
 #endif

@@ -324,6 +324,7 @@ log_flush(void)
 	unsigned long n;
 
 	while ((l = TAILQ_FIRST(&queue)) != NULL) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		if (send_syslog(l->text, l->len) == -1)
 			return true;
 		TAILQ_REMOVE(&queue, l, entry);

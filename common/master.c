@@ -20,6 +20,7 @@
 #include "msg_control.h"
 #include "hostname.h"
 #include "launch.h"
+#include "ledger_show.h"
 #include "listen.h"
 #include "log.h"
 #include "master.h"
@@ -32,7 +33,7 @@
 #include "xmalloc.h"
 
 #define CONF_FOLDER "/etc/relais"
-#define OUTPUT_MAX 4194304 /* octets of --help and --print_config */
+#define OUTPUT_MAX 67108864 /* octets of --help, --print_config, --ledger */
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
 
@@ -57,7 +58,8 @@ report(void *arg, bool is_error, const char *text)
 	} else if (l->inherited.mute) {
 		log_at(is_error ? LOG_ERR : LOG_WARNING, "%s", text);
 	} else {
-		fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
+		(void)fprintf(
+		    stderr, "%s%s\n", is_error ? "" : "warning: ", text);
 	}
 }
 
@@ -66,7 +68,7 @@ to_terminal(void *arg, int priority, const char *text)
 {
 	(void)arg;
 	if (priority <= LOG_NOTICE)
-		fprintf(stderr, "%s\n", text);
+		(void)fprintf(stderr, "%s\n", text);
 }
 
 /* At start, what goes to the log is also told to the one who waits. */
@@ -84,7 +86,7 @@ answer(struct buf *out)
 	struct text t = buf_view(out);
 
 	if (fwrite(t.p, 1, t.len, stdout) != t.len || fflush(stdout) != 0) {
-		fprintf(stderr, "stdout: %s\n", strerror(errno));
+		(void)fprintf(stderr, "stdout: %s\n", strerror(errno));
 		return 1;
 	}
 	return 0;
@@ -416,7 +418,8 @@ check_again(const struct conf *c, const struct launch *l)
 	if (metrics_listen_try(c, l->before) == -1)
 		errors++;
 	if (!c->enabled) {
-		fprintf(stderr, "enabled no: to switch it off, stop it\n");
+		(void)fprintf(
+		    stderr, "enabled no: to switch it off, stop it\n");
 		errors++;
 	}
 	return errors;
@@ -438,8 +441,8 @@ check(struct conf *c, const struct protocol *p, const struct launch *l,
 	if (again)
 		errors += check_again(c, l);
 	if (errors > 0) {
-		fprintf(stderr, "%s: %u fault%s\n", p->defaults->name, errors,
-		    errors == 1 ? "" : "s");
+		(void)fprintf(stderr, "%s: %u fault%s\n", p->defaults->name,
+		    errors, errors == 1 ? "" : "s");
 		return 1;
 	}
 	if (again)
@@ -525,6 +528,20 @@ ask(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 	return control_client(c, p->defaults->name, cmd);
 }
 
+/* --ledger, --forgive: no daemon is started. */
+static int
+use_ledger(
+    const struct conf *c, const struct conf_command *cmd, struct buf *out)
+{
+	int r = 0;
+
+	if (cmd->forgive != NULL)
+		r = ledger_forgive(c, cmd->forgive, out);
+	if (r == 0 && cmd->ledger != NULL)
+		r = ledger_show(c, cmd->ledger, cmd->json, out);
+	return r == -1 ? 1 : answer(out);
+}
+
 static int
 run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
     struct launch *l, unsigned int errors)
@@ -547,6 +564,10 @@ run(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 	file = file_of(p, cmd);
 	if (file != NULL)
 		errors += conf_read_file(c, file);
+	if (cmd->ledger != NULL || cmd->forgive != NULL) {
+		free(file);
+		return errors > 0 ? 1 : use_ledger(c, cmd, &out);
+	}
 	errors += conf_settle(c, file);
 	errors += find_passphrase(c, l->before);
 	free(file);

@@ -104,6 +104,8 @@ static const struct {
 	    NO_FD },
 	[MSG_CERTIFICATES] = { "certificates", FROM(ROLE_MASTER),
 	    FROM(ROLE_WORKER) | FROM(ROLE_NURSERY), WITH_FD },
+	[MSG_HANDSHAKES] = { "handshakes", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
+	    NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
 	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ASKED, NO_FD },
 	[MSG_SETTLED] = { "settled", FROM(ROLE_WORKER), FROM(ROLE_MASTER),

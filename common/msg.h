@@ -102,6 +102,7 @@ enum msg_type {
 	MSG_PAIRS_REPLY,  /* keeper to master: that was all of them */
 	MSG_PAIR_DROP,    /* master to keeper: forget this key */
 	MSG_CERTIFICATES, /* master to worker, nursery: serve these, too */
+	MSG_HANDSHAKES, /* worker to broker: of a client with TLS */
 	MSG_TYPES
 };
 
@@ -277,8 +278,9 @@ enum admit_verdict {
 	ADMIT_OK,
 	ADMIT_TOO_MANY,
 	ADMIT_TOO_MANY_ADDRESS,
-	ADMIT_LOOP, /* the client is this very daemon */
-	ADMIT_GONE, /* there is none any more */
+	ADMIT_LOOP,      /* the client is this very daemon */
+	ADMIT_GONE,      /* there is none any more */
+	ADMIT_TOO_OFTEN, /* from this address, of late */
 	ADMIT_VERDICTS
 };
 struct msg_admit_reply {
@@ -290,6 +292,12 @@ struct msg_admit_reply {
 
 struct msg_release {
 	uint32_t session;
+};
+
+/* MSG_HANDSHAKES: of a session that is about to be released. */
+struct msg_handshakes {
+	uint32_t session;
+	uint8_t n; /* TLS handshakes that were begun */
 };
 
 /* MSG_HELD: several messages; last is set in the last of them. */
@@ -304,11 +312,13 @@ struct msg_held {
 struct msg_connect {
 	uint32_t session;
 	uint64_t tried;
+	struct text user; /* who logs in, as inner servers know him; or none */
 };
 
 struct msg_connect_reply {
 	uint32_t session;
 	uint8_t ok;                /* a descriptor comes along */
+	uint8_t turned;            /* else: nobody is to be asked */
 	uint16_t server;           /* its number in outgoing_server's order */
 	uint32_t failure_delay_ms; /* for the answer to a refused login */
 };
@@ -323,6 +333,7 @@ struct msg_outcome {
 	uint32_t session;
 	uint16_t server;
 	uint8_t outcome;
+	uint16_t proof; /* of a password that was refused; 0: none */
 };
 
 #define MSG_LIST_MAX 4096 /* octets of a capability list */
@@ -393,7 +404,7 @@ struct msg_submit {
 enum submit_verdict {
 	SUBMIT_OK,
 	SUBMIT_NOT_OWNED,   /* the sender is somebody else's */
-	SUBMIT_TOO_MANY,    /* within an hour */
+	SUBMIT_TOO_MANY,    /* within an hour, or the client's unit */
 	SUBMIT_UNAVAILABLE, /* nobody can tell now */
 	SUBMIT_VERDICTS
 };
@@ -423,6 +434,7 @@ struct msg_exchange {
 	uint32_t serial;
 	uint32_t failure_delay_ms; /* to hold the word of a failure back */
 	struct addr client;        /* as the kernel told the broker */
+	uint8_t strict;            /* strangers are to be turned away */
 };
 
 /*
@@ -436,11 +448,15 @@ enum step {
 	STEP_REFUSED, /* it is over; the exchange is when the delay is */
 	STEP_OK,      /* the exchange is over: the client is who he says */
 	STEP_OVER,    /* the exchange is, and nothing follows from it */
+	STEP_TURNED,  /* as STEP_REFUSED, but nobody was asked */
 	STEPS
 };
 struct msg_step {
 	uint32_t exchange;
 	uint8_t step; /* enum step */
+	/* of STEP_REFUSED, STEP_OK and STEP_TURNED, where it is known */
+	struct text user;
+	uint16_t proof; /* of STEP_REFUSED */
 };
 
 /* MSG_BROKEN: one that has a channel to this authenticator. */
@@ -483,6 +499,7 @@ enum sasl_result {
 	AUTH_UNAVAILABLE,  /* nobody can tell now */
 	AUTH_BAD_PROTOCOL, /* what the client said means nothing */
 	AUTH_NO_MECHANISM, /* none of that name here */
+	AUTH_TURNED,       /* nobody was asked: too many failures */
 	AUTH_RESULTS
 };
 
@@ -541,6 +558,7 @@ MSG_CODEC(ticket_key);
 MSG_CODEC(admit);
 MSG_CODEC(admit_reply);
 MSG_CODEC(release);
+MSG_CODEC(handshakes);
 MSG_CODEC(held);
 MSG_CODEC(connect);
 MSG_CODEC(connect_reply);

@@ -53,6 +53,22 @@ msg_get_release(struct reader *r, struct msg_release *m)
 }
 
 void
+msg_put_handshakes(struct writer *w, const struct msg_handshakes *m)
+{
+	put_u32(w, m->session);
+	put_u8(w, m->n);
+}
+
+int
+msg_get_handshakes(struct reader *r, struct msg_handshakes *m)
+{
+	return get_u32(r, &m->session) == -1 || get_u8(r, &m->n) == -1 ||
+	        get_end(r) == -1
+	    ? -1
+	    : 0;
+}
+
+void
 msg_put_held(struct writer *w, const struct msg_held *m)
 {
 	put_u8(w, m->last);
@@ -76,13 +92,14 @@ msg_put_connect(struct writer *w, const struct msg_connect *m)
 {
 	put_u32(w, m->session);
 	put_u64(w, m->tried);
+	put_text(w, m->user);
 }
 
 int
 msg_get_connect(struct reader *r, struct msg_connect *m)
 {
 	if (get_u32(r, &m->session) == -1 || get_u64(r, &m->tried) == -1 ||
-	    get_end(r) == -1)
+	    get_text(r, MSG_NAME_MAX, &m->user) == -1 || get_end(r) == -1)
 		return -1;
 	return 0;
 }
@@ -92,6 +109,7 @@ msg_put_connect_reply(struct writer *w, const struct msg_connect_reply *m)
 {
 	put_u32(w, m->session);
 	put_u8(w, m->ok);
+	put_u8(w, m->turned);
 	put_u16(w, m->server);
 	put_u32(w, m->failure_delay_ms);
 }
@@ -100,6 +118,7 @@ int
 msg_get_connect_reply(struct reader *r, struct msg_connect_reply *m)
 {
 	if (get_u32(r, &m->session) == -1 || get_bool(r, &m->ok) == -1 ||
+	    get_bool(r, &m->turned) == -1 || (m->ok && m->turned) ||
 	    get_u16(r, &m->server) == -1 ||
 	    get_u32(r, &m->failure_delay_ms) == -1 || get_end(r) == -1)
 		return -1;
@@ -112,13 +131,15 @@ msg_put_outcome(struct writer *w, const struct msg_outcome *m)
 	put_u32(w, m->session);
 	put_u16(w, m->server);
 	put_u8(w, m->outcome);
+	put_u16(w, m->proof);
 }
 
 int
 msg_get_outcome(struct reader *r, struct msg_outcome *m)
 {
 	if (get_u32(r, &m->session) == -1 || get_u16(r, &m->server) == -1 ||
-	    get_enum(r, OUTCOMES, &m->outcome) == -1 || get_end(r) == -1)
+	    get_enum(r, OUTCOMES, &m->outcome) == -1 ||
+	    get_u16(r, &m->proof) == -1 || get_end(r) == -1)
 		return -1;
 	return 0;
 }

@@ -88,6 +88,7 @@ msg_put_exchange(struct writer *w, const struct msg_exchange *m)
 	put_u32(w, m->serial);
 	put_u32(w, m->failure_delay_ms);
 	put_addr(w, &m->client);
+	put_u8(w, m->strict);
 }
 
 int
@@ -96,7 +97,8 @@ msg_get_exchange(struct reader *r, struct msg_exchange *m)
 	if (get_u32(r, &m->exchange) == -1 || get_u16(r, &m->number) == -1 ||
 	    get_u32(r, &m->serial) == -1 ||
 	    get_u32(r, &m->failure_delay_ms) == -1 ||
-	    get_addr(r, &m->client) == -1 || get_end(r) == -1)
+	    get_addr(r, &m->client) == -1 || get_bool(r, &m->strict) == -1 ||
+	    get_end(r) == -1)
 		return -1;
 	return 0;
 }
@@ -106,13 +108,17 @@ msg_put_step(struct writer *w, const struct msg_step *m)
 {
 	put_u32(w, m->exchange);
 	put_u8(w, m->step);
+	put_text(w, m->user);
+	put_u16(w, m->proof);
 }
 
 int
 msg_get_step(struct reader *r, struct msg_step *m)
 {
 	if (get_u32(r, &m->exchange) == -1 ||
-	    get_enum(r, STEPS, &m->step) == -1 || get_end(r) == -1)
+	    get_enum(r, STEPS, &m->step) == -1 ||
+	    get_text(r, MSG_NAME_MAX, &m->user) == -1 ||
+	    get_u16(r, &m->proof) == -1 || get_end(r) == -1)
 		return -1;
 	return 0;
 }

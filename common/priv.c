@@ -267,6 +267,12 @@ limit_files(rlim_t files)
 	set_limit(RLIMIT_NOFILE, files);
 }
 
+void
+priv_limit_memory(size_t octets)
+{
+	set_limit(RLIMIT_DATA, octets);
+}
+
 /* As many as there may be: the user's processes in all daemons count. */
 static void
 all_processes(void)

@@ -8,6 +8,7 @@
 #define PRIV_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct priv_user {
@@ -50,5 +51,11 @@ void priv_harden(unsigned int files, bool no_files, bool forks);
  * Does nothing when not root.  0 or -1.
  */
 int priv_trim_master(void);
+
+/*
+ * This process, and those that it forks, have no more memory of their own
+ * (RLIMIT_DATA): what wants more ends.
+ */
+void priv_limit_memory(size_t octets);
 
 #endif

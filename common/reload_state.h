@@ -72,7 +72,7 @@ struct reload_state {
 	uint32_t log_level;
 	char *pid_path; /* NULL: none */
 	int pid_fd;
-	int users;      /* memfd of what users have sent; -1: there is none */
+	int users;      /* the ledger, or what was before it; -1: none */
 	int passphrase; /* memfd of ssl_passphrase_fd's word; -1: none */
 	char ticket_key[TICKET_KEY_LEN], previous_key[TICKET_KEY_LEN];
 	uint8_t has_previous;

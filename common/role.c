@@ -35,6 +35,14 @@
 #define SANITIZER_REPORTS false
 #endif
 
+/*
+ * Memory of a worker: what it has anyway, and for each client more than
+ * its buffers hold.  One that was taken over does not take all that the
+ * machine has.
+ */
+#define WORKER_MEMORY (256UL << 20)
+#define CLIENT_MEMORY (512UL << 10)
+
 static struct ipc *master; /* the channel to it */
 /* Who hears it: told by role_confine(), and nothing is read before that. */
 static ipc_handler *from_master;
@@ -285,6 +293,16 @@ drop(const struct role_start *start)
 	free(root);
 }
 
+static void
+limit_memory(const struct role_start *start)
+{
+	if (SANITIZER_REPORTS || start->born)
+		return;
+	if (start->role == ROLE_WORKER || start->role == ROLE_NURSERY)
+		priv_limit_memory(WORKER_MEMORY +
+		    start->conf->worker_connections * CLIENT_MEMORY);
+}
+
 struct ipc *
 role_confine(const struct role_start *start, const struct sandbox *box,
     unsigned int files, ipc_handler *handler, void *arg)
@@ -303,6 +321,7 @@ role_confine(const struct role_start *start, const struct sandbox *box,
 		let_go_of_terminal();
 	if (!start->born)
 		drop(start);
+	limit_memory(start);
 	priv_harden(files, !SANITIZER_REPORTS, start->role == ROLE_NURSERY);
 	if (start->born && getppid() != start->master)
 		_exit(1); /* it died before we were to die with it */

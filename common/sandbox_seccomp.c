@@ -153,6 +153,9 @@ static const struct rule allowed[] = {
 	{ C, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_PEERGROUPS) } },
 	{ W | B, SYS(getsockname), { ANY } }, /* loops; c-ares sorts by it */
 	{ B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_ERROR) } },
+	/* what a worker has sent us: a client, and none that it sent before? */
+	{ B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_TYPE) } },
+	{ B, SYS(getsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_COOKIE) } },
 	{ W, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_RCVTIMEO) } },
 	{ W, SYS(setsockopt), { EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE) } },
 	/* the broker: c-ares, over TCP */

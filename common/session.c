@@ -344,6 +344,10 @@ offer_input(struct session *s)
 	if (s->input && s->state == SESSION_DIALOGUE && is_late(s))
 		end_late(s);
 	session_refuse_header(s);
+	if (s->input && session_is_http(s)) {
+		s->protocol->goodbye(s, "this is no web server");
+		session_close(s, "a request of HTTP");
+	}
 	while (s->input && takes_commands(s) && !s->dead) {
 		if (s->state == SESSION_DIALOGUE &&
 		    s->commands > COMMANDS_MAX) {

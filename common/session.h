@@ -96,6 +96,8 @@ struct session {
 	uint32_t server_us;        /* stats_now_us(): connected to the server */
 	uint64_t tried;            /* inner servers that failed this login */
 	unsigned int refused;      /* logins so far */
+	bool turned;               /* the last one was not even tried */
+	uint8_t handshakes;        /* with the client, up to 255 */
 	unsigned int commands;     /* since the start, TLS or a refusal */
 	unsigned int server_lines; /* taken from this inner server */
 	uint32_t failure_delay_ms;
@@ -188,6 +190,8 @@ struct protocol {
 	    struct session *s, enum event_type type, const char *status);
 	int (*format_record)(
 	    const struct msg_record *m, char dst[static LOG_LINE_MAX]);
+	/* Does a line of it tell against the client, so that some ban it? */
+	bool (*record_accuses)(const struct msg_record *m);
 	void (*record_ident)(const struct msg_record *m, const char *ident,
 	    char dst[static LOG_IDENT_MAX]);
 
@@ -400,6 +404,8 @@ struct session *session_new(struct worker *w, int fd,
 void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */
+/* The login is not to be tried, and the client hears so after the delay. */
+void session_turned_away(struct session *s, uint32_t failure_delay_ms);
 /* ch NULL: all are taken. */
 void session_auth_granted(
     struct session *s, struct sasl_channel *ch, uint32_t exchange);

@@ -48,7 +48,9 @@ handshake(struct session *s)
 	case STREAM_ERROR:
 		STATS_ADD(handshakes_failed, 1);
 		/* An alert may be waiting that tells the client why. */
-		session_close(s, tls_error(s->client.tls));
+		session_close(s,
+		    s->client.tls != NULL ? tls_error(s->client.tls)
+		                          : "the client left");
 		break;
 	}
 }
@@ -78,6 +80,17 @@ session_list_known(struct session *s)
 	(void)session_leave(s);
 }
 
+/*
+ * Is the client's stream at a place for a word of ours?  One that was served
+ * before the broker had spoken may be anywhere.
+ */
+static bool
+can_be_told(const struct session *s)
+{
+	return s->state != SESSION_HANDSHAKE && s->state != SESSION_RELAY &&
+	    s->state != SESSION_MESSAGE;
+}
+
 /* Refused: in clear, and behind a handshake, there is a way to say so. */
 static void
 turn_away(struct session *s, const char *reason)
@@ -86,7 +99,8 @@ turn_away(struct session *s, const char *reason)
 		session_drop(s, reason);
 		return;
 	}
-	s->protocol->goodbye(s, reason);
+	if (can_be_told(s))
+		s->protocol->goodbye(s, reason);
 	session_close(s, reason);
 }
 
@@ -96,6 +110,14 @@ open_client(struct session *s)
 	stream_open(&s->client, worker_base(s->worker), s->accepted,
 	    session_client_ready, s);
 	s->accepted = -1;
+}
+
+static void
+shake_hands(struct session *s)
+{
+	if (s->handshakes < UINT8_MAX)
+		s->handshakes++;
+	stream_await_tls(&s->client, worker_tls_server(s->worker));
 }
 
 void
@@ -108,7 +130,7 @@ session_begin(struct session *s)
 		session_greet(s);
 		return;
 	}
-	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+	shake_hands(s);
 	session_enter(s, SESSION_HANDSHAKE);
 	handshake(s); /* the ClientHello is most often there by now */
 }
@@ -127,6 +149,9 @@ session_admitted(struct session *s, enum admit_verdict v)
 		break;
 	case ADMIT_TOO_MANY_ADDRESS:
 		turn_away(s, "too many connections from your address");
+		break;
+	case ADMIT_TOO_OFTEN:
+		turn_away(s, "too many attempts from your address");
 		break;
 	case ADMIT_LOOP:
 		turn_away(s, "connected to itself");
@@ -159,7 +184,7 @@ session_client_start_tls(struct session *s)
 	/* What came in clear behind STARTTLS must never count (RFC 2595). */
 	buf_free(&s->client.in);
 	s->hops = s->hops_told;
-	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+	shake_hands(s);
 }
 
 /* Read what the client sends while no login is through. */

@@ -38,6 +38,8 @@ bool session_leave(struct session *s);
  * on a message is still heard.
  */
 void session_client_gone(struct session *s);
+/* The client's first line is a browser's: nothing is to be repeated to it. */
+bool session_is_http(const struct session *s);
 /* End without another word. */
 void session_drop(struct session *s, const char *reason);
 

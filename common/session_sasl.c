@@ -50,6 +50,9 @@ count(const struct session *s, enum sasl_result result)
 	case AUTH_UNAVAILABLE:
 		session_count_login(s, STATS_LOGIN_UNAVAILABLE);
 		break;
+	case AUTH_TURNED:
+		session_count_login(s, STATS_LOGIN_TURNED);
+		break;
 	case AUTH_CHALLENGE:
 	case AUTH_RESULTS:
 		break;
@@ -66,14 +69,14 @@ answer(struct session *s, enum sasl_result result, struct text text)
 		free(s->user);
 		s->user = xstrndup(text.p, text.len);
 	}
-	if (result == AUTH_FAILED) {
+	if (result == AUTH_FAILED || result == AUTH_TURNED) {
 		/* The delay is what bounds these; others count as commands. */
 		s->commands = 0;
 		s->refused++;
 	}
 	s->input = true;
 	s->protocol->sasl_reply(s, result, text);
-	if (result == AUTH_FAILED)
+	if (result == AUTH_FAILED || result == AUTH_TURNED)
 		session_check_attempts(s);
 }
 
@@ -165,7 +168,7 @@ session_sasl_start(
 		.mechanism = mechanism,
 		.initial = initial };
 
-	s->mechanism = stats_mechanism(mechanism);
+	s->mechanism = (uint8_t)stats_mechanism(mechanism);
 	s->login_us = stats_now_us();
 	if (mechanism.len == 0 || mechanism.len > MSG_MECHANISM_MAX)
 		conclude(s, AUTH_NO_MECHANISM, TEXT_NONE);

@@ -66,6 +66,7 @@ session_login(struct session *s)
 	s->failure_code = NULL;
 	s->server_number = MSG_NO_SERVER;
 	s->login_us = stats_now_us();
+	s->turned = false;
 	if (s->conf->authenticate_in)
 		session_sasl_check(
 		    s, text_of(s->login->authn), text_of(s->login->password));
@@ -422,10 +423,15 @@ session_login_failed(
 		                         : STATS_LOGIN_UNAVAILABLE);
 		session_event(s, EVENT_AUTH, status);
 	}
-	forget_login(s);
-	s->server_done = true; /* session_leave() closes it */
-	if (why == LOGIN_REFUSED) {
+	if (why == LOGIN_REFUSED) /* which takes note of the password */
 		worker_outcome(s->worker, s, OUTCOME_REFUSED);
+	forget_login(s);
+	/* What a client that logged in before says next is not for this one. */
+	if (s->logged_in)
+		session_server_close(s);
+	else
+		s->server_done = true; /* session_leave() closes it */
+	if (why == LOGIN_REFUSED) {
 		s->refused++;
 		STATS_ADD(delays, 1);
 		STATS_ADD(delays_ms, s->failure_delay_ms);
@@ -440,7 +446,7 @@ session_delay_over(struct session *s)
 {
 	/* The delay is what bounds these; others count as commands. */
 	s->commands = 0;
-	tell_failure(s, LOGIN_REFUSED);
+	tell_failure(s, s->turned ? LOGIN_UNAVAILABLE : LOGIN_REFUSED);
 	session_check_attempts(s);
 }
 
@@ -452,6 +458,29 @@ session_check_attempts(struct session *s)
 		return;
 	s->protocol->goodbye(s, "too many failed logins");
 	session_close(s, "too many failed logins");
+}
+
+/* Not even tried: whoever fails as often is not to use up more. */
+static void
+turn_away(struct session *s)
+{
+	session_count_login(s, STATS_LOGIN_TURNED);
+	session_event(s, EVENT_AUTH, "failed: too many failed logins");
+	forget_login(s);
+	s->turned = true;
+	s->failure_text = xstrdup("Too many failed logins, try again later");
+	s->refused++;
+}
+
+void
+session_turned_away(struct session *s, uint32_t failure_delay_ms)
+{
+	if (s->state != SESSION_CONNECT || s->login == NULL)
+		return;
+	s->failure_delay_ms = failure_delay_ms;
+	turn_away(s);
+	session_enter(s, SESSION_DELAY);
+	(void)session_leave(s);
 }
 
 /* The broker knows, and the delay is over: it is the authenticator's. */
@@ -474,6 +503,10 @@ session_login_checked(struct session *s, enum sasl_result result)
 		break;
 	case AUTH_FAILED:
 		login_denied(s);
+		break;
+	case AUTH_TURNED:
+		turn_away(s);
+		session_delay_over(s);
 		break;
 	case AUTH_CHALLENGE:
 	case AUTH_UNAVAILABLE:

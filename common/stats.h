@@ -30,6 +30,7 @@ enum stats_refused {
 	REFUSED_TOO_MANY_ADDRESS, /* connection_limit_address */
 	REFUSED_LOOP,             /* this very daemon */
 	REFUSED_PROXY_HEADER,     /* there was none, or a bad one */
+	REFUSED_TOO_OFTEN,        /* a rate, or too many failed logins */
 	STATS_REFUSED
 };
 
@@ -37,6 +38,7 @@ enum stats_login {
 	STATS_LOGIN_OK,
 	STATS_LOGIN_REFUSED,     /* the credentials */
 	STATS_LOGIN_UNAVAILABLE, /* nobody could tell */
+	STATS_LOGIN_TURNED,      /* not even tried: too many have failed */
 	STATS_LOGINS
 };
 

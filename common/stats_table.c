@@ -10,11 +10,15 @@
 #define N(names) (sizeof(names) / sizeof((names)[0]))
 
 static const char *const refused[] = { "limit", "address_limit", "loop",
-	"proxy_header" };
+	"proxy_header", "too_often" };
 _Static_assert(N(refused) == STATS_REFUSED, "name all");
 
-static const char *const login_results[] = { "ok", "refused", "unavailable" };
+static const char *const login_results[] = { "ok", "refused", "unavailable",
+	"turned_away" };
 _Static_assert(N(login_results) == STATS_LOGINS, "name all");
+
+static const char *const checks[] = { "ok", "refused", "unavailable" };
+_Static_assert(N(checks) == STATS_CHECKS, "name all");
 
 static const char *const mechanisms[] = { "command", "PLAIN", "LOGIN",
 	"CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "GSSAPI",
@@ -127,7 +131,7 @@ static const struct stats_family families[] = {
 	  HISTOGRAM(signature_seconds), .roles = K },
 
 	{ "relais_authentications", "Passwords that were checked here.",
-	  COUNTER(checks), { LABEL("result", login_results) }, .roles = A },
+	  COUNTER(checks), { LABEL("result", checks) }, .roles = A },
 	{ "relais_authentication_duration_seconds",
 	  "How long Cyrus SASL took for a step.",
 	  HISTOGRAM(check_seconds), .roles = A },

@@ -39,7 +39,8 @@ enum stream_output {
 
 struct stream {
 	int fd;          /* -1: not open */
-	struct tls *tls; /* NULL: plain */
+	struct tls *tls; /* NULL: plain, or still awaited */
+	struct tls_server *awaited; /* whose tls will be; NULL: nobody's */
 	struct buf in;   /* read, not yet taken by the dialogue */
 	struct buf out;  /* gathered, or not yet taken by the peer */
 	struct event read_ev, write_ev;
@@ -84,6 +85,12 @@ void stream_close(struct stream *s); /* all memory goes; may be opened again */
 
 /* From now on the octets are records of t, which the stream takes over. */
 void stream_set_tls(struct stream *s, struct tls *t);
+/*
+ * The same, with TLS as the server, of which there is none until the client's
+ * first record is whole: who says nothing costs next to nothing.  Its octets
+ * are kept in s->in, which must be empty.  server is borrowed.
+ */
+void stream_await_tls(struct stream *s, struct tls_server *server);
 enum stream_result stream_handshake(struct stream *s);
 
 /*

@@ -51,6 +51,8 @@ struct place {
 	unsigned int failures;
 	unsigned int restarts; /* after bad ends */
 	uint32_t known_to;     /* the control that has a channel to it */
+	time_t looked_at;   /* supervise_had_client() ... */
+	unsigned int looks; /* ... so often in that second */
 	struct event respawn;
 };
 
@@ -62,7 +64,7 @@ struct supervisor {
 	const int *listeners;
 	struct generation *generation;
 	int counters, loads; /* memfds */
-	int users;           /* the same, for all generations */
+	int ledger;          /* for all generations */
 	struct place *keepers, *workers, broker, *authenticators, control;
 	int control_fd;     /* listens for it; -1: there is none */
 	char *control_path; /* NULL: the same */
@@ -203,6 +205,8 @@ int supervise_certs_reply(struct supervisor *s, uint32_t id, struct reader *r);
 void supervise_certs_keeper(struct supervisor *s);
 /* For metrics: see certs_expiry(); NULL: none are served. */
 const struct certs *supervise_certs(const struct supervisor *s);
+/* Has this worker a client from there, or had it one lately? */
+bool supervise_had_client(struct place *p, const struct addr *client);
 
 /* MSG_ALIVE_REPLY; -1: it was not asked. */
 int place_alive(struct place *p, struct reader *r);

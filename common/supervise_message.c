@@ -36,7 +36,7 @@ log_missing(struct supervisor *s, uint32_t missing)
 static void
 write_log(struct place *p, const struct msg_log *m)
 {
-	char plain[MSG_LOG_MAX + 64];
+	char plain[LOG_LINE_MAX + 64];
 	size_t i, n;
 
 	/* A role's free words do not pass for a line of ours, "Auth: ...". */
@@ -44,10 +44,12 @@ write_log(struct place *p, const struct msg_log *m)
 	    "%s%s %u: ", p->crew != NULL ? "old " : "", role_name(p->role),
 	    p->number + 1);
 	n = strlen(plain);
-	/* Our own roles escape client text; control octets are not ours. */
+	/*
+	 * Our own roles escape client text; control octets are not ours, and
+	 * beyond ASCII there are controls in every character set.
+	 */
 	for (i = 0; i < m->text.len; i++)
-		plain[n++] =
-		    (unsigned char)m->text.p[i] < 0x20 || m->text.p[i] == 0x7f
+		plain[n++] = m->text.p[i] < 0x20 || m->text.p[i] > 0x7e
 		    ? '?'
 		    : m->text.p[i];
 	plain[n] = '\0';
@@ -67,6 +69,15 @@ conf_of(const struct place *p)
 	                                                : p->s->conf;
 }
 
+/* Does its line tell against the client, so that some ban it? */
+static bool
+accuses(const struct msg_event *e)
+{
+	return (e->type == EVENT_AUTH && !text_eq(e->status, "ok")) ||
+	    (e->type == EVENT_CLOSE_NULL &&
+	        text_eq(e->status, "too many commands"));
+}
+
 static void
 write_event(struct place *p, const struct msg_event *e)
 {
@@ -74,7 +85,9 @@ write_event(struct place *p, const struct msg_event *e)
 	int level;
 
 	level = session_log_format(conf_of(p), e, line, sizeof(line));
-	if (log_wants(level))
+	if (accuses(e) && !supervise_had_client(p, &e->client))
+		write_log(p, &(struct msg_log){ LOG_WARNING, text_of(line) });
+	else if (log_wants(level))
 		log_write(level, p->pid, line);
 }
 
@@ -93,7 +106,9 @@ do_record(struct place *p, struct reader *r)
 	if (level == -1)
 		return -1;
 	protocol->record_ident(&m, log_ident(), ident);
-	if (log_wants(level))
+	if (protocol->record_accuses(&m) && !supervise_had_client(p, &m.client))
+		write_log(p, &(struct msg_log){ LOG_WARNING, text_of(line) });
+	else if (log_wants(level))
 		log_write_as(ident, level, p->pid, line);
 	supervise_wait_for_room(p->s);
 	return 0;
@@ -184,6 +199,35 @@ do_ready(struct place *p, struct reader *r)
 	return 0;
 }
 
+/*
+ * Words of a worker with one client: from another they would make a bad end
+ * look like a good one.  How many an old generation's have, it knows itself.
+ */
+static bool
+has_one_client(const struct place *p)
+{
+	return p->crew != NULL || p->s->conf->worker_connections == 1;
+}
+
+static int
+do_busy(struct place *p, struct reader *r)
+{
+	if (!has_one_client(p) || p->busy || get_end(r) == -1)
+		return -1;
+	p->busy = true;
+	supervise_want_spares(p->s);
+	return 0;
+}
+
+static int
+do_logged_in(struct place *p, struct reader *r)
+{
+	if (!has_one_client(p) || get_end(r) == -1)
+		return -1;
+	p->logged_in = true;
+	return 0;
+}
+
 /* What an old generation says that means nothing any more. */
 static bool
 is_idle_word(const struct crew *c, enum msg_type type)
@@ -241,8 +285,7 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	case MSG_BORN:
 		return nursery_born(p, r);
 	case MSG_LOGGED_IN:
-		p->logged_in = true;
-		return get_end(r);
+		return do_logged_in(p, r);
 	case MSG_SETTLED:
 		if (p->crew == NULL || get_end(r) == -1)
 			return -1;
@@ -252,9 +295,7 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	case MSG_ROLL:
 		return supervise_call_roll(p, id, r);
 	case MSG_BUSY:
-		p->busy = true;
-		supervise_want_spares(p->s);
-		return get_end(r);
+		return do_busy(p, r);
 	default:
 		return -1;
 	}

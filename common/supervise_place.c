@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "crew.h"
 #include "generation.h"
+#include "ledger_file.h"
 #include "log.h"
 #include "supervise_impl.h"
 #include "xmalloc.h"
@@ -73,11 +74,13 @@ make_pair(int fds[2])
 static void
 close_pair(int fds[2])
 {
-	if (fds[0] == -1)
-		return;
-	close(fds[0]);
-	close(fds[1]);
-	fds[0] = fds[1] = -1;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (fds[i] != -1)
+			close(fds[i]);
+		fds[i] = -1;
+	}
 }
 
 /* A new channel between two processes that both run. */
@@ -169,7 +172,7 @@ broker_fds(const struct supervisor *s, int *fds)
 	size_t n = 0;
 
 	fds[n++] = s->counters;
-	fds[n++] = s->users;
+	fds[n++] = s->ledger;
 	for (c = TAILQ_LAST(&s->crews, crews);
 	     c != NULL && n < 2 + BROKER_BOOKS_MAX;
 	     c = TAILQ_PREV(c, crews, entry))
@@ -191,6 +194,8 @@ further_fds(struct place *p, int *fds, int ends[2][2])
 		fds[n++] = s->metrics_fd;
 	if (p->role == ROLE_CONTROL)
 		fds[n++] = s->control_fd;
+	if (p->role == ROLE_AUTHENTICATOR)
+		ends[0][0] = fds[n++] = ledger_file_reading(s->ledger);
 	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
 		return n;
 	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++)

@@ -5,9 +5,9 @@
  * master, which trusts its configuration and the image before it.
  */
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <signal.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +15,7 @@
 #include "broker.h"
 #include "crew.h"
 #include "generation.h"
+#include "ledger_file.h"
 #include "limit.h"
 #include "log.h"
 #include "priv.h"
@@ -29,9 +30,12 @@
 static int
 make_memory(const char *name, size_t size)
 {
-	int fd = memfd_create(name, MFD_CLOEXEC);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd == -1 || ftruncate(fd, (off_t)size) == -1)
+	/* Nobody who has it makes it shorter than another's mapping of it. */
+	if (fd == -1 || ftruncate(fd, (off_t)size) == -1 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ==
+	        -1)
 		fatal("memory for the %s", name);
 	return fd;
 }
@@ -124,7 +128,7 @@ make(const struct conf *c, const struct protocol *p, const int *listeners,
 	s->number = 1;
 	TAILQ_INIT(&s->crews);
 	s->base = role_event_base();
-	s->counters = s->loads = s->users = s->control_fd = -1;
+	s->counters = s->loads = s->ledger = s->control_fd = -1;
 	place_init(s, &s->broker, ROLE_BROKER, 0);
 	place_init(s, &s->metrics, ROLE_METRICS, 0);
 	s->metrics_fd = -1;
@@ -146,7 +150,7 @@ supervise_new(
 	if (g == NULL)
 		return NULL;
 	s = make(c, p, listeners, g);
-	s->users = make_memory("users", broker_users_size());
+	s->ledger = ledger_file_open(c->spool_directory, c->ledger_entries, -1);
 	arc4random_buf(s->ticket_key, TICKET_KEY_LEN);
 	return s;
 }
@@ -161,20 +165,6 @@ hear_signals(struct supervisor *s)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	/* A death may have been told to the image before. */
 	event_active(&s->chld, EV_SIGNAL, 1);
-}
-
-/* Another program may count in another way: then it begins anew. */
-static int
-users_of(const struct reload_state *before)
-{
-	struct stat st;
-
-	if (before->users != -1 && fstat(before->users, &st) == 0 &&
-	    (size_t)st.st_size == broker_users_size())
-		return before->users;
-	if (before->users != -1)
-		close(before->users);
-	return make_memory("users", broker_users_size());
 }
 
 struct supervisor *
@@ -193,7 +183,8 @@ supervise_resume(const struct conf *c, const struct protocol *p,
 	memcpy(s->ticket_key, before->ticket_key, TICKET_KEY_LEN);
 	memcpy(s->previous_key, before->previous_key, TICKET_KEY_LEN);
 	s->ticket_at = before->ticket_at;
-	s->users = users_of(before);
+	s->ledger = ledger_file_open(
+	    c->spool_directory, c->ledger_entries, before->users);
 	supervise_stats_adopt(s, before);
 	crews_adopt(s, before);
 	hear_signals(s);

@@ -168,7 +168,7 @@ supervise_state(const struct supervisor *s)
 		st->pid_path = xstrdup(pid_file_path(l->pid_file));
 		st->pid_fd = pid_file_fd(l->pid_file);
 	}
-	st->users = s->users;
+	st->users = s->ledger;
 	st->passphrase = passphrase_of(s);
 	memcpy(st->ticket_key, s->ticket_key, TICKET_KEY_LEN);
 	memcpy(st->previous_key, s->previous_key, TICKET_KEY_LEN);

@@ -131,7 +131,7 @@ chain_get(struct chain *c, gnutls_session_t session)
 
 	c->n = 0;
 	der = gnutls_certificate_get_peers(session, &n);
-	if (der == NULL || n > CHAIN_MAX)
+	if (der == NULL || n == 0 || n > CHAIN_MAX)
 		return -1;
 	for (; c->n < n; c->n++) {
 		if (gnutls_x509_crt_init(&c->crts[c->n]) != 0)

@@ -4,6 +4,7 @@
  * empty root; reads what the Internet sends, and may therefore be taken over:
  * nothing it can ask for gives more than a client's own due.
  */
+#include <string.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -291,6 +292,16 @@ take_outgoing_password(const struct role_start *start)
 		start->conf->outgoing_password = xstrndup(t.p, t.len);
 }
 
+static void
+take_proof_key(struct worker *w)
+{
+	struct text t = handover_get(w->start->handover, HANDOVER_PROOF, 0);
+
+	if (t.len != sizeof(w->proof_key))
+		fatalx("the key of proofs was not handed over");
+	memcpy(w->proof_key, t.p, sizeof(w->proof_key));
+}
+
 struct worker *
 worker_load(const struct role_start *start)
 {
@@ -303,6 +314,7 @@ worker_load(const struct role_start *start)
 	w->base = start->base;
 	if (start->nfds != loads + 1 - ROLE_FD_FIRST + w->conf->nlisten)
 		fatalx("the descriptors handed over are too few");
+	take_proof_key(w);
 	make_places(w);
 	w->told = xcalloc(w->conf->nservers, sizeof(*w->told));
 	stream_global_init();

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "proof.h"
 #include "worker_impl.h"
 #include "xmalloc.h"
 
@@ -58,8 +59,15 @@ void
 worker_connect(struct worker *w, const struct session *s)
 {
 	struct msg_connect m = { .session = s->number, .tried = s->tried };
+	char name[CREDENTIALS_NAME_MAX + 1];
 	struct writer msg UNZEROED;
 
+	/* As inner servers know him: no other way to write him is another. */
+	if (s->login != NULL &&
+	    credentials_rename(w->conf, s->login->authn, name) == 0)
+		m.user = text_of(name);
+	if (m.user.len > MSG_NAME_MAX)
+		m.user.len = MSG_NAME_MAX;
 	msg_start(&msg, MSG_CONNECT, 0);
 	msg_put_connect(&msg, &m);
 	to_broker(w, &msg, -1);
@@ -100,6 +108,9 @@ worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 		.outcome = (uint8_t)outcome };
 	struct writer msg UNZEROED;
 
+	if (outcome == OUTCOME_REFUSED && s->login != NULL)
+		m.proof = proof_of(w->proof_key, text_of(s->user),
+		    text_of(s->login->password));
 	msg_start(&msg, MSG_OUTCOME, 0);
 	msg_put_outcome(&msg, &m);
 	if (outcome == OUTCOME_OK)
@@ -111,9 +122,15 @@ worker_outcome(struct worker *w, const struct session *s, enum outcome outcome)
 void
 worker_release(struct worker *w, const struct session *s)
 {
+	struct msg_handshakes h = { s->number, s->handshakes };
 	struct msg_release m = { .session = s->number };
 	struct writer msg UNZEROED;
 
+	if (h.n > 0) {
+		msg_start(&msg, MSG_HANDSHAKES, 0);
+		msg_put_handshakes(&msg, &h);
+		to_broker_later(w, &msg);
+	}
 	msg_start(&msg, MSG_RELEASE, 0);
 	msg_put_release(&msg, &m);
 	to_broker_later(w, &msg);
@@ -210,7 +227,9 @@ do_connect_reply(struct worker *w, struct reader *r, int fd)
 		return -1;
 	}
 	s = find(w, m.session);
-	if (s != NULL)
+	if (s != NULL && m.turned)
+		session_turned_away(s, m.failure_delay_ms);
+	else if (s != NULL)
 		session_connected(s, fd, m.server, m.failure_delay_ms);
 	else if (fd != -1)
 		close(fd); /* the client has left meanwhile */
@@ -276,6 +295,8 @@ do_learn(struct worker *w, struct reader *r, int fd)
 		close(fd);
 		return -1;
 	}
+	free(w->told[m.server]); /* the answer is due in any case */
+	w->told[m.server] = NULL;
 	session_new_lesson(w, fd, m.server);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "acceptor.h"
+#include "siphash.h"
 #include "worker.h"
 
 struct worker {
@@ -43,6 +44,7 @@ struct worker {
 	char **told; /* of each inner server: its list, as the broker has it */
 	char mechanisms[MSG_MECHS_MAX + 1];
 	struct sasl_channels *authenticators;
+	uint8_t proof_key[SIPHASH_KEY_LEN];
 };
 
 /* A broker has come; fd is our end of its channel, and taken over. */

@@ -51,6 +51,7 @@ static const struct protocol smtp = {
 	.login_failed = smtp_login_failed,
 	.event = smtp_event,
 	.format_record = smtp_record_format,
+	.record_accuses = smtp_record_accuses,
 	.record_ident = smtp_record_ident,
 	.end = smtp_end,
 

@@ -289,6 +289,9 @@ smtp_sasl_reply(struct session *s, enum sasl_result result, struct text text)
 	case AUTH_UNAVAILABLE:
 		failed(s, 454, "4.7.0", "generic failure");
 		break;
+	case AUTH_TURNED:
+		failed(s, 454, "4.7.0", "too many failed logins");
+		break;
 	case AUTH_BAD_PROTOCOL:
 		p->errors++;
 		failed(s, 535, "5.7.8", BAD_PROTOCOL);

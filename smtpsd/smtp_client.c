@@ -66,6 +66,8 @@ static const struct farewell {
 	{ "timeout", "421 4.4.2 Error: timeout exceeded" },
 	{ "too long without a login", "421 4.4.2 Error: timeout exceeded" },
 	{ "too many failed logins", "421 4.7.0 Error: too many errors" },
+	{ "this is no web server",
+	    "221 2.7.0 Error: I can break rules, too. Goodbye." },
 	{ "too many commands", "421 4.7.0 Error: too many commands" },
 	{ "too many connections", "421 4.7.0 Error: too many connections" },
 	{ "too many connections from your address",

@@ -207,6 +207,25 @@ smtp_record_format(const struct msg_record *m, char dst[static LOG_LINE_MAX])
 	return smtp_record_get(m, &e) ? smtp_log_format(&e, dst) : -1;
 }
 
+/* As conf/fail2ban has it, which counts those who say much for nothing. */
+#define COMMANDS_MANY 20
+
+bool
+smtp_record_accuses(const struct msg_record *m)
+{
+	struct smtp_log_event e;
+	uint64_t all = 0;
+	size_t i;
+
+	if (!smtp_record_get(m, &e))
+		return false;
+	if (e.type != SMTP_LOG_DISCONNECT)
+		return e.type == SMTP_LOG_SASL_FAILED;
+	for (i = 0; i < SMTP_VERBS; i++)
+		all += e.counts.of[i].all;
+	return all >= COMMANDS_MANY && e.counts.of[SMTP_AUTH].good == 0;
+}
+
 _Static_assert(LOG_IDENT_MAX >= SMTP_LOG_IDENT_MAX, "an identity fits");
 
 void

@@ -14,9 +14,10 @@ void smtp_record_put(const struct smtp_log_event *e, struct msg_record *m);
 /* False: no such event, or fields that it does not have. */
 bool smtp_record_get(const struct msg_record *m, struct smtp_log_event *e);
 
-/* protocol.format_record, .record_ident */
+/* protocol.format_record, .record_accuses, .record_ident */
 int smtp_record_format(
     const struct msg_record *m, char dst[static LOG_LINE_MAX]);
+bool smtp_record_accuses(const struct msg_record *m);
 void smtp_record_ident(const struct msg_record *m, const char *ident,
     char dst[static LOG_IDENT_MAX]);
 

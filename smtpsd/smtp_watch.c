@@ -230,13 +230,14 @@ smtp_watch_clean(struct text t, bool *line)
 static bool
 is_plain(const char *p)
 {
+	const char *before = p - 1;
 	unsigned char bad = 0;
 	size_t i;
 
 	for (i = 0; i < STEP; i++)
 		bad |= (unsigned char)((p[i] == '\0') |
-		    ((p[i] == '\n') ^ (p[i - 1] == '\r')) |
-		    ((p[i] == '.') & (p[i - 1] == '\n')));
+		    ((p[i] == '\n') ^ (before[i] == '\r')) |
+		    ((p[i] == '.') & (before[i] == '\n')));
 	return bad == 0;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Run the tests: unit programs and end-to-end files, several at a time.
+"""Run the tests: unit programs, end-to-end files and a short fuzzing, several
+at a time.
 
     tests/run.py [-j N] [WORD ...]
 
@@ -28,8 +29,8 @@ LIMIT = 400 * harness.SLOW      # seconds for one program
 # These load the machine or measure time across many processes: they run
 # when the others are done, one after the other.
 ALONE = ("test_imap_leak.py", "test_imap_crash.py", "test_pop3_leak.py",
-         "test_smtp_loss.py", "test_smtp_memory.py",
-         "test_reload_load.py")
+         "test_smtp_loss.py", "test_smtp_memory.py", "test_memory.py",
+         "test_reload_load.py", "test_hostile_load.py")
 
 Result = collections.namedtuple("Result",
                                 "name passed failed skipped seconds output")
@@ -106,7 +107,8 @@ def main():
 
     units = [p for p in sorted(glob.glob(harness.BUILD + "/unit/test_*"))
              if os.access(p, os.X_OK) and not p.endswith((".d", ".o"))]
-    ends = sorted(glob.glob(os.path.join(HERE, "e2e", "test_*.py")))
+    ends = sorted(glob.glob(os.path.join(HERE, "e2e", "test_*.py")) +
+                  glob.glob(os.path.join(HERE, "fuzz", "test_*.py")))
     chosen = [p for p in units + ends
               if not args.words or any(w in p for w in args.words)]
     alone = [p for p in chosen if os.path.basename(p) in ALONE]

@@ -65,10 +65,11 @@ class Certificates:
                 "-out", path)
         os.chmod(path, 0o600)
 
-    def make(self, *names, kind="ec", days=(-1, 30), own=False):
+    def make(self, *names, kind="ec", days=(-1, 30), own=False,
+             more=""):
         """A pair for these names (numeric addresses too), signed by our
         authority or, with own, by itself; valid from and to so many days
-        from now."""
+        from now, with more extensions, one a line."""
         self.count += 1
         stem = os.path.join(self.path, "pair%d" % self.count)
         pair = Pair(stem + ".pem", stem + ".key")
@@ -80,7 +81,8 @@ class Certificates:
         openssl("req", "-new", "-key", pair.key, "-subj", "/CN=" + names[0],
                 "-out", request)
         with open(stem + ".ext", "w") as f:
-            f.write("subjectAltName=%s\nbasicConstraints=CA:FALSE\n" % alt)
+            f.write("subjectAltName=%s\nbasicConstraints=CA:FALSE\n%s" %
+                    (alt, more))
         dates = [time.strftime("%Y%m%d%H%M%SZ", time.gmtime(
             time.time() + d * 86400)) for d in days]
         signer = (("-selfsign", "-keyfile", pair.key) if own else

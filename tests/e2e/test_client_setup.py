@@ -54,7 +54,7 @@ def run(argv, path=None, **kw):
 class Page(html.parser.HTMLParser):
     """What an HTML page has: elements, and the words in each language."""
 
-    VOID = ("meta", "br", "link", "img")
+    VOID = ("meta", "br", "link", "img", "wbr")
 
     def __init__(self, text):
         super().__init__()

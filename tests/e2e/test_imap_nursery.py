@@ -166,7 +166,7 @@ class Kin(Nursery):
                      "SigIgn", "SigBlk", "SigCgt"):
             self.assertEqual(proc_status(born)[name],
                              proc_status(model)[name], name)
-        limits = [re.sub(r"(Max open files).*", r"\1",
+        limits = [re.sub(r"(Max (?:open files|data size)).*", r"\1",
                          proc_read(pid, "limits")) for pid in (born, model)]
         self.assertEqual(*limits)
         self.assertEqual(os.readlink("/proc/%d/root" % born),

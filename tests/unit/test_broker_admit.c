@@ -29,11 +29,15 @@ static struct {
 	struct addr_range proxies;
 	void *book;
 	struct limit *limit;
+	void *table;
+	struct ledger *ledger;
+	struct abuse *abuse;
 	struct upstreams *upstreams;
 	struct admits *admits;
 	struct ipc *ch;
 	int worker;           /* the other end of ch */
 	int client, accepted; /* both ends of a connection from 127.0.0.1 */
+	bool asked;           /* they were admitted, or were to be */
 } b;
 
 static struct addr
@@ -99,18 +103,26 @@ start(const char *from, unsigned int limit_address)
 	b.book = calloc(1, limit_size(CONNECTIONS));
 	b.limit = limit_new(b.book, CONNECTIONS, 0, limit_address);
 	b.upstreams = upstreams_new(b.base, &b.conf, NULL);
-	b.admits = admits_new(b.base, &b.conf, b.limit, b.upstreams);
+	b.table = calloc(1, ledger_size(0));
+	ledger_format(b.table, 0);
+	b.ledger = ledger_new(b.table, ledger_size(0));
+	b.abuse = abuse_new(&b.conf, b.ledger);
+	b.admits = admits_new(b.base, &b.conf, b.limit, b.abuse, b.upstreams);
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
 	b.worker = fds[1];
 	b.ch = ipc_new(b.base, fds[0], ROLE_BROKER, ROLE_WORKER, on_message,
 	    on_closed, NULL);
+	b.asked = false;
 	connect_client();
 }
 
 static void
 stop(void)
 {
+	abuse_free(&b.abuse);
+	ledger_free(&b.ledger);
+	free(b.table);
 	ipc_free(&b.ch);
 	close(b.worker);
 	close(b.client);
@@ -138,12 +150,19 @@ heard(void)
 	return m.verdict;
 }
 
-/* claim: what the worker says; NULL: nothing. */
+/* Each time with another client.  claim: what the worker says; NULL: nothing.
+ */
 static int
 ask(uint32_t session, const char *claim)
 {
 	struct msg_admit m = { .session = session, .waits = 1 };
 
+	if (b.asked) {
+		close(b.client);
+		close(b.accepted);
+		connect_client();
+	}
+	b.asked = true;
 	if (claim != NULL)
 		m.client = address(claim);
 	return admits_ask(b.admits, b.ch, WORKER, &m, b.accepted);
@@ -224,6 +243,55 @@ test_gone(void **state)
 	stop();
 }
 
+static int
+ask_with(uint32_t session, int fd)
+{
+	struct msg_admit m = { .session = session, .waits = 1 };
+
+	return admits_ask(b.admits, b.ch, WORKER, &m, fd);
+}
+
+/* A client counts once; when it has left, another may have its number. */
+static void
+test_again(void **state)
+{
+	(void)state;
+	start(NULL, 0);
+	assert_int_equal(ask_with(1, b.accepted), 1);
+	assert_int_equal(ask_with(2, b.accepted), -1);
+	assert_string_equal(counts_as(2), "nobody");
+	assert_true(admits_release(b.admits, WORKER, 1));
+	assert_int_equal(ask_with(2, b.accepted), 1);
+	admits_forget(b.admits, WORKER);
+	assert_int_equal(ask_with(3, b.accepted), 1);
+	stop();
+}
+
+static void
+test_no_client(void **state)
+{
+	struct conf_server server = { .name = NULL };
+	struct addr a;
+	int fds[2];
+
+	(void)state;
+	start(NULL, 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(ask_with(1, fds[0]), -1);
+	assert_int_equal(ask_with(1, b.worker), -1);
+	assert_int_equal(ask_with(1, socket(AF_INET, SOCK_DGRAM, 0)), -1);
+	/* its connection to an inner server, for another end's */
+	assert_int_equal(addr_peer(b.client, &a), 0);
+	server.port = addr_port(&a);
+	b.conf.servers = &server;
+	b.conf.nservers = 1;
+	assert_int_equal(ask_with(1, b.client), -1);
+	assert_int_equal(ask_with(1, b.accepted), 1);
+	close(fds[0]);
+	close(fds[1]);
+	stop();
+}
+
 int
 main(void)
 {
@@ -232,6 +300,8 @@ main(void)
 		cmocka_unit_test(test_lie),
 		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_no_client),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,9 +87,9 @@ on_granted(void *arg, const struct pool_grant *g)
 }
 
 static void
-on_outcome(void *arg, enum outcome outcome)
+on_outcome(void *arg, const struct msg_step *m)
 {
-	note("%s:%s", name_of(arg), outcome == OUTCOME_OK ? "ok" : "refused");
+	note("%s:%s", name_of(arg), m->step == STEP_OK ? "ok" : "refused");
 }
 
 static void
@@ -169,7 +169,8 @@ say(unsigned int n, uint32_t exchange, enum step step)
 	struct writer w;
 
 	msg_start(&w, MSG_STEP, 0);
-	msg_put_step(&w, &(struct msg_step){ exchange, (uint8_t)step });
+	msg_put_step(&w,
+	    &(struct msg_step){ .exchange = exchange, .step = (uint8_t)step });
 	send_far(n, &w);
 }
 
@@ -208,7 +209,7 @@ ask_for(char *name, uint32_t worker)
 	struct addr client;
 
 	assert_int_equal(addr_parse(TEXT_LIT("127.0.0.1"), 1, &client), 0);
-	pool_ask(pool, 1, worker, &client, 2345, name);
+	pool_ask(pool, 1, worker, &client, 2345, false, name);
 }
 
 /* As a worker of its own, which has no channel yet. */

@@ -178,103 +178,6 @@ test_workers(void **state)
 	free(mem);
 }
 
-static void
-test_failures(void **state)
-{
-	static const struct {
-		time_t now;
-		unsigned int failures; /* before this one */
-		uint32_t delay;
-	} cases[] = {
-		{ 1000, 0, 2000 },
-		{ 1000, 1, 2500 },
-		{ 1599, 2, 3000 },
-		{ 2198, 3, 3500 },
-		{ 2200, 4, 4000 },
-		{ 2300, 5, 4000 },
-		{ 2900, 0, 2000 }, /* ten minutes of peace */
-		{ 3000, 1, 2500 },
-	};
-	struct addr a = parse("192.0.2.1"), b = parse("192.0.2.2");
-	struct limit *l;
-	void *mem = new_book();
-	size_t i;
-
-	(void)state;
-	l = limit_new(mem, CONNECTIONS, 0, 0);
-	for (i = 0; i < NITEMS(cases); i++) {
-		assert_int_equal(
-		    limit_failures(l, &a, cases[i].now), cases[i].failures);
-		assert_int_equal(
-		    limit_delay(l, &a, cases[i].now), cases[i].delay);
-		limit_failed(l, &a, cases[i].now);
-	}
-	assert_int_equal(limit_failures(l, &b, 3000), 0);
-	limit_succeeded(l, &b);
-	limit_succeeded(l, &a);
-	assert_int_equal(limit_failures(l, &a, 3000), 0);
-	for (i = 0; i < 100000; i++)
-		limit_failed(l, &a, 3000);
-	assert_int_equal(limit_delay(l, &a, 3000), 4000);
-	limit_free(&l);
-	free(mem);
-}
-
-static struct addr
-nth(uint32_t i)
-{
-	struct addr a = parse("10.0.0.0");
-
-	a.in.sin_addr.s_addr = htonl(0x0a000000 + i);
-	return a;
-}
-
-/* A full table forgets who failed longest ago, a new broker's too. */
-static void
-test_oldest_makes_room(void **state)
-{
-	struct limit *l;
-	struct addr a;
-	void *mem = new_book();
-	uint32_t i, n = 0;
-
-	(void)state;
-	l = limit_new(mem, CONNECTIONS, 0, 0);
-	a = nth(0);
-	while (limit_failures(l, &a, 1000) == 1 || n == 0) {
-		struct addr next = nth(n++);
-
-		/* In an order that is not that of the addresses. */
-		limit_failed(l, &next, n == 1 ? 999 : 1000);
-		assert_true(n < 100000);
-	}
-	/* n - 1 fit; 0 is forgotten, 1 is next unless it fails again. */
-	a = nth(1);
-	assert_int_equal(limit_failures(l, &a, 1000), 1);
-	limit_failed(l, &a, 1001);
-	limit_free(&l);
-
-	l = limit_new(mem, CONNECTIONS, 0, 0);
-	assert_int_equal(limit_failures(l, &a, 1001), 2);
-	for (i = 0; i < n - 2; i++) {
-		struct addr next = nth(n + i);
-
-		limit_failed(l, &next, 1002);
-	}
-	assert_int_equal(limit_failures(l, &a, 1002), 2);
-	for (i = 2; i < n; i++) {
-		struct addr old = nth(i);
-
-		assert_int_equal(limit_failures(l, &old, 1002), 0);
-	}
-	a = nth(n + n);
-	limit_failed(l, &a, 1002);
-	a = nth(1);
-	assert_int_equal(limit_failures(l, &a, 1002), 0);
-	limit_free(&l);
-	free(mem);
-}
-
 /* The broker dies, the next one goes on. */
 static void
 test_taken_over(void **state)
@@ -286,8 +189,6 @@ test_taken_over(void **state)
 	(void)state;
 	l = new_crowd(mem);
 	limit_admit(l, 7, 7, &a);
-	limit_failed(l, &a, 1000);
-	limit_failed(l, &a, 1000);
 	limit_release(l, 0, 0);
 	limit_free(&l);
 
@@ -300,14 +201,11 @@ test_taken_over(void **state)
 	assert_int_equal(admit(l, 0, 0, "192.0.2.1"), LIMIT_OK);
 	assert_int_equal(admit(l, 0, 9, "192.0.2.1"), LIMIT_TOO_MANY_ADDRESS);
 	assert_int_equal(limit_forget_worker(l, 0), 4);
-	assert_int_equal(limit_failures(l, &a, 1001), 2);
-	limit_succeeded(l, &a);
 	limit_free(&l);
 
 	/* Room for fewer: another layout, so nothing in it is believed. */
 	l = limit_new(mem, CONNECTIONS - 1, 0, 0);
 	assert_int_equal(limit_count(l), 0);
-	assert_int_equal(limit_failures(l, &a, 1001), 0);
 	limit_free(&l);
 	free(mem);
 }
@@ -317,21 +215,12 @@ static void
 use(void *mem)
 {
 	struct limit *l = limit_new(mem, CONNECTIONS, 0, 0);
-	struct addr a = parse("192.0.2.1"), b;
 	unsigned int before = limit_count(l);
 	uint32_t i;
 
 	assert_true(before <= CONNECTIONS);
 	assert_int_equal(admit(l, 99, 99, "192.0.2.1"),
 	    before < CONNECTIONS ? LIMIT_OK : LIMIT_TOO_MANY);
-	for (i = 0; i < 5000; i++) {
-		b = nth(i);
-		limit_failed(l, &b, 1000);
-		assert_int_not_equal(limit_failures(l, &b, 1000), 0);
-		assert_in_range(limit_delay(l, &b, 1000), 2000, 4000);
-	}
-	limit_failed(l, &a, 1000);
-	limit_succeeded(l, &a);
 	limit_forget_worker(l, 1);
 	limit_keep_workers(l, NULL, 0);
 	assert_int_equal(limit_count(l), 0);
@@ -347,7 +236,6 @@ test_spoilt(void **state)
 	const size_t header = 8, size = limit_size(CONNECTIONS);
 	static const unsigned char fills[] = { 0x00, 0x01, 0x02, 0x0a, 0x7f,
 		0x80, 0xff };
-	struct addr a = parse("192.0.2.1");
 	struct limit *l;
 	unsigned char *mem = new_book();
 	size_t i, round;
@@ -361,10 +249,6 @@ test_spoilt(void **state)
 	for (round = 0; round < 20; round++) {
 		memset(mem, 0, size);
 		l = new_crowd(mem);
-		for (i = 0; i < 3000; i++) {
-			a = nth((uint32_t)i);
-			limit_failed(l, &a, (time_t)(500 + i));
-		}
 		limit_free(&l);
 		for (i = 0; i < size / 16; i++)
 			mem[header + (size_t)rand() % (size - header)] =
@@ -390,54 +274,38 @@ put(unsigned char *p, int64_t value, size_t width)
 
 /*
  * One field of a good book changed to something that cannot be.  The offsets
- * are those of limit.c and failures.c: of the only slots that are in use.
+ * are those of limit.c: of the only slot that is in use.
  */
 static void
 test_senseless(void **state)
 {
 	static const struct {
-		size_t slot, at; /* slot 0: the connection; 1: the failure */
+		size_t at;
 		int64_t value;
 		size_t width;
-		unsigned int count, failures;
+		unsigned int count;
 	} cases[] = {
-		{ 0, 28, 1, 4, 1, 1 }, /* worker 1, as it was */
-		{ 0, 0, AF_UNIX, 2, 0, 1 },
-		{ 0, 36, 2, 4, 0, 1 },   /* used */
-		{ 1, 8, 1000, 8, 1, 1 }, /* last, as it was */
-		{ 1, 8, 1001, 8, 1, 0 },
-		{ 1, 8, INT64_MAX, 8, 1, 0 },
-		{ 1, 8, -1, 8, 1, 0 },
-		{ 1, 8, INT64_MIN, 8, 1, 0 },
-		{ 1, 16, AF_UNIX, 4, 1, 0 },
-		{ 1, 20, 1000, 4, 1, 1000 }, /* count */
-		{ 1, 20, 1001, 4, 1, 0 },
-		{ 1, 20, -1, 4, 1, 0 },
+		{ 28, 1, 4, 1 },                       /* worker 1, as it was */
+		{ 0, AF_UNIX, 2, 0 }, { 36, 2, 4, 0 }, /* used */
 	};
 	const size_t size = limit_size(CONNECTIONS);
 	const size_t slot = (size - limit_size(0)) / CONNECTIONS;
 	struct addr a = parse("192.0.2.1");
-	unsigned char *mem = new_book(), *slots[2];
+	unsigned char *mem = new_book();
 	struct limit *l;
 	size_t i;
 
 	(void)state;
-	slots[0] = mem + size - slot; /* the last is taken first */
-	slots[1] = mem + 8;           /* behind the header */
 	for (i = 0; i < NITEMS(cases); i++) {
 		memset(mem, 0, size);
 		l = limit_new(mem, CONNECTIONS, 0, 0);
 		assert_int_equal(limit_admit(l, 1, 1, &a), LIMIT_OK);
-		limit_failed(l, &a, 1000);
 		limit_free(&l);
-		put(slots[cases[i].slot] + cases[i].at, cases[i].value,
+		/* the last is taken first */
+		put(mem + size - slot + cases[i].at, cases[i].value,
 		    cases[i].width);
 		l = limit_new(mem, CONNECTIONS, 0, 0);
 		assert_int_equal(limit_count(l), cases[i].count);
-		assert_int_equal(
-		    limit_failures(l, &a, 1000), cases[i].failures);
-		limit_failed(l, &a, 1000);
-		assert_in_range(limit_failures(l, &a, 1000), 1, 1000);
 		limit_free(&l);
 	}
 	free(mem);
@@ -510,36 +378,6 @@ test_bad_old_book(void **state)
 	free(mem);
 }
 
-/* Who failed to log in has not been forgiven by a reload. */
-static void
-test_inherit(void **state)
-{
-	struct addr a = parse("192.0.2.1"), b = parse("192.0.2.2");
-	void *before = new_book(), *mem = calloc(1, limit_size(7));
-	struct limit *old = limit_new(before, CONNECTIONS, 0, 0), *l;
-
-	(void)state;
-	limit_failed(old, &a, 1000);
-	limit_failed(old, &a, 1000);
-	assert_int_equal(admit(old, 1, 1, "192.0.2.1"), LIMIT_OK);
-	limit_inherit(mem, 7, before, limit_size(CONNECTIONS));
-	l = limit_new(mem, 7, 0, 0);
-	assert_int_equal(limit_failures(l, &a, 1001), 2);
-	assert_int_equal(limit_count(l), 0);
-	limit_failed(l, &b, 1001);
-	limit_free(&l);
-	/* Not again, when the broker is started anew. */
-	limit_failed(old, &a, 1001);
-	limit_inherit(mem, 7, before, limit_size(CONNECTIONS));
-	l = limit_new(mem, 7, 0, 0);
-	assert_int_equal(limit_failures(l, &a, 1002), 2);
-	assert_int_equal(limit_failures(l, &b, 1002), 1);
-	limit_free(&l);
-	limit_free(&old);
-	free(before);
-	free(mem);
-}
-
 /* Two slots that claim the same connection count once. */
 static void
 test_twice(void **state)
@@ -574,6 +412,36 @@ test_twice(void **state)
 	free(mem);
 }
 
+/* What the book tells of a worker's clients, and for how long. */
+static void
+test_book_has(void **state)
+{
+	const size_t size = limit_size(CONNECTIONS);
+	unsigned char *mem = new_book();
+	struct limit *l = limit_new(mem, CONNECTIONS, 0, 0);
+	struct addr a, b;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(addr_parse(text_of("192.0.2.1"), 1, &a), 0);
+	assert_int_equal(addr_parse(text_of("192.0.2.2"), 1, &b), 0);
+	assert_int_equal(admit(l, 1, 1, "192.0.2.1"), LIMIT_OK);
+	assert_true(limit_book_has(mem, size, 1, &a));
+	assert_false(limit_book_has(mem, size, 1, &b));
+	assert_false(limit_book_has(mem, size, 2, &a));
+	limit_release(l, 1, 1);
+	for (i = 1; i < CONNECTIONS; i++) { /* all other slots come first */
+		assert_int_equal(admit(l, 1, i, "192.0.2.2"), LIMIT_OK);
+		assert_true(limit_book_has(mem, size, 1, &a));
+	}
+	assert_int_equal(admit(l, 1, i, "192.0.2.2"), LIMIT_OK);
+	assert_false(limit_book_has(mem, size, 1, &a));
+	assert_false(limit_book_has(mem, size - 1, 1, &b));
+	assert_false(limit_book_has(mem, 3, 1, &b));
+	limit_free(&l);
+	free(mem);
+}
+
 int
 main(void)
 {
@@ -581,15 +449,13 @@ main(void)
 		cmocka_unit_test(test_admit),
 		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test(test_workers),
-		cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_oldest_makes_room),
 		cmocka_unit_test(test_taken_over),
 		cmocka_unit_test(test_spoilt),
 		cmocka_unit_test(test_senseless),
 		cmocka_unit_test(test_old_book),
 		cmocka_unit_test(test_bad_old_book),
-		cmocka_unit_test(test_inherit),
 		cmocka_unit_test(test_twice),
+		cmocka_unit_test(test_book_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,19 +88,22 @@ make(struct writer *w, enum msg_type type)
 	case MSG_RELEASE:
 		msg_put_release(w, &(struct msg_release){ 1 });
 		return 0;
+	case MSG_HANDSHAKES:
+		msg_put_handshakes(w, &(struct msg_handshakes){ 1, 2 });
+		return 0;
 	case MSG_HELD:
 		msg_put_held(w, &(struct msg_held){ 1, 1, TEXT_LIT("abcd") });
 		return 0;
 	case MSG_CONNECT:
-		msg_put_connect(w, &(struct msg_connect){ 1, 2 });
+		msg_put_connect(w, &(struct msg_connect){ 1, 2, t });
 		return 0;
 	case MSG_CONNECT_REPLY:
 		msg_put_connect_reply(
-		    w, &(struct msg_connect_reply){ 1, 1, 2, 3 });
+		    w, &(struct msg_connect_reply){ 1, 1, 0, 2, 3 });
 		return 0;
 	case MSG_OUTCOME:
 		msg_put_outcome(
-		    w, &(struct msg_outcome){ 1, 2, OUTCOME_REFUSED });
+		    w, &(struct msg_outcome){ 1, 2, OUTCOME_REFUSED, 3 });
 		return 0;
 	case MSG_LEARN:
 		msg_put_learn(w, &(struct msg_learn){ 1 });
@@ -138,11 +141,11 @@ make(struct writer *w, enum msg_type type)
 		    &(struct msg_sasl_mechs){ TEXT_LIT("PLAIN SCRAM-SHA-1") });
 		return 0;
 	case MSG_EXCHANGE:
-		msg_put_exchange(
-		    w, &(struct msg_exchange){ 1, 2, 3, 2000, event.client });
+		msg_put_exchange(w,
+		    &(struct msg_exchange){ 1, 2, 3, 2000, event.client, 1 });
 		return 0;
 	case MSG_STEP:
-		msg_put_step(w, &(struct msg_step){ 1, STEP_OK });
+		msg_put_step(w, &(struct msg_step){ 1, STEP_OK, t, 3 });
 		return 0;
 	case MSG_BROKEN:
 		msg_put_broken(w, &(struct msg_broken){ 1, 2 });
@@ -256,6 +259,7 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_admit admit;
 		struct msg_admit_reply admit_reply;
 		struct msg_release release;
+		struct msg_handshakes handshakes;
 		struct msg_held held;
 		struct msg_connect connect;
 		struct msg_connect_reply connect_reply;
@@ -314,6 +318,7 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_ADMIT, admit);
 		TAKE(MSG_ADMIT_REPLY, admit_reply);
 		TAKE(MSG_RELEASE, release);
+		TAKE(MSG_HANDSHAKES, handshakes);
 		TAKE(MSG_HELD, held);
 		TAKE(MSG_CONNECT, connect);
 		TAKE(MSG_CONNECT_REPLY, connect_reply);
@@ -396,7 +401,8 @@ test_every_length(void **state)
 static void
 test_values(void **state)
 {
-	struct msg_connect_reply m = { 0x01020304, 1, 0x0506, 0x0708090a }, g;
+	struct msg_connect_reply m = { 0x01020304, 1, 0, 0x0506, 0x0708090a },
+	                         g;
 	struct reader r;
 	struct writer w;
 

@@ -73,6 +73,11 @@ static const struct script hasty[] = {
 	        "C<bye too many connections\n", "C eof", "connect 0",
 	        "C close"),
 	    "admit Connect connect:0 Null(too many connections) forget" },
+	{ "refused in a relay: nothing of ours is said in it", HASTY,
+	    STEPS(HELLO, "C>login joe\n", "connect 0", "S>greet\r\n", JOE,
+	        "S>ok\r\n", "C<ok\n", "too many", "C eof", "C close"),
+	    "admit Connect connect:0 Auth(joe ok) ok@0 "
+	    "Close(0/0too many connections) forget" },
 	{ "a new broker", HASTY, STEPS(HELLO, "broker", "admit", "C close"),
 	    "admit Connect admit Null(the client left) forget" },
 	{ "a new broker, too late", HASTY,

@@ -31,6 +31,11 @@ static const struct script connecting[] = {
 	        "S>ready\r\n", "C>y\n", "C<echo y\n", "C close"),
 	    MAIL_TRACE
 	    "connect:0 connect:0 ok@0 Close(25/49the client left) forget" },
+	{ "what comes next is not for one that failed", 0,
+	    STEPS(IN_STEPS, "C>connect\nask\n", "connect 0", "S>down\r\n",
+	        "S eof", "C<failed unavailable\n", "wait 10",
+	        "C<gone Timeout\n", "C close"),
+	    MAIL_TRACE "connect:0 Close(17/48the client left) forget" },
 	{ "the next one", TWO_SERVERS,
 	    STEPS(IN_STEPS, "C>connect\n", "connect 0", "S close", "connect 1",
 	        "S>ready\r\n", "C>x\n", "C<echo x\n", "C close"),

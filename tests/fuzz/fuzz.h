@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz: what the targets share.  A target is one file, fuzz_X.c, with
+ * libFuzzer's two functions; it asserts more than that nothing crashes: MUST()
+ * ends the process where an invariant does not hold.  Included once.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "buf.h"
+#include "log.h"
+#include "text.h"
+
+#define NITEMS(a) (sizeof(a) / sizeof((a)[0]))
+#define MUST(what)                                                             \
+	do {                                                                   \
+		if (!(what)) {                                                 \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__,       \
+			    __LINE__, #what);                                  \
+			abort();                                               \
+		}                                                              \
+	} while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+/* What is left of an input.  At its end all numbers are 0. */
+struct input {
+	const uint8_t *p;
+	size_t left;
+};
+
+static inline uint8_t
+input_u8(struct input *in)
+{
+	if (in->left == 0)
+		return 0;
+	in->left--;
+	return *in->p++;
+}
+
+static inline uint16_t
+input_u16(struct input *in)
+{
+	uint16_t high = input_u8(in);
+
+	return (uint16_t)(high << 8 | input_u8(in));
+}
+
+/* n octets, or what there is of them: a view. */
+static inline struct text
+input_text(struct input *in, size_t n)
+{
+	struct text t;
+
+	if (n > in->left)
+		n = in->left;
+	t = (struct text){ (const char *)in->p, n };
+	in->p += n;
+	in->left -= n;
+	return t;
+}
+
+/* To the next LF, or all. */
+static inline struct text
+input_line(struct input *in)
+{
+	const uint8_t *lf = in->left > 0 ? memchr(in->p, '\n', in->left) : NULL;
+	struct text t =
+	    input_text(in, lf != NULL ? (size_t)(lf - in->p) : in->left);
+
+	(void)input_u8(in);
+	return t;
+}
+
+/* In memory of exactly that size, so that one octet too far is seen. */
+static inline struct text
+fuzz_copy(const void *p, size_t n)
+{
+	char *copy = malloc(n > 0 ? n : 1);
+
+	MUST(copy != NULL);
+	if (n > 0)
+		memcpy(copy, p, n);
+	return (struct text){ copy, n };
+}
+
+static inline void
+fuzz_free(struct text t)
+{
+	char *p;
+
+	memcpy(&p, &t.p, sizeof(p)); /* it is fuzz_copy()'s */
+	free(p);
+}
+
+static inline bool
+fuzz_same(struct text a, struct text b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+/* Is part a view into whole (an empty one may be anywhere)? */
+static inline bool
+fuzz_within(struct text part, struct text whole)
+{
+	return part.len == 0 ||
+	    (part.p >= whole.p && part.len <= whole.len &&
+	        (size_t)(part.p - whole.p) <= whole.len - part.len);
+}
+
+static inline bool
+fuzz_printable(struct text t)
+{
+	size_t i;
+
+	for (i = 0; i < t.len; i++)
+		if (t.p[i] < 0x20 || t.p[i] > 0x7e)
+			return false;
+	return true;
+}
+
+static inline void
+fuzz_drop_message(void *arg, int priority, const char *text)
+{
+	(void)priority;
+	MUST(text != NULL);
+	if (arg != NULL)
+		fprintf(stderr, "%s\n", text);
+}
+
+/* Whatever is logged goes nowhere, but with FUZZ_SHOW=1 to stderr. */
+static inline void
+fuzz_quiet(void)
+{
+	char *show = getenv("FUZZ_SHOW");
+
+	log_set_sink(fuzz_drop_message, show);
+	if (show != NULL)
+		log_set_level(LOG_DEBUG);
+}
+
+#endif
