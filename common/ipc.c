@@ -404,6 +404,12 @@ ipc_is_waiting(const struct ipc *ch)
 	return !TAILQ_EMPTY(&ch->queue) || is_holding(ch);
 }
 
+bool
+ipc_has_room(const struct ipc *ch)
+{
+	return ch->queued < QUEUE_MAX / 2 && ch->queued_fds < QUEUE_FDS_MAX;
+}
+
 /* Send what is held, fd with it. */
 static int
 send_held(struct ipc *ch, int fd)

@@ -55,6 +55,8 @@ void ipc_set_foreign(struct ipc *ch);
 
 /* Is there something that the peer has not taken yet? */
 bool ipc_is_waiting(const struct ipc *ch);
+/* Could one more message with a descriptor wait for it? */
+bool ipc_has_room(const struct ipc *ch);
 int ipc_fd(const struct ipc *ch); /* it stays the channel's */
 
 /*

@@ -27,6 +27,8 @@
 #define COMMANDS_MAX 100
 /* The first client waits so long for the inner servers' list (README). */
 #define LEARN_SECONDS 3
+/* For the broker, which looks up names meanwhile, to say who is served. */
+#define ADMIT_SECONDS 10
 /* A proxy says at once for whom it speaks; a lost segment is sent again. */
 #define PROXY_SECONDS 5
 #define AUTH_SECONDS 10 /* beside two times sasl_timeout */
@@ -99,6 +101,8 @@ session_enter(struct session *s, enum session_state next)
 	s->state = next;
 	switch (next) {
 	case SESSION_ADMIT:
+		await_login(s, now, ADMIT_SECONDS);
+		break;
 	case SESSION_DIALOGUE:
 		await_login(s, now, 0);
 		break;
@@ -496,7 +500,7 @@ on_timer(int fd, short what, void *arg)
 	(void)what;
 	switch (s->state) {
 	case SESSION_ADMIT:
-		session_drop(s, "not admitted in time");
+		session_not_admitted(s);
 		break;
 	case SESSION_PROXY:
 		session_proxy_late(s);

@@ -112,6 +112,14 @@ open_client(struct session *s)
 	s->accepted = -1;
 }
 
+void
+session_not_admitted(struct session *s)
+{
+	if (s->accepted != -1)
+		open_client(s);
+	turn_away(s, "not admitted in time");
+}
+
 static void
 shake_hands(struct session *s)
 {

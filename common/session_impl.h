@@ -76,6 +76,8 @@ void session_refuse_header(struct session *s);
 /* Tell the inner server who the client is, where it is to have a header. */
 void session_send_header(struct session *s);
 
+/* The broker has not said in time that the client is served. */
+void session_not_admitted(struct session *s);
 /* The client is served from now on. */
 void session_begin(struct session *s);
 void session_client_ready(int fd, short what, void *arg);

@@ -47,6 +47,12 @@ worker_admit(struct worker *w, const struct session *s)
 	int fd = s->accepted != -1 ? s->accepted : s->client.fd;
 	struct writer msg UNZEROED;
 
+	/*
+	 * The broker stands still.  One client more would break the channel,
+	 * and with it what is between us and all the others: it waits in vain.
+	 */
+	if (w->broker != NULL && !ipc_has_room(w->broker))
+		return true;
 	if (s->proxied)
 		m.client = s->client_addr;
 	msg_start(&msg, MSG_ADMIT, 0);

@@ -4,7 +4,6 @@ groups with little in them, limits of processes that run."""
 
 import ctypes
 import os
-import resource
 import subprocess
 import threading
 import unittest
@@ -134,11 +133,22 @@ class Cgroup:
                 f.write(str(pid))
 
 
-def limit_files(pid, number):
-    """Its soft limit; returns the one before."""
-    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (number, hard))
-    return soft
+def limit_files(pid, soft=None):
+    """Its soft limit of open files; None: as high as it may be.  Only who it
+    runs as may set that, where root lacks CAP_SYS_RESOURCE."""
+    status = harness.proc_status(pid)
+    subprocess.run(
+        ["prlimit", "--pid", str(pid), "--nofile=%s:" % (
+            hard_limit(pid) if soft is None else soft)],
+        user=int(status["Uid"].split()[0]),
+        group=int(status["Gid"].split()[0]), extra_groups=[], check=True)
+
+
+def hard_limit(pid):
+    for line in harness.proc_read(pid, "limits").splitlines():
+        if line.startswith("Max open files"):
+            return int(line.split()[4])
+    raise ProcessLookupError(pid)
 
 
 def cpu_seconds(pid):
