@@ -16,7 +16,8 @@ struct ipc;
 
 /*
  * One message has come.  r holds its fields, borrowed until the return; fd is
- * -1 or a descriptor that now belongs to the callee.  Return -1 when the
+ * -1 or a descriptor that now belongs to the callee, for MSG_ADMIT,
+ * MSG_CONNECT_REPLY and MSG_LEARN maybe FDPASS_LOST.  Return -1 when the
  * message is wrong: the channel is closed (ipc_closed is called).
  */
 typedef int ipc_handler(void *arg, struct ipc *ch, enum msg_type type,

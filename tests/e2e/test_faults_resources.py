@@ -51,6 +51,17 @@ class Machine(StandInCase):
 @needs_root
 @not_sanitized
 class Descriptors(Machine):
+    lines = ("outgoing_timeout 4",)
+
+    def starve(self, pid, limit):
+        self.addCleanup(self.feed, pid)
+        limit_files(pid, limit)
+
+    @staticmethod
+    def feed(pid):
+        if harness.proc_status(pid):
+            limit_files(pid)
+
     def test_workers(self):
         """Clients wait for one, nobody loses a session, and no worker goes
         round and round."""
@@ -58,7 +69,7 @@ class Descriptors(Machine):
         workers = self.relais.pids("worker")
         mark = self.relais.mark()
         for pid in workers:
-            limit_files(pid, harness.descriptors(pid) and max(
+            self.starve(pid, harness.descriptors(pid) and max(
                 map(int, os.listdir("/proc/%d/fd" % pid))) + 1)
         waiting = []
         for _ in range(12):     # what is free below the limit, and more
@@ -89,7 +100,7 @@ class Descriptors(Machine):
         workers = self.relais.pids("worker")
         clients = [self.tls() for _ in range(4)]
         for pid in workers:
-            limit_files(pid, 1)
+            self.starve(pid, 1)
         for c in clients:
             try:
                 self.assertNO(c.login())
@@ -102,11 +113,12 @@ class Descriptors(Machine):
         self.assertOK(user.cmd("XONE"))
 
     def test_broker(self):
-        user = self.user()
+        user, c = self.user(), self.tls()
         broker, = self.relais.pids("broker")
         workers = self.relais.pids("worker")
-        limit_files(broker, 1)
-        c = self.tls()
+        self.starve(broker, 1)
+        late = self.raw(self.relais.plain)
+        self.assertRegex(late.rest(), r"\* BYE too many connections\r\n$")
         reply, seconds = timed(c.login)
         self.assertNO(reply, "UNAVAILABLE")
         self.assertLess(seconds, 35 * SLOW)
@@ -116,13 +128,11 @@ class Descriptors(Machine):
         self.assertOK(user.cmd("XONE"))
         self.assertEqual(self.relais.pids("worker"), workers)
 
-    lines = ("outgoing_timeout 4",)
-
     def test_master(self):
         """A worker that dies meanwhile is replaced afterwards."""
         master = self.relais.pid
         mark = self.relais.mark()
-        limit_files(master, 1)
+        self.starve(master, 1)
         os.kill(self.relais.pids("worker")[0], signal.SIGKILL)
         self.relais.wait_log("cannot start a worker: it is tried again: "
                              "Too many open files", mark)
