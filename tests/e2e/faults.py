@@ -111,10 +111,16 @@ class Cgroup:
         cleanup_of(case)(self._remove)
 
     def _remove(self):
+        self.limit("max")
         harness.wait_for(self._try_remove, 10, "an empty control group")
 
     def _try_remove(self):
         try:
+            with open(os.path.join(self.path, "cgroup.procs")) as f:
+                for pid in f.read().split():
+                    with open(os.path.join(os.path.dirname(self.path),
+                                           "cgroup.procs"), "w") as top:
+                        top.write(pid)
             os.rmdir(self.path)
             return True
         except OSError:
