@@ -19,6 +19,108 @@ PAGE = os.path.join(harness.TOP, "conf", "relais.conf.5")
 BIG = 8 << 20
 
 
+# What the manual's section DEADLINES has, and which tests show it.
+ROWS = {
+    "TLS handshake of a client": (
+        "e2e/test_deadlines.py:Handshake.test_dripping",
+        "e2e/test_imap_limits.py:BeforeLogin.test_no_handshake",),
+    "PROXY header of a proxy": (
+        "unit/test_session_proxy.c:test_awaited",),
+    "word of the broker on a new client": (
+        "unit/test_session.c:test_admit",
+        "e2e/test_faults_resources.py:Stopped.test_full_queues",),
+    "name of a client's host": (
+        "e2e/test_smtp_peername.py:Silent.test_silence",),
+    "list of what inner servers can do": (
+        "e2e/test_imap_capability.py:Learned.test_the_first_client_waits_for_it",),
+    "login, from the first octet": (
+        "e2e/test_imap_limits.py:BeforeLogin.test_activity_does_not_prolong_it",
+        "e2e/test_pop3_relay.py:BeforeLogin.test_silence",),
+    "check of a password": (
+        "e2e/test_imap_authenticate_in.py:Pool.test_three_that_hang",
+        "unit/test_session_sasl.c:test_authenticate_in",),
+    "word of a keeper on a signature": (
+        "e2e/test_faults_resources.py:Stopped.test_keeper",
+        "unit/test_ipc_call.c:test_call_after_silence",),
+    "name servers, for an inner server's name": (
+        "e2e/test_imap_names.py:Down.test_the_name_server_is_silent",
+        "e2e/test_faults_network.py:Names.test_slow",),
+    "connection to an inner server": (
+        "e2e/test_imap_names.py:Several.test_the_first_does_not_answer",
+        "e2e/test_faults_resources.py:Stopped.test_broker",),
+    "greeting, TLS and login at an inner server": (
+        "e2e/test_imap_inner.py:Faults.test_each",
+        "e2e/test_pop3_inner.py:Patience.test_as_configured",),
+    "answer of an inner SMTP server": (
+        "unit/test_session_mail.c:test_answers",
+        "e2e/test_smtp_mail.py:Limits.test_inner_server_thinks",),
+    "word of the broker on a sender": (
+        "unit/test_session_mail.c:test_submits",),
+    "silence after the login": (
+        "e2e/test_imap_limits.py:AfterLogin.test_silence_of_both_sides",
+        "e2e/test_smtp_mail.py:Limits.test_silence",),
+    "peer that takes what it is sent too slowly": (
+        "e2e/test_deadlines.py:Rate.test_a_client_that_drips",
+        "e2e/test_deadlines.py:Rate.test_a_server_that_does_not_read",),
+    "client that sends a message too slowly": (
+        "e2e/test_deadlines.py:RateSmtp.test_a_message",
+        "e2e/test_deadlines.py:RateSmtp.test_a_command",),
+    "peer whose machine has vanished": (
+        "e2e/test_faults_network.py:Vanished.test_with_mail_on_its_way",),
+    "last words to a client": (
+        "unit/test_session.c:test_slow_client",),
+    "work under way at SIGTERM": (
+        "e2e/test_smtp_data.py:Data.test_stop_timeout",
+        "e2e/test_imap_crash.py:Master.test_sigterm",),
+    "sessions of before a reload": (
+        "e2e/test_reload.py:End.test_drain_timeout",),
+    "check of a new configuration": (
+        "e2e/test_reload_refused.py:Upgrade.test_program_that_cannot_take_over",),
+    "sign of life of a process": (
+        "e2e/test_launch.py:Notified.test_watchdog",),
+    "replacement of a process": (
+        "unit/test_child.c:test_backoff",
+        "e2e/test_faults_resources.py:Processes.test_none_to_be_had",
+        "e2e/test_faults_resources.py:Descriptors.test_master",),
+    "descriptor to accept a client with": (
+        "e2e/test_faults_resources.py:Descriptors.test_workers",),
+    "log that takes no line": (
+        "e2e/test_syslog.py:Daemons.test_away_for_too_long",
+        "e2e/test_faults_resources.py:Disk.test_full_under_the_log",),
+    "administrator at the control socket": (
+        "e2e/test_control.py:Hostile.test_silent_ones",
+        "e2e/test_control.py:Kick.test_stopped_worker",
+        "e2e/test_control.py:Hostile.test_does_not_read",),
+    "reader of numbers at metrics_listen": (
+        "e2e/test_metrics.py:Request.test_slow",),
+}
+
+
+class Table(TestCase):
+    def test_each_row_has_a_test(self):
+        with open(PAGE) as f:
+            section = re.search(r"^\.Sh DEADLINES\n(.*?)^\.Sh ", f.read(),
+                                re.M | re.S).group(1)
+        rows = re.findall(r"^\.It (.*)$", section, re.M)
+        self.assertEqual(rows, list(ROWS))
+        for row, tests in ROWS.items():
+            self.assertTrue(tests, row)
+            for test in tests:
+                self.assertTrue(self.exists(test), "%s: %s" % (row, test))
+
+    @staticmethod
+    def exists(test):
+        path, _, name = test.partition(":")
+        with open(os.path.join(harness.TOP, "tests", path)) as f:
+            text = f.read()
+        if path.endswith(".c"):
+            return re.search(r"\b%s\b" % name, text) is not None
+        of, name = name.split(".")
+        return re.search(
+            r"^class %s\(.*?^    def %s\(self" % (of, name), text,
+            re.M | re.S) is not None
+
+
 class Pours(Script):
     """Sends much after the login, and then hears."""
 
