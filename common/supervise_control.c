@@ -97,7 +97,8 @@ make_known(struct place *control, struct place *p)
 		return true;
 	if (!supervise_has_room(p->s))
 		return false;
-	place_introduce(control, p);
+	if (place_introduce(control, p) == -1)
+		return false;
 	p->known_to = control->serial;
 	return true;
 }

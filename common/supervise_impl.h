@@ -107,7 +107,10 @@ struct supervisor {
 void place_init(
     struct supervisor *s, struct place *p, enum role role, unsigned int number);
 struct place *place_of(struct supervisor *s, pid_t pid); /* NULL: none */
-/* Start its process and make it known to its peers. */
+/*
+ * Start its process and make it known to its peers.  Where the machine has
+ * none to give, that is said, and tried again as after a death.
+ */
 void place_spawn(struct place *p);
 /* It runs, and fd is our end of its channel. */
 void place_open(struct place *p, int fd);
@@ -116,8 +119,8 @@ void place_end(struct place *p); /* SIGKILL; SIGCHLD does the rest */
 /* status is waitpid(2)'s; it is replaced as its end deserves. */
 void place_died(struct place *p, int status);
 
-/* Give each a new channel to the other. */
-void place_introduce(struct place *a, struct place *b);
+/* Give each a new channel to the other.  -1: there is none to be had. */
+int place_introduce(struct place *a, struct place *b);
 
 /* The role control, once all others serve (supervise_control.c). */
 void supervise_start_control(struct supervisor *s);
