@@ -20,7 +20,10 @@ COSTS = {
     "kill metrics": {"metrics"},
     "kill control": {"control"},
     "reload": {"control"},
-    "stop control": {"control"},
+    # whoever stands still, or waits for one who does, does not answer
+    "stop control": {"control"}, "stop broker": {"control"},
+    "stop worker": {"control"}, "stop keeper": {"control"},
+    "stop nursery": {"control"},
     "dovecot": {"login", "session"},
     "postfix": {"mail", "session"},
     "smtpd": {"mail", "session"},
