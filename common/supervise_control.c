@@ -154,6 +154,20 @@ uptime(void)
 	    : 0;
 }
 
+static void
+tell_totals(struct place *control, uint32_t id)
+{
+	struct msg_totals m;
+	struct writer w UNZEROED;
+	struct stats sum;
+
+	supervise_stats_sum(control->s, &sum);
+	totals_of(&sum, m.n);
+	msg_start(&w, MSG_TOTALS, id);
+	msg_put_totals(&w, &m);
+	(void)ipc_send(control->ch, &w, -1);
+}
+
 int
 supervise_call_roll(struct place *control, uint32_t id, struct reader *r)
 {
@@ -173,8 +187,10 @@ supervise_call_roll(struct place *control, uint32_t id, struct reader *r)
 		end.last = part.places[i]->serial;
 	}
 	end.more = part.more;
-	if (!end.more)
+	if (!end.more) {
 		end.uptime = uptime();
+		tell_totals(control, id);
+	}
 	msg_start(&w, MSG_ROLL_END, id);
 	msg_put_roll_end(&w, &end);
 	(void)ipc_send(control->ch, &w, -1);

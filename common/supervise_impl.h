@@ -203,8 +203,8 @@ int supervise_certs_pair(struct supervisor *s, struct reader *r);
 int supervise_certs_reply(struct supervisor *s, uint32_t id, struct reader *r);
 /* A keeper is gone or comes, which has not heard what we ask the others. */
 void supervise_certs_keeper(struct supervisor *s);
-/* For metrics: see certs_expiry(); NULL: none are served. */
-const struct certs *supervise_certs(const struct supervisor *s);
+/* To metrics or control: those in use; so is each change, by itself. */
+void supervise_certs_tell(struct place *p);
 /* Has this worker a client from there, or had it one lately? */
 bool supervise_had_client(struct place *p, const struct addr *client);
 

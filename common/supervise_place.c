@@ -254,9 +254,12 @@ connect_peers(struct place *p, int ends[2][2])
 		break;
 	case ROLE_METRICS: /* it has none but us */
 		supervise_stats_tell(p);
+		supervise_certs_tell(p);
+		break;
+	case ROLE_CONTROL: /* when it asks for them */
+		supervise_certs_tell(p);
 		break;
 	case ROLE_NURSERY: /* it has none */
-	case ROLE_CONTROL: /* when it asks for them */
 	case ROLE_MASTER:
 	case ROLE_MAX:
 		break;
