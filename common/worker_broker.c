@@ -10,18 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "fdpass.h"
 #include "log.h"
 #include "proof.h"
 #include "worker_impl.h"
 #include "xmalloc.h"
-
-/*
- * A client is served at once, and the broker's word on it may come later.
- * After a refusal all wait for so long: a flood is not worth a handshake.
- */
-#define WARY_SECONDS 10
 
 /* What it need not know at once. */
 static void
@@ -38,13 +31,12 @@ to_broker(struct worker *w, struct writer *m, int fd)
 		(void)ipc_send(w->broker, m, fd);
 }
 
+/* Its word comes before anything is said: who is refused costs no more. */
 bool
 worker_admit(struct worker *w, const struct session *s)
 {
 	struct msg_admit m = { .session = s->number,
-		.waits = s->state == SESSION_ADMIT &&
-		    (w->conf->peername_lookup ||
-		        clock_seconds() < w->wary_until) };
+		.waits = s->state == SESSION_ADMIT };
 	int fd = s->accepted != -1 ? s->accepted : s->client.fd;
 	struct writer msg UNZEROED;
 
@@ -210,8 +202,6 @@ do_admit_reply(struct worker *w, struct reader *r)
 
 	if (msg_get_admit_reply(r, &m) == -1)
 		return -1;
-	if (m.verdict != ADMIT_OK && m.verdict != ADMIT_GONE)
-		w->wary_until = clock_seconds() + WARY_SECONDS;
 	s = find(w, m.session);
 	if (s == NULL) /* the client has left meanwhile */
 		return 0;
