@@ -55,6 +55,17 @@ helper_set_busy(struct pool_exchange *e, bool busy)
 	helper_enter(h, h->nbusy > 0 ? HELPER_STEP : HELPER_READY);
 }
 
+/*
+ * Nothing but the delay of its answer is to come: it is in nobody's way.  Else
+ * whoever guesses would have us start processes, and others wait for them.
+ */
+static void
+exchange_refused(struct pool_exchange *e)
+{
+	e->refused = true;
+	e->helper->nexchanges--;
+}
+
 /* It is over, whoever it was with. */
 static void
 exchange_over(struct pool_exchange *e)
@@ -63,7 +74,7 @@ exchange_over(struct pool_exchange *e)
 
 	helper_set_busy(e, false);
 	TAILQ_REMOVE(&h->exchanges, e, entry);
-	h->nexchanges--;
+	h->nexchanges -= !e->refused;
 	e->pool->user->over(e->arg);
 	free(e);
 }
@@ -150,7 +161,8 @@ do_step(struct helper *h, struct reader *r)
 	struct msg_step m;
 
 	if (msg_get_step(r, &m) == -1 || (e = find(h, m.exchange)) == NULL ||
-	    (m.step != STEP_OVER && e->busy == (m.step == STEP_BEGINS)))
+	    (m.step != STEP_OVER &&
+	        (e->refused || e->busy == (m.step == STEP_BEGINS))))
 		return -1;
 	helper_set_busy(e, m.step == STEP_BEGINS);
 	switch ((enum step)m.step) {
@@ -159,6 +171,7 @@ do_step(struct helper *h, struct reader *r)
 		break;
 	case STEP_REFUSED:
 	case STEP_TURNED:
+		exchange_refused(e);
 		user->outcome(e->arg, &m);
 		break;
 	case STEP_OK:

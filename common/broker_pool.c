@@ -119,7 +119,7 @@ grant(struct pool_exchange *e, struct helper *h)
 	}
 }
 
-/* The one that holds the fewest, and hears us.  NULL: there is none. */
+/* The one that may have the fewest steps yet, and hears us.  NULL: there is none. */
 static struct helper *
 least_busy(const struct pool *p)
 {
@@ -296,7 +296,8 @@ on_look(int fd, short what, void *arg)
 	TAILQ_FOREACH (h, &p->helpers, entry)
 		if (h->number == p->wanted - 1)
 			break;
-	if (h == NULL || h->state != HELPER_READY || h->nexchanges > 0)
+	if (h == NULL || h->state != HELPER_READY ||
+	    !TAILQ_EMPTY(&h->exchanges))
 		return;
 	idle = clock_seconds() - h->idle_since;
 	if (idle < IDLE_TIMEOUTS * (time_t)p->conf->sasl_timeout)

@@ -26,6 +26,7 @@ struct pool_exchange {
 	bool strict; /* strangers are to be turned away */
 	void *arg;
 	bool busy;    /* in a step, or about to begin the first */
+	bool refused; /* that is held back: no step comes any more */
 	bool patient; /* it waits for a step to be over, PATIENCE_MS at most */
 	struct event deadline; /* while it waits */
 };
@@ -48,7 +49,8 @@ struct helper {
 	uint32_t serial;
 	enum helper_state state;
 	struct exchange_list exchanges;
-	unsigned int nexchanges, nbusy;
+	unsigned int nexchanges; /* that may have a step yet */
+	unsigned int nbusy;
 	uint32_t *workers; /* serials of those that have a channel to it */
 	size_t nworkers;
 	time_t idle_since;

@@ -371,6 +371,63 @@ test_it_does_not_share_yet(void **state)
 	expect("c:granted");
 }
 
+/* A failure that is held back is in nobody's way. */
+static void
+test_failures_take_no_place(void **state)
+{
+	uint32_t na, nb;
+
+	(void)state;
+	ask(a);
+	ask(b);
+	na = given(0);
+	nb = given(1);
+	say(0, na, STEP_REFUSED);
+	say(1, nb, STEP_TURNED);
+	expect("a:granted b:granted a:refused b:refused");
+	ask(c);
+	expect("c:granted");
+	(void)given(0);
+	ask(d);
+	expect("d:granted");
+	say(1, given(1), STEP_OVER);
+	expect("d:over");
+	say(0, na, STEP_OVER);
+	say(1, nb, STEP_OVER);
+	expect("a:over b:over");
+	ask(d); /* a's end has not made room beside c */
+	expect("d:granted");
+	(void)given(1);
+}
+
+/* Its answer would be lost. */
+static void
+test_none_goes_that_holds_a_failure(void **state)
+{
+	uint32_t n;
+
+	(void)state;
+	add(2, 3);
+	say_mechs(2);
+	ask(a);
+	ask(b);
+	ask(c);
+	expect("a:granted b:granted c:granted");
+	n = given(2);
+	say(2, n, STEP_REFUSED);
+	expect("c:refused");
+	pass(2 * TIMEOUT - 1);
+	say(0, given(0), STEP_OVER);
+	say(1, given(1), STEP_OVER);
+	expect("a:over b:over");
+	pass(2);
+	expect("");
+	say(2, n, STEP_OVER);
+	expect("c:over");
+	pass(2 * TIMEOUT + 1);
+	expect("want:2");
+}
+
 /* At the limit those that wait for a client take another one. */
 static void
 test_they_share(void **state)
@@ -642,6 +699,15 @@ test_rules(void **state)
 	msg_put_pool(&w, &(struct msg_pool){ 1 });
 	send_far(0, &w); /* forbidden */
 	expect("accuse:0/8");
+	add(0, 9);
+	say_mechs(0);
+	expect("");
+	ask(c);
+	n = given(0);
+	say(0, n, STEP_REFUSED);
+	expect("c:granted c:refused");
+	say(0, n, STEP_BEGINS); /* behind a refusal */
+	expect("accuse:0/9 c:over");
 }
 
 static void
@@ -661,6 +727,8 @@ main(void)
 		TEST(test_it_grows),
 		TEST(test_it_is_patient),
 		TEST(test_it_does_not_share_yet),
+		TEST(test_failures_take_no_place),
+		TEST(test_none_goes_that_holds_a_failure),
 		TEST(test_they_share),
 		TEST(test_it_shrinks),
 		TEST(test_it_hangs),
