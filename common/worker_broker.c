@@ -336,6 +336,33 @@ on_broker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	}
 }
 
+static void
+on_bereft(int fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	unsigned int i;
+
+	(void)fd;
+	(void)what;
+	for (i = 0; i < w->places; i++)
+		if (w->sessions[i] != NULL &&
+		    w->sessions[i]->state != SESSION_RELAY)
+			session_stop(w->sessions[i]);
+}
+
+/*
+ * A worker of an old generation gets no other broker: who waits for the word
+ * of one, or will, would wait in vain.  Not within whatever a session does.
+ */
+void
+worker_bereft(struct worker *w)
+{
+	const struct timeval now = { .tv_sec = 0 };
+
+	if (w->draining && !w->stopping && w->broker == NULL)
+		event_base_once(w->base, -1, EV_TIMEOUT, on_bereft, w, &now);
+}
+
 /* It died, or found fault with us: the master sends another or ends us. */
 static void
 on_broker_closed(void *arg, struct ipc *ch, const char *why)
@@ -346,6 +373,7 @@ on_broker_closed(void *arg, struct ipc *ch, const char *why)
 	if (why != NULL)
 		log_warnx("the broker sent %s", why);
 	ipc_free(&w->broker);
+	worker_bereft(w);
 }
 
 /*

@@ -48,6 +48,8 @@ struct worker {
 
 /* A broker has come; fd is our end of its channel, and taken over. */
 void worker_set_broker(struct worker *w, int fd);
+/* Is an old worker without a broker?  Then all end that need one. */
+void worker_bereft(struct worker *w);
 /* The session is over: so is its place in the broker's book. */
 void worker_release(struct worker *w, const struct session *s);
 
