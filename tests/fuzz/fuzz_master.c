@@ -209,6 +209,7 @@ event_base_loopbreak(struct event_base *base)
 static const struct protocol protocol = {
 	.format_record = smtp_record_format,
 	.record_ident = smtp_record_ident,
+	.record_accuses = smtp_record_accuses,
 };
 
 static void
@@ -239,13 +240,15 @@ set_up(uint8_t flags)
 		.nkeepers = NITEMS(keepers),
 		.nworkers = WORKERS,
 		.nauthenticators = AUTHENTICATORS,
+		.counters = -1,
 		.starting = flags & 1,
 		.checking = flags & 2 };
 	crew = (struct crew){ .s = &master,
 		.messages = flags & 4 ? MSG_VERSION : MSG_VERSION + 1,
 		.conf = flags & 8 ? conf : NULL,
 		.places = crew_places,
-		.nplaces = NITEMS(crew_places) };
+		.nplaces = NITEMS(crew_places),
+		.counters = -1 };
 	for (i = 0; i < WORKERS; i++)
 		set_place(&workers[i], ROLE_WORKER, i, false);
 	for (i = 0; i < AUTHENTICATORS; i++)
