@@ -160,8 +160,11 @@ check_allowed(unsigned int type, size_t len)
 		for (to = 0; to < ROLE_MAX; to++) {
 			n += msg_allowed(type, from, to, false, len) ||
 			    msg_allowed(type, from, to, true, len);
-			/* Two in a row say this, so its masks overlap. */
+			/* Two in a row say the first, so its masks overlap;
+			 * whoever asks at control's socket passes for it. */
 			MUST(from != to || type == MSG_SASL_MECHS ||
+			    type == MSG_ASK || type == MSG_ANSWER ||
+			    type == MSG_ANSWER_END ||
 			    !msg_allowed(type, from, to, false, len));
 		}
 	MUST(type < MSG_TYPES || n == 0);
