@@ -33,6 +33,12 @@ ALONE = ("test_imap_leak.py", "test_imap_crash.py", "test_pop3_leak.py",
          "test_reload_load.py", "test_siege_silent.py",
          "test_hostile_load.py")
 
+# The slowest go first, so that none of them is what all wait for in the end.
+FIRST = ("test_certificate_watch.py", "test_imap_authenticate_in.py",
+         "test_ledger.py", "test_build.py", "test_client_setup.py",
+         "test_pop3_inner.py", "test_deadlines.py", "test_faults_inner.py",
+         "test_hostile_load.py", "test_imap_names.py", "test_imap_limits.py")
+
 Result = collections.namedtuple("Result",
                                 "name passed failed skipped seconds output")
 
@@ -101,8 +107,8 @@ def show(result):
 
 def main():
     parser = argparse.ArgumentParser(description="Run the tests.")
-    parser.add_argument("-j", type=int, default=3, metavar="N",
-                        help="programs at a time (default: 3)")
+    parser.add_argument("-j", type=int, default=4, metavar="N",
+                        help="programs at a time (default: 4)")
     parser.add_argument("words", nargs="*", metavar="WORD")
     args = parser.parse_args()
 
@@ -112,6 +118,7 @@ def main():
                   glob.glob(os.path.join(HERE, "fuzz", "test_*.py")))
     chosen = [p for p in units + ends
               if not args.words or any(w in p for w in args.words)]
+    chosen.sort(key=lambda p: os.path.basename(p) not in FIRST)
     alone = [p for p in chosen if os.path.basename(p) in ALONE]
     if not chosen:
         sys.exit("no such test; is it built?  RELAIS_BUILD=%s"
