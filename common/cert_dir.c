@@ -40,6 +40,22 @@ names_free(struct names *l)
 	l->n = 0;
 }
 
+/*
+ * Hidden ones are not meant; and one with a control octet would end a line of
+ * the log, or of what metrics tell.
+ */
+static bool
+is_meant(const char *name)
+{
+	const unsigned char *p = (const unsigned char *)name;
+
+	if (*p == '.')
+		return false;
+	while (*p >= ' ' && *p != 0x7f)
+		p++;
+	return *p == '\0';
+}
+
 static int
 names_read(const char *path, struct names *l)
 {
@@ -51,7 +67,7 @@ names_read(const char *path, struct names *l)
 	if (d == NULL)
 		return -1;
 	while (errno = 0, (e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.' || l->n == NAMES_MAX)
+		if (!is_meant(e->d_name) || l->n == NAMES_MAX)
 			continue;
 		l->p = xrecallocarray(l->p, l->n, l->n + 1, sizeof(*l->p));
 		l->p[l->n++] = xstrdup(e->d_name);

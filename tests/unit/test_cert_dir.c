@@ -88,6 +88,9 @@ static const struct {
 	/* what is none of our business */
 	{ "README .a.pem a.csr a.crt.bak a.key~ a.pem.new a.txt", "" },
 	{ "a/README a/a.csr b/ .c/fullchain.pem .c/privkey.pem", "" },
+	/* what would be two lines where it is told of, or move a cursor */
+	{ "a\nb.pem a\x1b[31m.crt a\x7f.key c.pem", "c c.pem c.pem" },
+	{ "a\r\nb/fullchain.pem a\r\nb/privkey.pem", "" },
 	{ "a/b/fullchain.pem a/b/privkey.pem", "" }, /* not deeper */
 };
 
