@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <event2/event_struct.h>
 
 #include "acceptor.h"
+#include "clock.h"
 #include "log.h"
 #include "role.h"
 #include "xmalloc.h"
@@ -22,6 +24,12 @@
 /* Who has this many clients more than the idlest worker lets it go first. */
 #define LEAD_MIN 2
 #define YIELD_US 2000 /* for so long */
+/*
+ * Nothing left to accept with: the client stays where it is, and the listener
+ * stays ready, so it is looked at again only after this.
+ */
+#define SCARCE_US 100000
+#define SCARCE_SECONDS 60 /* from one word on that to the next */
 
 struct listener {
 	struct acceptor *acceptor;
@@ -32,8 +40,12 @@ struct listener {
 };
 
 struct acceptor {
-	/* CLOSED: it takes none; YIELDING: the others go first. */
-	enum { CLOSED, OPEN, YIELDING } state;
+	/*
+	 * CLOSED: it takes none; YIELDING: the others go first; SCARCE: the
+	 * kernel has no descriptor or memory for one.
+	 */
+	enum { CLOSED, OPEN, YIELDING, SCARCE } state;
+	time_t told_scarce; /* 0: not yet */
 	struct listener *listeners;
 	unsigned int nlisteners;
 	struct event yielded;
@@ -68,12 +80,14 @@ watch(struct acceptor *a, bool on)
 static void
 enter(struct acceptor *a, int next)
 {
-	const struct timeval yield = { .tv_usec = YIELD_US };
+	const struct timeval pause = {
+		.tv_usec = next == SCARCE ? SCARCE_US : YIELD_US
+	};
 
 	if ((a->state == OPEN) != (next == OPEN))
 		watch(a, next == OPEN);
-	if (next == YIELDING)
-		event_add(&a->yielded, &yield);
+	if (next == YIELDING || next == SCARCE)
+		event_add(&a->yielded, &pause);
 	else
 		event_del(&a->yielded);
 	a->state = next;
@@ -129,6 +143,25 @@ ends_of(const struct listener *l, int client, const struct sockaddr *from,
 	return addr_is_any(local) ? addr_local(client, local) : 0;
 }
 
+static void
+run_short(struct acceptor *a)
+{
+	time_t now = clock_seconds();
+
+	if (a->told_scarce == 0 || now - a->told_scarce >= SCARCE_SECONDS) {
+		log_warn("clients wait: none can be accepted");
+		a->told_scarce = now;
+	}
+	enter(a, SCARCE);
+}
+
+static bool
+is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM;
+}
+
 /*
  * One in a turn of the loop, which comes again for more: those that are
  * served are not starved, and nobody asks in vain whether there is another.
@@ -153,8 +186,11 @@ on_ready(int fd, short what, void *arg)
 	}
 	a->gave_way = false;
 	client = accept4(fd, from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (client == -1)
+	if (client == -1) {
+		if (is_shortage(errno))
+			run_short(a);
 		return; /* a sibling was quicker, or it left */
+	}
 	if (ends_of(l, client, from, len, &peer, &local) == -1)
 		close(client);
 	else

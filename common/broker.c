@@ -50,6 +50,9 @@ struct request {
 	struct addr client;
 	bool counts; /* it is a login */
 	struct abuse_login login;
+	uint64_t tried;      /* as it was asked for */
+	bool waits;          /* for its turn: */
+	struct event turn;
 };
 
 /* A worker, as the broker knows it. */
@@ -97,6 +100,8 @@ request_free(struct request *rq)
 {
 	request_end(rq, ABUSE_NOTHING, 0);
 	attempt_cancel(&rq->attempt);
+	if (rq->waits)
+		event_del(&rq->turn);
 	TAILQ_REMOVE(&rq->peer->requests, rq, entry);
 	free(rq);
 }
@@ -143,7 +148,7 @@ do_forget(struct peer *p, uint32_t session)
 
 	if (rq != NULL) {
 		/* Who has seen the server may have tried a password. */
-		if (rq->attempt == NULL)
+		if (rq->attempt == NULL && !rq->waits)
 			request_end(rq, ABUSE_LEFT, 0);
 		request_free(rq);
 	}
@@ -307,6 +312,35 @@ may_login(struct request *rq, struct text user)
 	return rq->counts;
 }
 
+static void
+begin_attempt(struct request *rq)
+{
+	rq->attempt = upstreams_connect(
+	    rq->peer->broker->upstreams, rq->tried, on_server, rq);
+}
+
+static void
+on_turn(int fd, short what, void *arg)
+{
+	struct request *rq = arg;
+
+	(void)fd;
+	(void)what;
+	rq->waits = false;
+	begin_attempt(rq);
+}
+
+/* A session that asks so often has to wait: inner servers are not flooded. */
+static void
+wait_for_turn(struct request *rq)
+{
+	const struct timeval second = { .tv_sec = 1 };
+
+	rq->waits = true;
+	evtimer_assign(&rq->turn, rq->peer->broker->base, on_turn, rq);
+	evtimer_add(&rq->turn, &second);
+}
+
 static int
 do_connect(struct peer *p, struct reader *r)
 {
@@ -321,7 +355,7 @@ do_connect(struct peer *p, struct reader *r)
 		return 0; /* see is_admitted() */
 	/* One at a time. */
 	rq = request_find(p, m.session);
-	if (rq != NULL && rq->attempt != NULL)
+	if (rq != NULL && (rq->attempt != NULL || rq->waits))
 		return -1;
 	if (rq != NULL)
 		request_free(rq);
@@ -329,18 +363,17 @@ do_connect(struct peer *p, struct reader *r)
 	rq->peer = p;
 	rq->session = m.session;
 	rq->client = client;
+	rq->tried = m.tried;
 	TAILQ_INSERT_TAIL(&p->requests, rq, entry);
-	if (!admits_may_connect(
-	        p->broker->admits, p->serial, m.session, clock_seconds())) {
-		on_server(rq, -1, MSG_NO_SERVER);
-		return 0;
-	}
 	if (!may_login(rq, m.user)) {
 		turn_away(rq);
 		return 0;
 	}
-	rq->attempt =
-	    upstreams_connect(p->broker->upstreams, m.tried, on_server, rq);
+	if (admits_may_connect(
+	        p->broker->admits, p->serial, m.session, clock_seconds()))
+		begin_attempt(rq);
+	else
+		wait_for_turn(rq);
 	return 0;
 }
 
@@ -362,7 +395,8 @@ do_outcome(struct peer *p, struct reader *r)
 		return -1;
 	/* One word on a server for each connection to it, or it is nothing. */
 	rq = request_find(p, m.session);
-	asked = rq != NULL && rq->attempt == NULL && rq->server == m.server;
+	asked = rq != NULL && rq->attempt == NULL && !rq->waits &&
+	    rq->server == m.server;
 	if (asked) {
 		request_end(rq, how[m.outcome], m.proof);
 		request_free(rq);

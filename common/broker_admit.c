@@ -13,6 +13,7 @@
 #include "broker_connect.h"
 #include "broker_peername.h"
 #include "broker_socket.h"
+#include "fdpass.h"
 #include "conf.h"
 #include "ipc.h"
 #include "limit.h"
@@ -186,6 +187,10 @@ admits_ask(struct admits *a, struct ipc *ch, uint32_t serial,
 	enum admit_verdict v;
 	struct addr client;
 
+	if (fd == FDPASS_LOST) { /* one more than we can have anything of */
+		reply(ch, m, ADMIT_TOO_MANY, NULL);
+		return 0;
+	}
 	if (is_lie(a, m, fd) ||
 	    sockets_add(a->sockets, fd, serial, m->session) == -1)
 		return -1;

@@ -14,7 +14,7 @@
 #include "conf.h"
 #include "xmalloc.h"
 
-#define CONNECTS_MAX 16 /* of a session in a second, and all servers */
+#define CONNECTS_MAX 64 /* of a session in a second, and all servers */
 
 struct socket {
 	RB_ENTRY(socket) by_cookie, by_id;

@@ -333,6 +333,12 @@ certs_settle(struct certs *s, time_t now)
 	return any;
 }
 
+bool
+certs_are_settled(const struct certs *s)
+{
+	return s->serving;
+}
+
 void
 certs_forget_offer(struct certs *s)
 {
@@ -379,16 +385,16 @@ certs_warn(struct certs *s, time_t now)
 }
 
 bool
-certs_expiry(const struct certs *s, size_t i, struct cert_expiry *out)
+certs_expiry(const struct certs *s, size_t *at, struct expiry *out)
 {
-	size_t j;
+	const struct cert_source *src;
 
-	for (j = 0; j < s->n; j++) {
-		if (s->sources[j].pair == NULL || i-- > 0)
+	while (*at < s->n) {
+		src = &s->sources[(*at)++];
+		if (src->pair == NULL)
 			continue;
-		out->file = s->sources[j].cert;
-		out->names = s->sources[j].pair->names;
-		out->not_after = s->sources[j].pair->not_after;
+		*out = (struct expiry){ src->cert, src->pair->names,
+			src->pair->not_after };
 		return true;
 	}
 	return false;

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "conf.h"
+#include "expiry.h"
 #include "msg.h"
 
 #define CERTS_WARN_DAYS 14 /* until the end: it is in the log, daily */
@@ -46,6 +47,8 @@ int certs_heard(struct certs *s, const struct msg_pair *m);
  * Each change and each fault is logged.  True: something has changed.
  */
 bool certs_settle(struct certs *s, time_t now);
+/* It has been called: there are some in use, or never will be. */
+bool certs_are_settled(const struct certs *s);
 void certs_forget_offer(struct certs *s); /* it is to be made again */
 
 /*
@@ -63,12 +66,10 @@ bool certs_next_drop(struct certs *s, time_t now, uint16_t *number);
 /* Those that end soon or have ended: in the log, daily. */
 void certs_warn(struct certs *s, time_t now);
 
-/* By place, for metrics; false behind the last.  Valid until the next call. */
-struct cert_expiry {
-	const char *file;  /* of the certificate */
-	const char *names; /* in it, printable, parted by blanks */
-	time_t not_after;
-};
-bool certs_expiry(const struct certs *s, size_t i, struct cert_expiry *out);
+/*
+ * Those in use, one after the other: *at begins with 0.  False: that was the
+ * last.  What is in out is borrowed until the next settling.
+ */
+bool certs_expiry(const struct certs *s, size_t *at, struct expiry *out);
 
 #endif

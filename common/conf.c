@@ -45,6 +45,9 @@ conf_new(const struct conf_defaults *defaults, conf_report *report, void *arg)
 	    xcalloc(table_size(), sizeof(c->private->settings[0]));
 	c->ssl_passphrase_fd = -1;
 	for (i = 0; (d = conf_table(i)) != NULL; i++) {
+		/* What another daemon has, this one has not. */
+		if (d->daemons != 0 && !(d->daemons & defaults->daemon))
+			continue;
 		if (d->field != CONF_NO_FIELD && conf_initial(c, d) != NULL)
 			conf_store(c, d, text_of(conf_initial(c, d)));
 	}

@@ -108,7 +108,11 @@ struct conf {
 	unsigned int connection_limit;         /* of all clients */
 	unsigned int connection_limit_address; /* of one address */
 	unsigned int authenticate_timeout;     /* until a login succeeded */
+	unsigned int handshake_timeout;        /* TLS with a client */
 	unsigned int timeout;                  /* silence after login */
+	unsigned int minimum_rate;      /* octets a second; 0: any rate */
+	unsigned int minimum_rate_time; /* over so long */
+	unsigned int acknowledge_timeout; /* of what a peer was sent */
 	unsigned int outgoing_timeout;   /* each answer of an inner server */
 	unsigned int login_attempts;     /* refused logins per connection */
 	unsigned int connect_relog;      /* repeat the Auth line; 0: never */

@@ -15,7 +15,6 @@
 
 #include "control_impl.h"
 #include "log.h"
-#include "tls_expiry.h"
 #include "xmalloc.h"
 
 #define ASKERS_MAX 16
@@ -204,6 +203,18 @@ on_again(int fd, short what, void *arg)
 		event_add(&c->accept, NULL);
 }
 
+static int
+take_expiries(struct control *c, struct reader *r, int fd)
+{
+	struct msg_expiries m;
+	int result = -1;
+
+	if (msg_get_expiries(r, &m) == 0)
+		result = expiry_read(&c->certificates, fd, m.len);
+	close(fd);
+	return result;
+}
+
 /* What the master may say. */
 static int
 on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
@@ -217,6 +228,10 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		return member_introduce(c, r, fd);
 	case MSG_PROCESS:
 		return id == c->roll ? member_told(c, r) : 0;
+	case MSG_EXPIRIES:
+		return take_expiries(c, r, fd);
+	case MSG_TOTALS:
+		return id == c->roll ? msg_get_totals(r, &c->totals) : 0;
 	case MSG_ROLL_END:
 		return ask_roll_end(c, id, r);
 	case MSG_STOP:
@@ -236,25 +251,6 @@ take_admit(struct control *c)
 	memcpy(&c->admit, t.p, sizeof(c->admit));
 }
 
-/* What the master has handed to the keepers, too: read before confinement. */
-static void
-take_certificates(struct control *c)
-{
-	const struct handover *h = c->start->handover;
-	struct control_certificate *cert;
-	struct text file;
-	uint16_t i;
-
-	for (i = 0; (file = handover_get(h, HANDOVER_NAME, i)).p != NULL; i++) {
-		c->certificates = xrecallocarray(c->certificates,
-		    c->ncertificates, i + 1U, sizeof(*c->certificates));
-		c->ncertificates = i + 1U;
-		cert = &c->certificates[i];
-		cert->file = xstrndup(file.p, file.len);
-		cert->until = tls_expiry(handover_get(h, HANDOVER_CERT, i));
-	}
-}
-
 _Noreturn void
 control_main(const struct role_start *start)
 {
@@ -269,7 +265,6 @@ control_main(const struct role_start *start)
 	RB_INIT(&c.members);
 	ask_init(&c);
 	take_admit(&c);
-	take_certificates(&c);
 	tzset(); /* while its file can be read */
 	event_assign(
 	    &c.accept, c.base, c.listener, EV_READ | EV_PERSIST, on_accept, &c);

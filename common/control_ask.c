@@ -25,6 +25,7 @@
 #define STALLED_MAX (10000 / POLL_MS) /* an asker that does not read */
 #define OUT_MAX (4 * CONTROL_TEXT_MAX)
 #define WORKERS_SHOWN 32 /* each, in a table */
+#define CERTIFICATES_SHOWN 32
 #define GROUPS_MAX 32
 #define COMPLAINT 256 /* octets */
 #define OUT_PART 8192 /* octets that are sent at once */
@@ -201,6 +202,24 @@ put_workers(struct control *c)
 }
 
 static void
+put_certificates(struct control *c)
+{
+	const struct expiry_list *l = &c->certificates;
+	const bool json = c->current->ask.json;
+	const size_t n =
+	    json || l->n <= CERTIFICATES_SHOWN ? l->n : CERTIFICATES_SHOWN;
+	const time_t now = time(NULL);
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		control_put_certificate(&c->out, &l->all[i], now, json, i == 0);
+		flush(c, false);
+	}
+	if (n < l->n)
+		control_put_more_certificates(&c->out, l->n - n, &l->all[n]);
+}
+
+static void
 put_status(struct control *c)
 {
 	struct control_status_head head = { .conf = c->start->conf,
@@ -209,12 +228,10 @@ put_status(struct control *c)
 		.uptime = c->rolled.uptime,
 		.generation = c->rolled.generation,
 		.limit = session_limit(c->start->conf),
-		.certificates = c->certificates,
-		.ncertificates = c->ncertificates,
-		.now = time(NULL),
 		.servers = c->has_servers ? &c->servers : NULL };
 	static const enum role order[] = { ROLE_KEEPER, ROLE_BROKER,
-		ROLE_AUTHENTICATOR, ROLE_CONTROL, ROLE_METRICS, ROLE_NURSERY, ROLE_WORKER };
+		ROLE_AUTHENTICATOR, ROLE_METRICS, ROLE_CONTROL, ROLE_NURSERY,
+		ROLE_WORKER };
 	const bool json = c->current->ask.json;
 	struct member *m;
 	bool first = true;
@@ -227,6 +244,9 @@ put_status(struct control *c)
 			head.logged_in += m->logged_in;
 		}
 	control_put_status(&c->out, &head, json);
+	put_certificates(c);
+	control_put_totals(&c->out, &c->totals,
+	    c->start->protocol->defaults->daemon == CONF_SMTP, json);
 	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (order[i] == ROLE_WORKER && !json &&
 		    head.workers > WORKERS_SHOWN)

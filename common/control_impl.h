@@ -60,8 +60,7 @@ struct control {
 	struct ipc *master;
 	struct control_admit admit;
 	int listener;
-	struct control_certificate *certificates;
-	size_t ncertificates;
+	struct expiry_list certificates;
 	struct event accept, again;
 	TAILQ_HEAD(askers, asker) askers; /* in the order that they came */
 	unsigned int naskers;
@@ -70,6 +69,7 @@ struct control {
 	struct asker *current; /* NULL: none */
 	uint32_t roll;         /* its number, in messages, too */
 	struct msg_roll_end rolled;
+	struct msg_totals totals;
 	struct members members;
 	TAILQ_HEAD(, member) due;
 	unsigned int owing; /* members that are not done */

@@ -177,52 +177,71 @@ put_server_json(struct buf *b, const struct control_status_head *h, size_t i)
 
 /* Days that are left; below 0: since it has expired. */
 static long
-days_left(const struct control_certificate *c, time_t now)
+days_left(const struct expiry *e, time_t now)
 {
-	const long left = (long)(c->until - now);
+	const long left = (long)(e->not_after - now);
 
 	return left >= 0 ? left / DAY : -((DAY - 1 - left) / DAY);
 }
 
 static void
-put_certificate(struct buf *b, const struct control_status_head *h, size_t i)
+put_certificate_json(struct buf *b, const struct expiry *e, time_t now)
 {
-	const struct control_certificate *c = &h->certificates[i];
-	char file[1024], when[32];
-	struct tm tm;
-	long days;
-
-	put(b, "%-10s %s: ", i == 0 ? "certs" : "",
-	    text_printable(text_of(c->file), file, sizeof(file)));
-	if (c->until == -1 || localtime_r(&c->until, &tm) == NULL ||
-	    strftime(when, sizeof(when), "%F", &tm) == 0) {
-		put(b, "not known\n");
-		return;
-	}
-	days = days_left(c, h->now);
-	if (days < 0)
-		put(b, "EXPIRED on %s\n", when);
-	else
-		put(b, "%ld day%s left, until %s\n", days, days == 1 ? "" : "s",
-		    when);
-}
-
-static void
-put_certificate_json(
-    struct buf *b, const struct control_status_head *h, size_t i)
-{
-	const struct control_certificate *c = &h->certificates[i];
 	char when[32];
 	struct tm tm;
 
-	put(b, "%s\n    {", i > 0 ? "," : "");
-	put_member(b, "file", text_of(c->file));
-	if (c->until == -1 || gmtime_r(&c->until, &tm) == NULL ||
+	put_member(b, "file", text_of(e->file));
+	put(b, ", ");
+	put_member(b, "names", text_of(e->names));
+	if (gmtime_r(&e->not_after, &tm) == NULL ||
 	    strftime(when, sizeof(when), "%FT%TZ", &tm) == 0)
 		put(b, ", \"not_after\": null, \"days\": null}");
 	else
 		put(b, ", \"not_after\": \"%s\", \"days\": %ld}", when,
-		    days_left(c, h->now));
+		    days_left(e, now));
+}
+
+/* The date that its reader's calendar has. */
+static const char *
+date_of(const struct expiry *e, char dst[static SHORT])
+{
+	struct tm tm;
+
+	if (localtime_r(&e->not_after, &tm) == NULL ||
+	    strftime(dst, SHORT, "%F", &tm) == 0)
+		(void)strlcpy(dst, "-", SHORT);
+	return dst;
+}
+
+void
+control_put_certificate(
+    struct buf *b, const struct expiry *e, time_t now, bool json, bool first)
+{
+	char file[1024], when[SHORT];
+	long days = days_left(e, now);
+
+	if (json) {
+		put(b, "%s\n    {", first ? "" : ",");
+		put_certificate_json(b, e, now);
+		return;
+	}
+	put(b, "%-10s %s: ", first ? "certs" : "",
+	    text_printable(text_of(e->file), file, sizeof(file)));
+	if (days < 0)
+		put(b, "EXPIRED on %s\n", date_of(e, when));
+	else
+		put(b, "%ld day%s left, until %s\n", days, days == 1 ? "" : "s",
+		    date_of(e, when));
+}
+
+void
+control_put_more_certificates(
+    struct buf *b, size_t left, const struct expiry *next)
+{
+	char when[SHORT];
+
+	put(b, "%-10s and %zu more, none of which ends before %s\n", "", left,
+	    date_of(next, when));
 }
 
 static void
@@ -244,9 +263,6 @@ put_status_json(struct buf *b, const struct control_status_head *h)
 	for (i = 0; i < h->conf->nservers; i++)
 		put_server_json(b, h, i);
 	put(b, "],\n  \"certificates\": [");
-	for (i = 0; i < h->ncertificates; i++)
-		put_certificate_json(b, h, i);
-	put(b, "],\n  \"processes\": [");
 }
 
 void
@@ -270,10 +286,6 @@ control_put_status(
 	put_listeners(b, h->conf, false);
 	for (i = 0; i < h->conf->nservers; i++)
 		put_server(b, h, i);
-	for (i = 0; i < h->ncertificates; i++)
-		put_certificate(b, h, i);
-	put(b, "\n%-17s %7s  %-7s %8s %4s %8s %8s\n", "PROCESS", "PID", "STATE",
-	    "SESSIONS", "GEN", "AGE", "RESTARTS");
 }
 
 static void

@@ -11,16 +11,11 @@
 #include <time.h>
 
 #include "buf.h"
+#include "expiry.h"
 #include "msg_control.h"
 
 /* Octets that one call below appends at most. */
 #define CONTROL_TEXT_MAX 16384
-
-/* Until when a certificate is good. */
-struct control_certificate {
-	char *file;
-	time_t until; /* -1: it is not known */
-};
 
 struct control_status_head {
 	const struct conf *conf;
@@ -28,9 +23,6 @@ struct control_status_head {
 	pid_t master;
 	uint32_t uptime, generation;
 	uint32_t sessions, logged_in, limit, workers;
-	const struct control_certificate *certificates;
-	size_t ncertificates;
-	time_t now; /* the time of day */
 	/* NULL: the broker has not answered */
 	const struct msg_servers_reply *servers;
 };
@@ -58,9 +50,19 @@ struct control_session {
 	time_t now; /* the time of day */
 };
 
-/* --status: the head, a line for each process, the end. */
+/*
+ * --status: the head, certificates, totals, a line for each process, the end.
+ * Where the table is not to have all certificates, left are, and the one that
+ * ends first of them is next.
+ */
 void control_put_status(
     struct buf *b, const struct control_status_head *h, bool json);
+void control_put_certificate(
+    struct buf *b, const struct expiry *e, time_t now, bool json, bool first);
+void control_put_more_certificates(
+    struct buf *b, size_t left, const struct expiry *next);
+void control_put_totals(
+    struct buf *b, const struct msg_totals *m, bool smtp, bool json);
 void control_put_process(
     struct buf *b, const struct control_process *p, bool json, bool first);
 /* In the table alone. */

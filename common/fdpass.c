@@ -99,6 +99,12 @@ fdpass_recv(int sock, void *data, size_t size, bool wait, int *fd)
 	if (n == -1)
 		return -1;
 	nfds = collect(&m, fds);
+	/* None of what was sent could be given to us. */
+	if (nfds == 0 && n > 0 && (m.msg_flags & MSG_CTRUNC) != 0 &&
+	    (m.msg_flags & MSG_TRUNC) == 0) {
+		*fd = FDPASS_LOST;
+		return n;
+	}
 	if (nfds > 1 || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
 	    (n == 0 && (nfds > 0 || !is_over(sock)))) {
 		for (i = 0; i < nfds; i++)

@@ -22,9 +22,10 @@ int fdpass_send(int sock, const void *data, size_t len, int fd);
  * descriptor that came along, close-on-exec and the caller's from now on, or
  * -1.  Returns its length, 0 at the end of the channel, or -1 with errno:
  * EAGAIN, or EBADMSG when it was empty, longer than size, or carried more than
- * one descriptor or one for which there is no room here (those that came are
- * closed).
+ * one descriptor (those that came are closed).  *fd is FDPASS_LOST where one
+ * came, and this process may have no more: close(2) refuses it.
  */
+#define FDPASS_LOST (-2)
 ssize_t fdpass_recv(int sock, void *data, size_t size, bool wait, int *fd);
 
 #endif

@@ -47,21 +47,6 @@ add_file(struct generation *g, enum role role, enum handover_kind kind,
 	g->faults++;
 }
 
-/* How long they are good is told. */
-static void
-add_certificates(struct generation *g, const struct conf *c, enum role role)
-{
-	size_t i;
-
-	for (i = 0; i < c->npairs; i++) {
-		if (handover_add(g->fds[role], HANDOVER_NAME, (uint16_t)i,
-		        text_of(c->pairs[i].cert_file)) == -1)
-			fatal("handing over names");
-		add_file(g, role, HANDOVER_CERT, i, "ssl_cert_file",
-		    c->pairs[i].cert_file);
-	}
-}
-
 /* A memfd with just that in it. */
 static int
 keep_aside(const char *text, size_t len)
@@ -362,11 +347,6 @@ generation_new(const struct conf *c, enum generation_use use)
 		fatal("handing over a word");
 	if (c->worker_connections == 1)
 		add_nursery_filters(g, c);
-	if (g->faults == 0) { /* they have been told of */
-		add_certificates(g, c, ROLE_CONTROL);
-		if (c->metrics_listen != NULL)
-			add_certificates(g, c, ROLE_METRICS);
-	}
 	find_passphrase(g, c);
 	if (c->outgoing_password_file != NULL)
 		add_secret_file(g, ROLE_WORKER, HANDOVER_PASSWORD,

@@ -30,9 +30,10 @@ enum handover_kind {
 	HANDOVER_ADMIT,      /* struct control_admit: whom control serves */
 	HANDOVER_EXTRA,      /* pair number is of a folder: it may be bad */
 	HANDOVER_FUSSY,      /* there: it may not */
-	HANDOVER_ORDER,      /* numbers of pairs (16 bits), the first choice */
-	                     /* first; number: how many without SNI, too */
-	HANDOVER_PROOF       /* key of proofs; workers and authenticators */
+	/* numbers of pairs (16 bits), the first choice first; number: how */
+	HANDOVER_ORDER, /* many of them are for clients without SNI, too */
+	HANDOVER_PROOF, /* key of proofs; workers and authenticators */
+	HANDOVER_EXPIRY /* expiry_compose() */
 };
 
 #define HANDOVER_FILE_MAX (4 * 1024 * 1024) /* octets of one part */

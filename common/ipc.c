@@ -166,6 +166,17 @@ over_quota(struct ipc *ch)
 }
 
 /*
+ * Whose handler copes with FDPASS_LOST: what concerns one client.  For the
+ * others a descriptor is a channel, without which a process is of no use.
+ */
+static bool
+is_for_one_client(enum msg_type type)
+{
+	return type == MSG_ADMIT || type == MSG_CONNECT_REPLY ||
+	    type == MSG_LEARN;
+}
+
+/*
  * Hand one message on; fd is the callee's.  -1: the channel has ended, *why
  * says why.
  */
@@ -187,6 +198,9 @@ hand_on(struct ipc *ch, struct text t, int fd, const char **why)
 			close(fd);
 		return 0;
 	}
+	*why = "a descriptor, and there is room for none";
+	if (fd == FDPASS_LOST && !is_for_one_client(type))
+		goto bad;
 	*why = "too many messages";
 	if (over_quota(ch))
 		goto bad;
@@ -402,6 +416,12 @@ bool
 ipc_is_waiting(const struct ipc *ch)
 {
 	return !TAILQ_EMPTY(&ch->queue) || is_holding(ch);
+}
+
+bool
+ipc_has_room(const struct ipc *ch)
+{
+	return ch->queued < QUEUE_MAX / 2 && ch->queued_fds < QUEUE_FDS_MAX;
 }
 
 /* Send what is held, fd with it. */

@@ -16,7 +16,8 @@ struct ipc;
 
 /*
  * One message has come.  r holds its fields, borrowed until the return; fd is
- * -1 or a descriptor that now belongs to the callee.  Return -1 when the
+ * -1 or a descriptor that now belongs to the callee, for MSG_ADMIT,
+ * MSG_CONNECT_REPLY and MSG_LEARN maybe FDPASS_LOST.  Return -1 when the
  * message is wrong: the channel is closed (ipc_closed is called).
  */
 typedef int ipc_handler(void *arg, struct ipc *ch, enum msg_type type,
@@ -55,6 +56,8 @@ void ipc_set_foreign(struct ipc *ch);
 
 /* Is there something that the peer has not taken yet? */
 bool ipc_is_waiting(const struct ipc *ch);
+/* Could one more message with a descriptor wait for it? */
+bool ipc_has_room(const struct ipc *ch);
 int ipc_fd(const struct ipc *ch); /* it stays the channel's */
 
 /*

@@ -142,6 +142,8 @@ listen_open(struct conf *c, int **fds, const struct reload_state *before)
 			    addr_print(&c->listen[i].addr, name));
 			result = -1;
 		}
+		if (fd != -1)
+			stream_set_patience(fd, c->acknowledge_timeout);
 		c->listen[n] = c->listen[i];
 		(*fds)[n++] = fd;
 	}
@@ -150,7 +152,7 @@ listen_open(struct conf *c, int **fds, const struct reload_state *before)
 }
 
 int *
-listen_inherited(const struct inherited *in)
+listen_inherited(const struct conf *c, const struct inherited *in)
 {
 	int *fds = xcalloc(in->n, sizeof(*fds));
 	size_t i;
@@ -158,6 +160,7 @@ listen_inherited(const struct inherited *in)
 	for (i = 0; i < in->n; i++) {
 		fds[i] = in->sockets[i].fd;
 		stream_tune(fds[i]);
+		stream_set_patience(fds[i], c->acknowledge_timeout);
 	}
 	return fds;
 }

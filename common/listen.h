@@ -30,6 +30,6 @@ int listen_open(struct conf *c, int **fds, const struct reload_state *before);
 int listen_try(const struct conf *c, const struct reload_state *before);
 
 /* The sockets that were inherited, which c->listen is about already. */
-int *listen_inherited(const struct inherited *in);
+int *listen_inherited(const struct conf *c, const struct inherited *in);
 
 #endif

@@ -301,7 +301,7 @@ find_listeners(struct conf *c, const struct launch *l, int **listeners)
 {
 	if (l->inherited.kind == INHERIT_NONE)
 		return listen_open(c, listeners, l->before);
-	*listeners = listen_inherited(&l->inherited);
+	*listeners = listen_inherited(c, &l->inherited);
 	return 0;
 }
 

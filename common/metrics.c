@@ -15,12 +15,10 @@
 
 #include <event2/event_struct.h>
 
-#include "handover.h"
 #include "log.h"
 #include "metrics.h"
 #include "metrics_request.h"
 #include "session.h"
-#include "tls_expiry.h"
 #include "xmalloc.h"
 
 #define CONNECTIONS_MAX 16
@@ -295,12 +293,27 @@ add_page(struct metrics *m, const struct msg_stats *s, int fd)
 	return 0;
 }
 
-/* What the master may say: MSG_STATS with a page, MSG_STOP. */
+/* Nobody is to miss them in an answer: who asks before the first waits. */
+static int
+take_expiries(struct metrics *m, int fd, size_t len)
+{
+	if (expiry_read(&m->facts.certificates, fd, len) == -1)
+		return -1;
+	if (m->nconnections < CONNECTIONS_MAX)
+		event_add(&m->accepting, NULL);
+	return 0;
+}
+
+/*
+ * What the master may say: MSG_STATS with a page, MSG_EXPIRIES with all
+ * certificates, MSG_STOP.
+ */
 static int
 on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
     struct reader *r, int fd)
 {
 	struct metrics *m = arg;
+	struct msg_expiries e;
 	struct msg_stats s;
 	int result = -1;
 
@@ -310,30 +323,11 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		role_end();
 	if (type == MSG_STATS && fd != -1 && msg_get_stats(r, &s) == 0)
 		result = add_page(m, &s, fd);
+	if (type == MSG_EXPIRIES && fd != -1 && msg_get_expiries(r, &e) == 0)
+		result = take_expiries(m, fd, e.len);
 	if (fd != -1)
 		close(fd);
 	return result;
-}
-
-/* Their files, and until when each is good. */
-static void
-read_certificates(struct metrics *m, const struct handover *h)
-{
-	struct metrics_certificate *all = NULL;
-	struct text pem, name;
-	size_t n;
-
-	for (n = 0; n < UINT16_MAX; n++) {
-		pem = handover_get(h, HANDOVER_CERT, (uint16_t)n);
-		name = handover_get(h, HANDOVER_NAME, (uint16_t)n);
-		if (pem.p == NULL || name.p == NULL)
-			break;
-		all = xrecallocarray(all, n, n + 1, sizeof(*all));
-		all[n].file = xstrndup(name.p, name.len);
-		all[n].expires = tls_expiry(pem);
-	}
-	m->facts.certificates = all;
-	m->facts.ncertificates = n;
 }
 
 void
@@ -351,10 +345,8 @@ metrics_main(const struct role_start *start)
 		.servers = start->conf->servers,
 		.nservers = start->conf->nservers };
 	TAILQ_INIT(&m->connections);
-	read_certificates(m, start->handover);
 	event_assign(&m->accepting, m->base, ROLE_FD_FIRST,
 	    EV_READ | EV_PERSIST, on_connection, m);
-	event_add(&m->accepting, NULL);
 	(void)role_confine(start, &box, METRICS_FILES, on_master, m);
 	event_base_dispatch(m->base);
 	role_end();

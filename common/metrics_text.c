@@ -54,12 +54,19 @@ static const char *
 escape(const char *value, char dst[static VALUE_MAX])
 {
 	size_t n = 0;
+	unsigned char c;
 
-	for (; *value != '\0' && n + 2 < VALUE_MAX; value++) {
-		if (*value == '\\' || *value == '"')
+	for (; (c = (unsigned char)*value) != '\0' && n + 5 < VALUE_MAX;
+	     value++) {
+		/* It has to be UTF-8, and files of a folder have any name. */
+		if (c < ' ' || c > '~') {
+			n += (size_t)snprintf(
+			    dst + n, VALUE_MAX - n, "\\\\x%02x", (unsigned)c);
+			continue;
+		}
+		if (c == '\\' || c == '"')
 			dst[n++] = '\\';
-		/* No other octet of a line's end gets into a configuration. */
-		dst[n++] = *value;
+		dst[n++] = (char)c;
 	}
 	dst[n] = '\0';
 	return dst;
@@ -180,18 +187,18 @@ put_family(struct output *o, const struct stats_family *f)
 static void
 put_certificates(struct output *o)
 {
-	const struct metrics_certificate *c = o->facts->certificates;
+	const struct expiry_list *l = &o->facts->certificates;
 	char file[VALUE_MAX];
 	size_t i;
 
 	put_head(o, "relais_certificate_expiry_timestamp_seconds",
 	    "Until when a certificate is good.", STATS_GAUGE);
-	for (i = 0; i < o->facts->ncertificates; i++)
+	for (i = 0; i < l->n; i++)
 		put(o,
 		    "relais_certificate_expiry_timestamp_seconds"
 		    "{daemon=\"%s\",file=\"%s\"} %lld\n",
-		    o->facts->daemon, escape(c[i].file, file),
-		    (long long)c[i].expires);
+		    o->facts->daemon, escape(l->all[i].file, file),
+		    (long long)l->all[i].not_after);
 }
 
 int

@@ -7,20 +7,16 @@
 #define METRICS_TEXT_H
 
 #include <stdbool.h>
-#include <time.h>
 
 #include "buf.h"
 #include "conf.h"
+#include "expiry.h"
 #include "stats.h"
 
-#define METRICS_TEXT_MAX 4194304 /* octets: 64 servers with long names */
+/* Octets: 64 servers and 4064 certificates with long names. */
+#define METRICS_TEXT_MAX 8388608
 
 enum metrics_format { METRICS_PLAIN, METRICS_OPEN };
-
-struct metrics_certificate {
-	const char *file;
-	time_t expires;
-};
 
 /* What is told beside what was counted; all is borrowed. */
 struct metrics_facts {
@@ -28,8 +24,7 @@ struct metrics_facts {
 	enum conf_daemon kind;
 	const struct conf_server *servers;
 	size_t nservers;
-	const struct metrics_certificate *certificates;
-	size_t ncertificates;
+	struct expiry_list certificates;
 };
 
 /* The value of Content-Type. */

@@ -106,6 +106,8 @@ static const struct {
 	    FROM(ROLE_WORKER) | FROM(ROLE_NURSERY), WITH_FD },
 	[MSG_HANDSHAKES] = { "handshakes", FROM(ROLE_WORKER), FROM(ROLE_BROKER),
 	    NO_FD },
+	[MSG_EXPIRIES] = { "expiries", FROM(ROLE_MASTER),
+	    FROM(ROLE_METRICS) | FROM(ROLE_CONTROL), WITH_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
 	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ASKED, NO_FD },
 	[MSG_SETTLED] = { "settled", FROM(ROLE_WORKER), FROM(ROLE_MASTER),
@@ -121,6 +123,8 @@ static const struct {
 	[MSG_PROCESS] = { "process", FROM(ROLE_MASTER), FROM(ROLE_CONTROL),
 	    NO_FD },
 	[MSG_ROLL_END] = { "roll-end", FROM(ROLE_MASTER), FROM(ROLE_CONTROL),
+	    NO_FD },
+	[MSG_TOTALS] = { "totals", FROM(ROLE_MASTER), FROM(ROLE_CONTROL),
 	    NO_FD },
 	[MSG_SERVERS] = { "servers", FROM(ROLE_CONTROL), FROM(ROLE_BROKER),
 	    NO_FD },

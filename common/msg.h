@@ -103,6 +103,8 @@ enum msg_type {
 	MSG_PAIR_DROP,    /* master to keeper: forget this key */
 	MSG_CERTIFICATES, /* master to worker, nursery: serve these, too */
 	MSG_HANDSHAKES, /* worker to broker: of a client with TLS */
+	MSG_EXPIRIES,   /* master to metrics, control: how long all are good */
+	MSG_TOTALS,     /* master to control: see msg_control.h */
 	MSG_TYPES
 };
 
@@ -112,7 +114,7 @@ enum msg_type {
  * changed; then it understands no more of what they say than MSG_LOG.  The
  * numbers of that, MSG_STOP, MSG_MANY and MSG_DRAIN stay what they are.
  */
-#define MSG_VERSION 2
+#define MSG_VERSION 3
 
 #define MSG_HEADER 6 /* octets: type and request number */
 /* Octets of a whole message: that of MSG_SASL_MAX, and what is beside it. */
@@ -520,6 +522,11 @@ struct msg_certificates {
 	uint32_t len;
 };
 
+/* MSG_EXPIRIES: the same, to be read with expiry_read(); 0: there are none. */
+struct msg_expiries {
+	uint32_t len;
+};
+
 /*
  * MSG_PAIR: of a pair that the keeper was handed at its start or by
  * MSG_PAIRS.  MSG_PAIRS_REPLY, which ends them, has MSG_PAIRS's request
@@ -583,6 +590,7 @@ MSG_CODEC(sasl_check);
 MSG_CODEC(sasl_reply);
 MSG_CODEC(pairs);
 MSG_CODEC(certificates);
+MSG_CODEC(expiries);
 MSG_CODEC(pair);
 MSG_CODEC(pair_drop);
 

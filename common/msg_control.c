@@ -116,6 +116,26 @@ msg_get_roll_end(struct reader *r, struct msg_roll_end *m)
 }
 
 void
+msg_put_totals(struct writer *w, const struct msg_totals *m)
+{
+	size_t i;
+
+	for (i = 0; i < TOTALS; i++)
+		put_u64(w, m->n[i]);
+}
+
+int
+msg_get_totals(struct reader *r, struct msg_totals *m)
+{
+	size_t i;
+
+	for (i = 0; i < TOTALS; i++)
+		if (get_u64(r, &m->n[i]) == -1)
+			return -1;
+	return get_end(r);
+}
+
+void
 msg_put_servers_reply(struct writer *w, const struct msg_servers_reply *m)
 {
 	unsigned int i;

@@ -9,6 +9,7 @@
 
 #include "conf.h"
 #include "msg.h"
+#include "totals.h"
 
 /*
  * MSG_ASK: one of these, once for each connection.  Another number whenever
@@ -85,6 +86,11 @@ struct msg_roll_end {
 	uint32_t uptime;     /* seconds */
 };
 
+/* MSG_TOTALS: before the MSG_ROLL_END that has no more. */
+struct msg_totals {
+	uint64_t n[TOTALS];
+};
+
 /* MSG_SERVERS has no fields.  MSG_SERVERS_REPLY: in outgoing_server's order. */
 struct msg_servers_reply {
 	uint8_t n;
@@ -154,6 +160,7 @@ MSG_CODEC(answer_end);
 MSG_CODEC(roll);
 MSG_CODEC(process);
 MSG_CODEC(roll_end);
+MSG_CODEC(totals);
 MSG_CODEC(servers_reply);
 MSG_CODEC(list);
 MSG_CODEC(list_end);

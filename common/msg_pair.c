@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * msg_pair: the codecs of what master, keeper and worker say of certificates.
- * Runs in these three; see msg.c.
+ * msg_pair: the codecs of what master, keeper, worker and those who tell say
+ * of certificates.  Runs in these; see msg.c.
  */
 #include "msg.h"
 
@@ -31,6 +31,18 @@ msg_get_certificates(struct reader *r, struct msg_certificates *m)
 	if (get_u32(r, &m->len) == -1 || get_end(r) == -1)
 		return -1;
 	return m->len > 0 ? 0 : -1;
+}
+
+void
+msg_put_expiries(struct writer *w, const struct msg_expiries *m)
+{
+	put_u32(w, m->len);
+}
+
+int
+msg_get_expiries(struct reader *r, struct msg_expiries *m)
+{
+	return get_u32(r, &m->len) == -1 || get_end(r) == -1 ? -1 : 0;
 }
 
 void

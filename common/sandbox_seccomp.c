@@ -66,6 +66,7 @@ enum {
 	ALL = K | B | W | A | C | M,
 	BUT_N = ALL & ~N,
 	BUT_A = ALL & ~A,
+	BUT_M = ALL & ~M, /* it gets no channel but its first */
 	WORKER = W & ~N,
 	/*
 	 * The master, which all are born of: what even it never does, nor a
@@ -112,7 +113,8 @@ static const struct rule allowed[] = {
 	{ ALL, SYS(epoll_wait), { ANY } },
 	{ ALL, SYS(epoll_pwait), { ANY } }, /* where it has not */
 	{ ALL, SYS(epoll_ctl), { ANY } },
-	{ ALL, SYS(poll), { ANY } },  /* a worker waits for its keeper */
+	/* a worker waits for its keeper; has whoever sent nothing gone? */
+	{ ALL, SYS(poll), { ANY } },
 	{ ALL, SYS(ppoll), { ANY } }, /* where poll(3) is made with it */
 
 	/* descriptors that are there */
@@ -134,13 +136,13 @@ static const struct rule allowed[] = {
 	 * O_NONBLOCK belongs to the listener that all workers share: without
 	 * it one worker could make the others wait in accept4().
 	 */
-	{ ALL, SYS(fcntl),
+	{ BUT_M, SYS(fcntl),
 	    { EQ(1, F_SETFL), BITS(2, O_NONBLOCK | O_ASYNC, O_NONBLOCK) } },
-	{ ALL, SYS(fcntl), { EQ(1, F_GETFL) } },
+	{ BUT_M, SYS(fcntl), { EQ(1, F_GETFL) } },
 	{ B | A, SYS(fcntl), { EQ(1, F_SETFD) } }, /* c-ares; libdb */
 	{ B | A, SYS(fcntl), { EQ(1, F_GETFD) } },
-	/* a descriptor that waits until its message can be sent */
-	{ ALL, SYS(fcntl), { EQ(1, F_DUPFD_CLOEXEC) } },
+	/* a descriptor that waits to be sent; which is the lowest free one */
+	{ W | B | A, SYS(fcntl), { EQ(1, F_DUPFD_CLOEXEC) } },
 
 	/* connections: those of clients and those to inner servers */
 	{ W | M, SYS(accept4), { ANY } },
@@ -163,6 +165,8 @@ static const struct rule allowed[] = {
 	{ W, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPIDLE) } },
 	{ W, SYS(setsockopt),
 	    { EQ(1, IPPROTO_TCP), EQ(2, TCP_NOTSENT_LOWAT) } },
+	{ W, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_USER_TIMEOUT) } },
+	{ W, SYS(getsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_INFO) } }, /* pace */
 
 	/*
 	 * The broker connects to inner servers and to name servers, and c-ares

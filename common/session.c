@@ -27,6 +27,8 @@
 #define COMMANDS_MAX 100
 /* The first client waits so long for the inner servers' list (README). */
 #define LEARN_SECONDS 3
+/* For the broker, which looks up names meanwhile, to say who is served. */
+#define ADMIT_SECONDS 10
 /* A proxy says at once for whom it speaks; a lost segment is sent again. */
 #define PROXY_SECONDS 5
 #define AUTH_SECONDS 10 /* beside two times sasl_timeout */
@@ -64,8 +66,27 @@ session_watch(struct session *s)
 		at = s->active + s->conf->timeout;
 	if (s->relog_at != 0 && (at == 0 || s->relog_at < at))
 		at = s->relog_at;
+	if (s->pace_by != 0 && (at == 0 || s->pace_by < at))
+		at = s->pace_by;
 	if (at != 0)
 		set_timer(s, at > now ? at - now : 0, 0);
+	else
+		event_del(&s->timer);
+}
+
+/* The time until a login, or, where that is less, a part of it. */
+static void
+await_login(struct session *s, time_t now, unsigned int part)
+{
+	time_t left = s->began + s->conf->authenticate_timeout - now;
+
+	if (s->conf->authenticate_timeout == 0 ||
+	    (part != 0 && (time_t)part < left))
+		left = part;
+	else if (left < 1)
+		left = 0;
+	if (s->conf->authenticate_timeout != 0 || part != 0)
+		set_timer(s, left, 0);
 	else
 		event_del(&s->timer);
 }
@@ -80,13 +101,13 @@ session_enter(struct session *s, enum session_state next)
 	s->state = next;
 	switch (next) {
 	case SESSION_ADMIT:
-	case SESSION_HANDSHAKE:
+		await_login(s, now, ADMIT_SECONDS);
+		break;
 	case SESSION_DIALOGUE:
-		if (s->conf->authenticate_timeout != 0)
-			set_timer(s,
-			    s->began + s->conf->authenticate_timeout - now, 0);
-		else
-			event_del(&s->timer);
+		await_login(s, now, 0);
+		break;
+	case SESSION_HANDSHAKE:
+		await_login(s, now, s->conf->handshake_timeout);
 		break;
 	case SESSION_PROXY:
 		set_timer(s, PROXY_SECONDS, 0);
@@ -450,6 +471,7 @@ session_leave(struct session *s)
 		return false;
 	}
 	arm(s);
+	session_pace(s);
 	return true;
 }
 
@@ -478,7 +500,7 @@ on_timer(int fd, short what, void *arg)
 	(void)what;
 	switch (s->state) {
 	case SESSION_ADMIT:
-		session_drop(s, "not admitted in time");
+		session_not_admitted(s);
 		break;
 	case SESSION_PROXY:
 		session_proxy_late(s);
@@ -505,14 +527,16 @@ on_timer(int fd, short what, void *arg)
 		session_delay_over(s);
 		break;
 	case SESSION_RELAY:
-		relay_timer(s);
+		if (!session_pace_timer(s))
+			relay_timer(s);
 		break;
 	case SESSION_SUBMIT:
 		session_submit_over(s, SUBMIT_UNAVAILABLE);
 		break;
 	case SESSION_MAIL:
 	case SESSION_MESSAGE:
-		session_mail_timer(s);
+		if (!session_pace_timer(s))
+			session_mail_timer(s);
 		break;
 	case SESSION_CLOSING:
 		s->dead = true;

@@ -47,6 +47,14 @@ enum session_state {
 
 #define SESSION_IN_MAX 65536 /* octets of one side's input that wait */
 
+/* Who has to take or send octets now, and may not do so by drips. */
+enum session_debtor {
+	DEBTOR_NONE,
+	DEBTOR_CLIENT_TAKES,
+	DEBTOR_SERVER_TAKES,
+	DEBTOR_CLIENT_SENDS
+};
+
 enum login_failure {
 	LOGIN_REFUSED,     /* by the inner server: answered after the delay */
 	LOGIN_UNAVAILABLE, /* no inner server did its part: answered at once */
@@ -102,6 +110,13 @@ struct session {
 	struct event timer;
 	/* CLOCK_MONOTONIC seconds */
 	time_t began, active, login_deadline, relog_at;
+	/*
+	 * minimum_rate: who is watched, when its window ends (0: never) and
+	 * what it had paid when that began.
+	 */
+	enum session_debtor debtor;
+	time_t pace_by;
+	uint64_t paid;
 	/*
 	 * session_await(): when the answer that the inner server owes is too
 	 * late, and how long it may take; 0: it owes none.

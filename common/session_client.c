@@ -48,7 +48,9 @@ handshake(struct session *s)
 	case STREAM_ERROR:
 		STATS_ADD(handshakes_failed, 1);
 		/* An alert may be waiting that tells the client why. */
-		session_close(s, tls_error(s->client.tls));
+		session_close(s,
+		    s->client.tls != NULL ? tls_error(s->client.tls)
+		                          : "the client left");
 		break;
 	}
 }
@@ -110,12 +112,20 @@ open_client(struct session *s)
 	s->accepted = -1;
 }
 
+void
+session_not_admitted(struct session *s)
+{
+	if (s->accepted != -1)
+		open_client(s);
+	turn_away(s, "not admitted in time");
+}
+
 static void
 shake_hands(struct session *s)
 {
 	if (s->handshakes < UINT8_MAX)
 		s->handshakes++;
-	stream_set_tls(&s->client, tls_accept(worker_tls_server(s->worker)));
+	stream_await_tls(&s->client, worker_tls_server(s->worker));
 }
 
 void

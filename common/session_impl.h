@@ -57,6 +57,10 @@ void session_mail_moves(struct session *s);
 void session_mail_server_gone(struct session *s, const char *reason);
 /* When is a session with an inner server to be looked at again? */
 void session_watch(struct session *s);
+/* Whom minimum_rate is for may have changed. */
+void session_pace(struct session *s);
+/* True: its window is over, and it was too slow. */
+bool session_pace_timer(struct session *s);
 /* Find an inner server, from the beginning, or one that was not tried. */
 void session_ask_for_server(struct session *s);
 void session_next_server(struct session *s);
@@ -72,6 +76,8 @@ void session_refuse_header(struct session *s);
 /* Tell the inner server who the client is, where it is to have a header. */
 void session_send_header(struct session *s);
 
+/* The broker has not said in time that the client is served. */
+void session_not_admitted(struct session *s);
 /* The client is served from now on. */
 void session_begin(struct session *s);
 void session_client_ready(int fd, short what, void *arg);

@@ -256,6 +256,7 @@ server_connected(struct session *s, int fd, uint16_t server)
 	s->server_number = server;
 	s->server_us = stats_now_us();
 	stream_tune(fd);
+	stream_set_patience(fd, s->conf->acknowledge_timeout);
 	stream_open(
 	    &s->server, worker_base(s->worker), fd, session_server_ready, s);
 	session_send_header(s);

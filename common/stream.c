@@ -34,6 +34,10 @@
 #define TX_SIZE (RX_PLAIN_SIZE * 2 + 65536)
 /* Longer clear text is sent from where it stands rather than gathered. */
 #define GATHER_MAX 16384
+/* RFC 8446 5.1 */
+#define RECORD_HANDSHAKE 22
+#define RECORD_HEADER 5
+#define RECORD_MAX 16384
 /* What a peer that does not read may have waiting: a turn's worth and more. */
 #define OUT_MAX (4 * RX_SIZE)
 
@@ -94,6 +98,12 @@ stream_tune(int fd)
 }
 
 void
+stream_set_patience(int fd, unsigned int seconds)
+{
+	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)(seconds * 1000));
+}
+
+void
 stream_open(struct stream *s, struct event_base *base, int fd,
     stream_ready *ready, void *arg)
 {
@@ -124,6 +134,7 @@ stream_close(struct stream *s)
 		event_del(&s->write_ev);
 	close(s->fd);
 	s->fd = -1;
+	s->awaited = NULL;
 	tls_free(&s->tls);
 	buf_free(&s->in);
 	buf_free(&s->out);
@@ -133,6 +144,12 @@ void
 stream_set_tls(struct stream *s, struct tls *t)
 {
 	s->tls = t;
+}
+
+void
+stream_await_tls(struct stream *s, struct tls_server *server)
+{
+	s->awaited = server;
 }
 
 /* The end came with the last text: the socket will not tell of it. */
@@ -350,6 +367,52 @@ decrypt(struct stream *s, struct tls_io *io, size_t *n)
 	return STREAM_ERROR;
 }
 
+/*
+ * Is the first record (RFC 8446 5.1) there, as far as its header says?  What
+ * begins in another way is TLS's to refuse.
+ */
+static bool
+is_whole(struct text t)
+{
+	const unsigned char *p = (const unsigned char *)t.p;
+	size_t len;
+
+	if (t.len > 0 && p[0] != RECORD_HANDSHAKE)
+		return true;
+	if (t.len < RECORD_HEADER)
+		return false;
+	len = (size_t)p[3] << 8 | p[4];
+	return len > RECORD_MAX || t.len - RECORD_HEADER >= len;
+}
+
+/* Begin TLS once *t, what just came, makes the first record whole. */
+static enum stream_result
+begin_tls(struct stream *s, struct text *t)
+{
+	if (s->in.len > 0 || !is_whole(*t)) {
+		if (buf_append(&s->in, t->p, t->len) == -1)
+			return STREAM_ERROR;
+		*t = buf_view(&s->in);
+	}
+	if (!is_whole(*t))
+		return STREAM_WAIT;
+	s->tls = tls_accept(s->awaited);
+	s->awaited = NULL;
+	return STREAM_OK;
+}
+
+/* What was kept of the first record is TLS's now. */
+static enum tls_result
+shake(struct stream *s, struct tls_io *io)
+{
+	enum tls_result r = tls_handshake(s->tls, io);
+
+	/* The client speaks again before it is done: all of it is taken. */
+	if (r == TLS_WAIT)
+		buf_free(&s->in);
+	return r;
+}
+
 enum stream_result
 stream_handshake(struct stream *s)
 {
@@ -361,7 +424,9 @@ stream_handshake(struct stream *s)
 	if (r == STREAM_EOF || r == STREAM_ERROR)
 		return r;
 	io.in = (struct text){ rx, n };
-	switch (tls_handshake(s->tls, &io)) {
+	if (s->awaited != NULL && (r = begin_tls(s, &io.in)) != STREAM_OK)
+		return r;
+	switch (shake(s, &io)) {
 	case TLS_OK:
 		break;
 	case TLS_WAIT:

@@ -39,7 +39,8 @@ enum stream_output {
 
 struct stream {
 	int fd;          /* -1: not open */
-	struct tls *tls; /* NULL: plain */
+	struct tls *tls; /* NULL: plain, or still awaited */
+	struct tls_server *awaited; /* whose tls will be; NULL: nobody's */
 	struct buf in;   /* read, not yet taken by the dialogue */
 	struct buf out;  /* gathered, or not yet taken by the peer */
 	struct event read_ev, write_ev;
@@ -67,6 +68,12 @@ bool stream_is_open(const struct stream *s);
  * What a listener has, those that it accepts inherit.
  */
 void stream_tune(int fd);
+/*
+ * The connection breaks when the peer has acknowledged nothing, or taken
+ * nothing, of what it was sent for so many seconds; 0: the kernel's own limit.
+ * Inherited as above.
+ */
+void stream_set_patience(int fd, unsigned int seconds);
 
 /*
  * Take over fd.  ready(arg) is called when there is something to read (with
@@ -78,6 +85,12 @@ void stream_close(struct stream *s); /* all memory goes; may be opened again */
 
 /* From now on the octets are records of t, which the stream takes over. */
 void stream_set_tls(struct stream *s, struct tls *t);
+/*
+ * The same, with TLS as the server, of which there is none until the client's
+ * first record is whole: who says nothing costs next to nothing.  Its octets
+ * are kept in s->in, which must be empty.  server is borrowed.
+ */
+void stream_await_tls(struct stream *s, struct tls_server *server);
 enum stream_result stream_handshake(struct stream *s);
 
 /*

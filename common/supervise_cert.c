@@ -28,16 +28,66 @@ struct cert_watch {
 	bool unfinished;             /* the memfds are still to be made */
 };
 
-const struct certs *
-supervise_certs(const struct supervisor *s)
-{
-	return s->generation != NULL ? generation_certs(s->generation) : NULL;
-}
-
 static struct certs *
 certs_of(const struct supervisor *s)
 {
 	return generation_certs(s->generation);
+}
+
+static void
+send_memfd(
+    struct place *p, enum msg_type type, uint32_t id, int fd, uint32_t len)
+{
+	const struct msg_pairs pairs = { len };
+	const struct msg_certificates certificates = { len };
+	const struct msg_expiries expiries = { len };
+	struct writer w;
+
+	if (p->ch == NULL)
+		return;
+	msg_start(&w, type, id);
+	if (type == MSG_PAIRS)
+		msg_put_pairs(&w, &pairs);
+	else if (type == MSG_CERTIFICATES)
+		msg_put_certificates(&w, &certificates);
+	else
+		msg_put_expiries(&w, &expiries);
+	(void)ipc_send(p->ch, &w, fd);
+}
+
+/* Whoever of these is there hears how long those in use are good. */
+static void
+tell_expiries(struct supervisor *s, struct place *places[], size_t n)
+{
+	uint32_t len;
+	size_t i;
+	int fd;
+
+	/* What old ones know stays as it is; a new one waits for the first. */
+	if (s->generation == NULL || !certs_are_settled(certs_of(s)))
+		return;
+	fd = expiry_compose(certs_of(s), &len);
+	if (fd == -1) {
+		log_warn("memory for the list of certificates");
+		return;
+	}
+	for (i = 0; i < n; i++)
+		send_memfd(places[i], MSG_EXPIRIES, 0, fd, len);
+	close(fd);
+}
+
+void
+supervise_certs_tell(struct place *p)
+{
+	tell_expiries(p->s, &p, 1);
+}
+
+static void
+tell_all(struct supervisor *s)
+{
+	struct place *places[] = { &s->metrics, &s->control };
+
+	tell_expiries(s, places, sizeof(places) / sizeof(places[0]));
 }
 
 int
@@ -50,26 +100,9 @@ supervise_certs_begin(struct supervisor *s)
 		log_warn("memory for certificates");
 		return -1;
 	}
+	tell_all(s);
 	certs_warn(certs_of(s), now);
 	return 0;
-}
-
-static void
-send_memfd(
-    struct place *p, enum msg_type type, uint32_t id, int fd, uint32_t len)
-{
-	const struct msg_pairs pairs = { len };
-	const struct msg_certificates certificates = { len };
-	struct writer w;
-
-	if (p->ch == NULL)
-		return;
-	msg_start(&w, type, id);
-	if (type == MSG_PAIRS)
-		msg_put_pairs(&w, &pairs);
-	else
-		msg_put_certificates(&w, &certificates);
-	(void)ipc_send(p->ch, &w, fd);
 }
 
 /* Those that are there; those that come later have it from their start. */
@@ -96,10 +129,12 @@ static void
 finish(struct cert_watch *w)
 {
 	w->unfinished = generation_renew(w->s->generation) == -1;
-	if (w->unfinished)
+	if (w->unfinished) {
 		log_warn("memory for renewed certificates");
-	else
-		tell_workers(w->s);
+		return;
+	}
+	tell_workers(w->s);
+	tell_all(w->s);
 }
 
 static void

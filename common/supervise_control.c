@@ -97,7 +97,8 @@ make_known(struct place *control, struct place *p)
 		return true;
 	if (!supervise_has_room(p->s))
 		return false;
-	place_introduce(control, p);
+	if (place_introduce(control, p) == -1)
+		return false;
 	p->known_to = control->serial;
 	return true;
 }
@@ -153,6 +154,20 @@ uptime(void)
 	    : 0;
 }
 
+static void
+tell_totals(struct place *control, uint32_t id)
+{
+	struct msg_totals m;
+	struct writer w UNZEROED;
+	struct stats sum;
+
+	supervise_stats_sum(control->s, &sum);
+	totals_of(&sum, m.n);
+	msg_start(&w, MSG_TOTALS, id);
+	msg_put_totals(&w, &m);
+	(void)ipc_send(control->ch, &w, -1);
+}
+
 int
 supervise_call_roll(struct place *control, uint32_t id, struct reader *r)
 {
@@ -172,8 +187,10 @@ supervise_call_roll(struct place *control, uint32_t id, struct reader *r)
 		end.last = part.places[i]->serial;
 	}
 	end.more = part.more;
-	if (!end.more)
+	if (!end.more) {
 		end.uptime = uptime();
+		tell_totals(control, id);
+	}
 	msg_start(&w, MSG_ROLL_END, id);
 	msg_put_roll_end(&w, &end);
 	(void)ipc_send(control->ch, &w, -1);

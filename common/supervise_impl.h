@@ -107,7 +107,10 @@ struct supervisor {
 void place_init(
     struct supervisor *s, struct place *p, enum role role, unsigned int number);
 struct place *place_of(struct supervisor *s, pid_t pid); /* NULL: none */
-/* Start its process and make it known to its peers. */
+/*
+ * Start its process and make it known to its peers.  Where the machine has
+ * none to give, that is said, and tried again as after a death.
+ */
 void place_spawn(struct place *p);
 /* It runs, and fd is our end of its channel. */
 void place_open(struct place *p, int fd);
@@ -116,8 +119,8 @@ void place_end(struct place *p); /* SIGKILL; SIGCHLD does the rest */
 /* status is waitpid(2)'s; it is replaced as its end deserves. */
 void place_died(struct place *p, int status);
 
-/* Give each a new channel to the other. */
-void place_introduce(struct place *a, struct place *b);
+/* Give each a new channel to the other.  -1: there is none to be had. */
+int place_introduce(struct place *a, struct place *b);
 
 /* The role control, once all others serve (supervise_control.c). */
 void supervise_start_control(struct supervisor *s);
@@ -200,8 +203,8 @@ int supervise_certs_pair(struct supervisor *s, struct reader *r);
 int supervise_certs_reply(struct supervisor *s, uint32_t id, struct reader *r);
 /* A keeper is gone or comes, which has not heard what we ask the others. */
 void supervise_certs_keeper(struct supervisor *s);
-/* For metrics: see certs_expiry(); NULL: none are served. */
-const struct certs *supervise_certs(const struct supervisor *s);
+/* To metrics or control: those in use; so is each change, by itself. */
+void supervise_certs_tell(struct place *p);
 /* Has this worker a client from there, or had it one lately? */
 bool supervise_had_client(struct place *p, const struct addr *client);
 

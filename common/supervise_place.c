@@ -32,6 +32,8 @@
 /* Descriptors that a reload, and who is replaced, must not lack. */
 #define FILES_KEPT 64
 
+static void respawn(struct place *p);
+
 static struct place *
 keeper_of(struct supervisor *s, const struct place *worker)
 {
@@ -63,24 +65,39 @@ send_peer(struct place *p, const struct place *peer, int fd)
 		(void)ipc_send(p->ch, &w, fd);
 }
 
-static void
+static int
 make_pair(int fds[2])
 {
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == -1)
-		fatal("socketpair");
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds);
+}
+
+static void
+close_pair(int fds[2])
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (fds[i] != -1)
+			close(fds[i]);
+		fds[i] = -1;
+	}
 }
 
 /* A new channel between two processes that both run. */
-void
+int
 place_introduce(struct place *a, struct place *b)
 {
 	int fds[2];
 
-	make_pair(fds);
+	if (make_pair(fds) == -1) {
+		log_warn("a channel from a %s to a %s", role_name(a->role),
+		    role_name(b->role));
+		return -1;
+	}
 	send_peer(a, b, fds[0]);
 	send_peer(b, a, fds[1]);
-	close(fds[0]);
-	close(fds[1]);
+	close_pair(fds);
+	return 0;
 }
 
 static void
@@ -181,14 +198,22 @@ further_fds(struct place *p, int *fds, int ends[2][2])
 		ends[0][0] = fds[n++] = ledger_file_reading(s->ledger);
 	if (p->role != ROLE_WORKER && p->role != ROLE_NURSERY)
 		return n;
-	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++) {
-		make_pair(ends[i]);
+	for (i = 0; i < 2 && p->role == ROLE_WORKER; i++)
 		fds[n++] = ends[i][0];
-	}
 	fds[n++] = s->loads;
 	for (i = 0; i < s->conf->nlisten; i++)
 		fds[n++] = s->listeners[i];
 	return n;
+}
+
+/* A new process that lacks a peer is of no use: another one will be made. */
+static void
+introduce(struct place *new, struct place *peer)
+{
+	if (place_introduce(new, peer) == 0)
+		return;
+	new->given_up = true; /* it may still be in birth */
+	place_end(new);
 }
 
 /* Tell the new process's peers, and it of those that run. */
@@ -201,8 +226,8 @@ connect_peers(struct place *p, int ends[2][2])
 	switch (p->role) {
 	case ROLE_WORKER:
 		if (p->kin != 0) {
-			place_introduce(p, &s->broker);
-			place_introduce(p, keeper_of(s, p));
+			introduce(p, &s->broker);
+			introduce(p, keeper_of(s, p));
 		} else {
 			send_peer(&s->broker, p, ends[0][1]);
 			send_peer(keeper_of(s, p), p, ends[1][1]);
@@ -212,27 +237,29 @@ connect_peers(struct place *p, int ends[2][2])
 	case ROLE_BROKER:
 		for (i = 0; i < s->nworkers; i++)
 			if (s->workers[i].ch != NULL)
-				place_introduce(&s->workers[i], p);
+				introduce(p, &s->workers[i]);
 		for (i = 0; i < s->nauthenticators; i++)
 			if (s->authenticators[i].ch != NULL)
-				place_introduce(&s->authenticators[i], p);
+				introduce(p, &s->authenticators[i]);
 		break;
 	case ROLE_AUTHENTICATOR:
 		if (s->broker.ch != NULL)
-			place_introduce(p, &s->broker);
+			introduce(p, &s->broker);
 		break;
 	case ROLE_KEEPER:
-		supervise_certs_keeper(s);
 		for (i = 0; i < s->nworkers; i++)
 			if (s->workers[i].ch != NULL &&
 			    keeper_of(s, &s->workers[i]) == p)
-				place_introduce(&s->workers[i], p);
+				introduce(p, &s->workers[i]);
 		break;
 	case ROLE_METRICS: /* it has none but us */
 		supervise_stats_tell(p);
+		supervise_certs_tell(p);
+		break;
+	case ROLE_CONTROL: /* when it asks for them */
+		supervise_certs_tell(p);
 		break;
 	case ROLE_NURSERY: /* it has none */
-	case ROLE_CONTROL: /* when it asks for them */
 	case ROLE_MASTER:
 	case ROLE_MAX:
 		break;
@@ -250,7 +277,7 @@ place_open(struct place *p, int fd)
 }
 
 /* A new process, with fd as its end of the channel to us. */
-static void
+static int
 start_process(struct place *p, int fd, int ends[2][2])
 {
 	struct supervisor *s = p->s;
@@ -264,19 +291,44 @@ start_process(struct place *p, int fd, int ends[2][2])
 	n += further_fds(p, fds + n, ends);
 	p->pid =
 	    child_spawn(s->conf_name, p->role, p->number, p->serial, fds, n);
-	if (p->pid == -1)
-		fatal("cannot start a %s", role_name(p->role));
 	free(fds);
+	if (p->pid != -1)
+		return 0;
+	p->pid = 0;
+	return -1;
+}
+
+/* The channels that it is born with, beside the two of every process. */
+static int
+make_channels(const struct place *p, int master[2], int ends[2][2])
+{
+	int i;
+
+	if (make_pair(master) == -1)
+		return -1;
+	if (p->role != ROLE_WORKER || p->s->nnurseries > 0)
+		return 0;
+	for (i = 0; i < 2; i++)
+		if (make_pair(ends[i]) == -1)
+			return -1;
+	return 0;
+}
+
+/* No process, memory or descriptor: it may be another second. */
+static void
+wait_for_better(struct place *p)
+{
+	log_warn("cannot start a %s: it is tried again", role_name(p->role));
+	p->failures++;
+	respawn(p);
 }
 
 void
 place_spawn(struct place *p)
 {
 	struct supervisor *s = p->s;
-	int master[2], ends[2][2] = { { -1, -1 }, { -1, -1 } };
-	size_t n;
+	int master[2] = { -1, -1 }, ends[2][2] = { { -1, -1 }, { -1, -1 } };
 
-	make_pair(master);
 	p->serial = ++s->serial;
 	p->started = clock_seconds();
 	p->ready = p->busy = p->logged_in = false;
@@ -284,19 +336,23 @@ place_spawn(struct place *p)
 	p->asked = 0;
 	p->borne = 0;
 	p->known_to = 0;
+	if (make_channels(p, master, ends) == -1)
+		goto fail;
 	if (p->role == ROLE_WORKER && s->nnurseries > 0)
 		nursery_bear(p, master[1]);
-	else
-		start_process(p, master[1], ends);
+	else if (start_process(p, master[1], ends) == -1)
+		goto fail;
 	close(master[1]);
 	place_open(p, master[0]);
 	connect_peers(p, ends);
-	for (n = 0; n < 2; n++)
-		if (ends[n][0] != -1) {
-			close(ends[n][0]);
-			if (ends[n][1] != -1)
-				close(ends[n][1]);
-		}
+	close_pair(ends[0]);
+	close_pair(ends[1]);
+	return;
+fail:
+	wait_for_better(p);
+	close_pair(master);
+	close_pair(ends[0]);
+	close_pair(ends[1]);
 }
 
 /* Its process is there, or in birth. */

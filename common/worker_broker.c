@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fdpass.h"
 #include "log.h"
 #include "proof.h"
 #include "worker_impl.h"
@@ -47,6 +48,12 @@ worker_admit(struct worker *w, const struct session *s)
 	int fd = s->accepted != -1 ? s->accepted : s->client.fd;
 	struct writer msg UNZEROED;
 
+	/*
+	 * The broker stands still.  One client more would break the channel,
+	 * and with it what is between us and all the others: it waits in vain.
+	 */
+	if (w->broker != NULL && !ipc_has_room(w->broker))
+		return true;
 	if (s->proxied)
 		m.client = s->client_addr;
 	msg_start(&msg, MSG_ADMIT, 0);
@@ -226,6 +233,8 @@ do_connect_reply(struct worker *w, struct reader *r, int fd)
 			close(fd);
 		return -1;
 	}
+	if (fd == FDPASS_LOST)
+		fd = -1; /* as if it could not be connected to */
 	s = find(w, m.session);
 	if (s != NULL && m.turned)
 		session_turned_away(s, m.failure_delay_ms);
@@ -297,7 +306,10 @@ do_learn(struct worker *w, struct reader *r, int fd)
 	}
 	free(w->told[m.server]); /* the answer is due in any case */
 	w->told[m.server] = NULL;
-	session_new_lesson(w, fd, m.server);
+	if (fd == FDPASS_LOST)
+		worker_learned(w, m.server, NULL);
+	else
+		session_new_lesson(w, fd, m.server);
 	return 0;
 }
 

@@ -69,6 +69,8 @@ static const struct farewell {
 	{ "this is no web server",
 	    "221 2.7.0 Error: I can break rules, too. Goodbye." },
 	{ "too many commands", "421 4.7.0 Error: too many commands" },
+	{ "not admitted in time",
+	    "421 4.3.2 Error: too busy, come back later" },
 	{ "too many connections", "421 4.7.0 Error: too many connections" },
 	{ "too many connections from your address",
 	    "421 4.7.0 Error: too many connections from your address" },

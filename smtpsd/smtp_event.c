@@ -37,7 +37,7 @@ plain(struct session *s, enum smtp_log_type type)
 static bool
 in_handshake(const struct session *s)
 {
-	return s->client.tls != NULL &&
+	return (s->client.tls != NULL || s->client.awaited != NULL) &&
 	    (!s->greeted || s->client_secure == SECURE_PLAINTEXT);
 }
 

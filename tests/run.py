@@ -30,7 +30,8 @@ LIMIT = 400 * harness.SLOW      # seconds for one program
 # when the others are done, one after the other.
 ALONE = ("test_imap_leak.py", "test_imap_crash.py", "test_pop3_leak.py",
          "test_smtp_loss.py", "test_smtp_memory.py", "test_memory.py",
-         "test_reload_load.py", "test_hostile_load.py")
+         "test_reload_load.py", "test_siege_silent.py",
+         "test_hostile_load.py")
 
 Result = collections.namedtuple("Result",
                                 "name passed failed skipped seconds output")

@@ -30,18 +30,19 @@ BUILD = os.path.join(TOP, "build")
 
 # TLS of all versions, all modes of listening, logins here and at inner
 # servers, reloads, names, PROXY headers, TLS to inner servers, one client for
-# each worker, limits, and what goes wrong with each.
+# each worker, limits, what is told of all that, and what goes wrong with each.
 DAY = """test_imap_login test_imap_dialogue test_imap_tls test_imap_inner
     test_imap_names test_imap_nursery test_imap_processes test_imap_single
     test_imap_limits test_imap_refusal test_imap_authenticate_in
     test_imap_crash test_proxy_protocol test_pop3_login test_pop3_relay
     test_pop3_inner test_smtp_dialogue test_smtp_mail test_smtp_data
     test_smtp_peername test_smtp_rules test_smtp_received test_reload.py
-    test_launch test_late""".split()
+    test_launch test_late test_control test_metrics
+    test_certificate_told""".split()
 
-ROLES = ("keeper", "broker", "worker", "authenticator", "nursery")
-NUMBERS = {"1": "keeper", "2": "broker", "3": "worker", "4": "authenticator",
-           "5": "nursery"}      # enum role
+ROLES = ("keeper", "broker", "worker", "authenticator", "nursery", "metrics",
+         "control")
+NUMBERS = {str(n): role for n, role in enumerate(ROLES, 1)}     # enum role
 PR_SET_SECCOMP = 22
 
 Row = collections.namedtuple("Row", "what roles network call conditions")
@@ -69,7 +70,7 @@ def build_rules(path):
     for line in subprocess.check_output([path], text=True).splitlines():
         what, roles, network, call, *conditions = line.split()
         rows.append(Row(
-            what, {NUMBERS[str(n)] for n in range(1, 6)
+            what, {NUMBERS[str(n)] for n in range(1, 1 + len(ROLES))
                    if int(roles, 16) >> n & 1}, int(network, 16), call,
             [tuple(int(v, 16) for v in c.split(":")) for c in conditions]))
     return rows

@@ -42,7 +42,7 @@ VERDICT = _numbers("admit_verdict")
 STEP = _numbers("step")
 RESULT = _numbers("sasl_result")
 ROLE = _numbers("role")
-FD_MASTER, FD_BROKER, FD_KEEPER = 3, 5, 6       # role.h, worker.c
+FD_MASTER, FD_BROKER, FD_KEEPER = 3, 6, 7       # role.h, worker.c
 
 
 def text(data):
@@ -91,13 +91,13 @@ def release(session):
     return message("RELEASE", struct.pack(">I", session))
 
 
-def connect(session, tried=0):
-    return message("CONNECT", struct.pack(">IQ", session, tried))
+def connect(session, tried=0, user=""):
+    return message("CONNECT", struct.pack(">IQ", session, tried) + text(user))
 
 
 def outcome(session, what, server=0):
-    return message("OUTCOME", struct.pack(">IHB", session, server,
-                                          OUTCOME[what]))
+    return message("OUTCOME", struct.pack(">IHBH", session, server,
+                                          OUTCOME[what], 0))
 
 
 def capability(words, server=0, known=True):

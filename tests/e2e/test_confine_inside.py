@@ -22,7 +22,7 @@ from submission import sasl_lines
 FOLDER = os.path.join(harness.BUILD, "confine")
 IMAPSD = os.path.join(FOLDER, "imapsd")
 ROLES = {"keeper": 1, "broker": 2, "worker": 3, "authenticator": 4,
-         "nursery": 5}          # enum role
+         "nursery": 5, "metrics": 6, "control": 7}      # enum role
 WAITS, BEGUN, DONE, UNKNOWN, HELD = range(5)
 KILLED = "killed"
 ATTEMPT = struct.Struct("IIiI48s192s")
@@ -59,76 +59,81 @@ UNKNOWN_EVERYWHERE = (
     "splice", "vmsplice", "tee", "recvmmsg", "sendmmsg", "uname",
     "sched_yield", "a call that does not exist", "arch_prctl")
 
-# Keeper, broker, worker, authenticator, nursery; 0: it is done.
+# Keeper, broker, worker, authenticator, nursery, metrics, control; 0: it is
+# done.
 OTHERS = {
-    "open_reading": (EACCES, ENOENT, EACCES, ENOENT, EACCES),
-    "open hosts": (EACCES, 0, EACCES, 0, EACCES),
-    "open sasldb2": (EACCES, EACCES, EACCES, 0, EACCES),
-    "open memory": (EACCES, ENOENT, EACCES, ENOENT, EACCES),
-    "open_writing": (KILLED, KILLED, KILLED, EACCES, KILLED),
-    "open_creating": (KILLED, KILLED, KILLED, EACCES, KILLED),
-    "open_folder": (EACCES, EACCES, EACCES, EACCES, EACCES),
-    "open_from_folder": (EACCES, EBADF, EACCES, EBADF, EACCES),
-    "stat_path": (EACCES, ENOENT, EACCES, ENOENT, EACCES),
-    "unlink_path": (KILLED, KILLED, KILLED, EACCES, KILLED),
-    "rename_path": (KILLED, KILLED, KILLED, EACCES, KILLED),
-    "chmod_path": (KILLED, KILLED, KILLED, EACCES, KILLED),
-    "mkdir_path": (KILLED, KILLED, KILLED, EACCES, KILLED),
-    "symlink_path": (KILLED, KILLED, KILLED, EACCES, KILLED),
-    "truncate_path": (KILLED, KILLED, KILLED, EACCES, KILLED),
-    "socket inet": (KILLED, 0, KILLED, KILLED, KILLED),
-    "socket inet6": (KILLED, 0, KILLED, KILLED, KILLED),
-    "socket udp": (KILLED, 0, KILLED, KILLED, KILLED),
-    "socket raw": (KILLED, ENOSYS, KILLED, KILLED, KILLED),
-    "socket sctp": (KILLED, ENOSYS, KILLED, KILLED, KILLED),
-    "socket unix": (KILLED, EACCES, KILLED, 0, KILLED),
-    "socket unix datagram": (KILLED, EACCES, KILLED, ENOSYS, KILLED),
-    "socket netlink": (KILLED, EACCES, KILLED, EACCES, KILLED),
-    "socket packet": (KILLED, EACCES, KILLED, EACCES, KILLED),
-    "socket alg": (KILLED, EACCES, KILLED, EACCES, KILLED),
-    "socket vsock": (KILLED, EACCES, KILLED, EACCES, KILLED),
-    "socketpair": (KILLED, ENOSYS, KILLED, KILLED, KILLED),
-    "connect_tcp": (KILLED, EACCES, KILLED, KILLED, KILLED),
-    "connect inner port": (KILLED, 0, KILLED, KILLED, KILLED),
-    "connect DNS port": (KILLED, 0, KILLED, KILLED, KILLED),
-    "connect_udp": (KILLED, 0, KILLED, KILLED, KILLED),
-    "connect_unix": (KILLED, EACCES, KILLED, ENOENT, KILLED),
-    "connect_abstract": (KILLED, EACCES, KILLED, EPERM, KILLED),
-    "accept": (KILLED, KILLED, ENOSYS, KILLED, ENOSYS),
-    "shutdown reading": (ENOSYS, EACCES, EACCES, ENOSYS, EACCES),
-    "fork_one": (KILLED, KILLED, KILLED, KILLED, 0),
-    "clone user namespace": (KILLED, KILLED, KILLED, KILLED, ENOSYS),
-    "clone files": (KILLED, KILLED, KILLED, KILLED, ENOSYS),
-    "clone3": (KILLED, KILLED, KILLED, KILLED, ENOSYS),
-    "getppid": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, 0),
-    "wait4": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, ECHILD),
-    "futex wake": (0, 0, 0, 0, 0),
-    "prctl seccomp": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, EINVAL),
-    "more_files": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, EPERM),
-    "more_processes": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, 0),
-    "shmget": (KILLED, KILLED, KILLED, ENOSYS, KILLED),
-    "semget": (KILLED, KILLED, KILLED, ENOSYS, KILLED),
-    "getrandom": (0, 0, 0, 0, 0),
+    "open_reading": (EACCES, ENOENT, EACCES, ENOENT, EACCES, EACCES, EACCES),
+    "open hosts": (EACCES, 0, EACCES, 0, EACCES, EACCES, EACCES),
+    "open sasldb2": (EACCES, EACCES, EACCES, 0, EACCES, EACCES, EACCES),
+    "open memory": (EACCES, ENOENT, EACCES, ENOENT, EACCES, EACCES, EACCES),
+    "open_writing": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "open_creating": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "open_folder": (EACCES, EACCES, EACCES, EACCES, EACCES, EACCES, EACCES),
+    "open_from_folder": (EACCES, EBADF, EACCES, EBADF, EACCES, EACCES, EACCES),
+    "stat_path": (EACCES, ENOENT, EACCES, ENOENT, EACCES, EACCES, EACCES),
+    "unlink_path": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "rename_path": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "chmod_path": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "mkdir_path": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "symlink_path": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "truncate_path": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "socket inet": (KILLED, 0, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "socket inet6": (KILLED, 0, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "socket udp": (KILLED, 0, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "socket raw": (KILLED, ENOSYS, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "socket sctp": (KILLED, ENOSYS, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "socket unix": (KILLED, EACCES, KILLED, 0, KILLED, KILLED, KILLED),
+    "socket unix datagram": (KILLED, EACCES, KILLED, ENOSYS,
+                             KILLED, KILLED, KILLED),
+    "socket netlink": (KILLED, EACCES, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "socket packet": (KILLED, EACCES, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "socket alg": (KILLED, EACCES, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "socket vsock": (KILLED, EACCES, KILLED, EACCES, KILLED, KILLED, KILLED),
+    "socketpair": (KILLED, ENOSYS, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "connect_tcp": (KILLED, EACCES, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "connect inner port": (KILLED, 0, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "connect DNS port": (KILLED, 0, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "connect_udp": (KILLED, 0, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "connect_unix": (KILLED, EACCES, KILLED, ENOENT, KILLED, KILLED, KILLED),
+    "connect_abstract": (KILLED, EACCES, KILLED, EPERM,
+                         KILLED, KILLED, KILLED),
+    "accept": (KILLED, KILLED, ENOSYS, KILLED, ENOSYS, KILLED, KILLED),
+    "shutdown reading": (ENOSYS, EACCES, EACCES, ENOSYS,
+                         EACCES, EACCES, ENOSYS),
+    "fork_one": (KILLED, KILLED, KILLED, KILLED, 0, KILLED, KILLED),
+    "clone user namespace": (KILLED, KILLED, KILLED, KILLED,
+                             ENOSYS, KILLED, KILLED),
+    "clone files": (KILLED, KILLED, KILLED, KILLED, ENOSYS, KILLED, KILLED),
+    "clone3": (KILLED, KILLED, KILLED, KILLED, ENOSYS, KILLED, KILLED),
+    "getppid": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, 0, ENOSYS, ENOSYS),
+    "wait4": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, ECHILD, ENOSYS, ENOSYS),
+    "futex wake": (0, 0, 0, 0, 0, 0, 0),
+    "prctl seccomp": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, EINVAL, ENOSYS, ENOSYS),
+    "more_files": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, EPERM, ENOSYS, ENOSYS),
+    "more_processes": (ENOSYS, ENOSYS, ENOSYS, ENOSYS, 0, ENOSYS, ENOSYS),
+    "shmget": (KILLED, KILLED, KILLED, ENOSYS, KILLED, KILLED, KILLED),
+    "semget": (KILLED, KILLED, KILLED, ENOSYS, KILLED, KILLED, KILLED),
+    "getrandom": (0, 0, 0, 0, 0, 0, 0),
 }
 
 # These look at more than numbers.  Not root's, a role sees the real files.
 NOT_ROOT = {
-    "open_reading": (EACCES, EACCES, EACCES, EACCES),
-    "open hosts": (EACCES, 0, EACCES, EACCES),
-    "open memory": (EACCES, EACCES, EACCES, EACCES),
-    "open_writing": (KILLED, KILLED, KILLED, EACCES),
-    "open_creating": (KILLED, KILLED, KILLED, EACCES),
-    "open_folder": (EACCES, EACCES, EACCES, EACCES),
-    "open_from_folder": (EACCES, EBADF, EACCES, EBADF),
-    "unlink_path": (KILLED, KILLED, KILLED, EACCES),
-    "socket inet": (KILLED, 0, KILLED, KILLED),
-    "connect_tcp": (KILLED, EACCES, KILLED, KILLED),
-    "connect_abstract": (KILLED, EACCES, KILLED, EPERM),
-    "execve": (KILLED, KILLED, KILLED, KILLED),
-    "fork_one": (KILLED, KILLED, KILLED, KILLED),
-    "kill_master": (KILLED, KILLED, KILLED, KILLED),
-    "ptrace attach": (KILLED, KILLED, KILLED, KILLED),
-    "prctl dumpable": (KILLED, KILLED, KILLED, KILLED),
+    "open_reading": (EACCES, EACCES, EACCES, EACCES, EACCES, EACCES),
+    "open hosts": (EACCES, 0, EACCES, EACCES, EACCES, EACCES),
+    "open memory": (EACCES, EACCES, EACCES, EACCES, EACCES, EACCES),
+    "open_writing": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED),
+    "open_creating": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED),
+    "open_folder": (EACCES, EACCES, EACCES, EACCES, EACCES, EACCES),
+    "open_from_folder": (EACCES, EBADF, EACCES, EBADF, EACCES, EACCES),
+    "unlink_path": (KILLED, KILLED, KILLED, EACCES, KILLED, KILLED),
+    "socket inet": (KILLED, 0, KILLED, KILLED, KILLED, KILLED),
+    "connect_tcp": (KILLED, EACCES, KILLED, KILLED, KILLED, KILLED),
+    "connect_abstract": (KILLED, EACCES, KILLED, EPERM, KILLED, KILLED),
+    "execve": (KILLED, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "fork_one": (KILLED, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "kill_master": (KILLED, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "ptrace attach": (KILLED, KILLED, KILLED, KILLED, KILLED, KILLED),
+    "prctl dumpable": (KILLED, KILLED, KILLED, KILLED, KILLED, KILLED),
 }
 
 # What Landlock alone forbids.
@@ -236,7 +241,8 @@ class Inside:
     def daemon(self):
         return Tried(
             self, self.inner.port, "authenticate_in", *self.sasl,
-            "authenticators 2", *self.lines, daemon=IMAPSD, workers=3,
+            "authenticators 2", "metrics_listen 127.0.0.1:%d" % free_port(),
+            *self.lines, daemon=IMAPSD, workers=3,
             user=self.user, pair=self.pair())
 
     def run_all(self, attempts):
@@ -310,7 +316,8 @@ def table(roles):
 class Executed(Inside, TestCase):
     """Every role but a nursery, as it is executed."""
 
-    roles = ("keeper", "broker", "worker", "authenticator")
+    roles = ("keeper", "broker", "worker", "authenticator", "metrics",
+             "control")
 
     def test_calls(self):
         self.check(table(self.roles))
@@ -337,12 +344,16 @@ class Born(Inside, TestCase):
 class Unprivileged(Inside, TestCase):
     """No chroot, no other user: the filter and Landlock are still there."""
 
-    roles = ("keeper", "broker", "worker", "authenticator")
+    roles = ("keeper", "broker", "worker", "authenticator", "metrics",
+             "control")
 
     def setUp(self):
         super().setUp()
         if harness.ROOT:
             self.user = harness.nobody()
+            # the folder of the spool for the control socket is root's
+            os.chown(self.folder, self.user.pw_uid, -1)
+            self.lines = ("control_socket %s/control" % self.folder,)
             for line in self.sasl:
                 if line.startswith("sasldb_path "):
                     os.chown(line.split()[1], self.user.pw_uid, -1)

@@ -22,7 +22,8 @@ from test_imap_processes import secret_numbers
 
 CLIENTS = 3
 LISTENERS = 3           # of a harness.Gateway
-FROM_STRANGERS = ("worker", "nursery")
+# who hears them, or anybody on this host
+FROM_STRANGERS = ("worker", "nursery", "metrics")
 # CHOWN, DAC_READ_SEARCH, FOWNER, KILL, SETGID, SETUID, SETPCAP,
 # NET_BIND_SERVICE, SYS_CHROOT, SYS_RESOURCE (capabilities(7))
 MASTER_MAY = sum(1 << bit for bit in (0, 2, 3, 5, 6, 7, 8, 10, 18, 24))
@@ -87,10 +88,14 @@ class Outside:
         if cls.user:
             path = harness.folder(cls)
             pair = Pair(*(shutil.copy(f, path) for f in pair))
-            for f in pair:
+            for f in path, *pair:
                 os.chown(f, cls.user.pw_uid, cls.user.pw_gid)
         cls.key = pair.key
+        # the folder of the spool for it is root's
+        socket = ("control_socket %s/control" % path,) if cls.user else ()
         lines = cls.more_lines() + ("worker_connections 1",) * cls.single
+        lines += socket + (
+            "metrics_listen 127.0.0.1:%d" % harness.free_port(),)
         cls.relais = harness.Gateway(cls, cls.inner.port, *lines, pair=pair,
                                      daemon=cls.daemon, user=cls.user)
 
@@ -105,6 +110,8 @@ class Outside:
         workers = CLIENTS + 2 if self.single else 2
         wait_for(lambda: len(self.relais.pids("worker")) == workers, 10,
                  "%d workers" % workers)
+        # it comes when all others serve
+        wait_for(lambda: self.relais.pids("control"), 10, "control")
         self.roles = [(role, pid) for pid, (role, _)
                       in self.relais.processes().items()]
         self.pids = collections.defaultdict(list)
@@ -206,7 +213,10 @@ class Outside:
             "worker": dict(every, listener=LISTENERS, channel=3),
             "nursery": dict(every, listener=LISTENERS, channel=1),
             "broker": dict(every, channel=1 + workers + helpers),
-            "authenticator": dict(every, channel=2)}
+            "authenticator": dict(every, channel=2),
+            "metrics": dict(every, listener=1, channel=1),
+            # nobody has asked, and it has asked nobody
+            "control": dict(every, channel=2)}
 
         def faults():
             known, found, clients, served = sockets(), [], 0, 0

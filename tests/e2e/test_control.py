@@ -15,9 +15,10 @@ import time
 
 import harness
 from case import Pop3Case, StandInCase, TestCase, main, needs_root, timed
-from client import Pop3Client, plain_message
+from client import Client, Pop3Client, plain_message
 from harness import wait_for
 from inner import Dovecot, Script, StandIn
+from metrics import Scrape
 from postfix import Postfix
 from reloading import all_old_gone, reload
 from submission import SmtpClient, SmtpScript, Submission, sasl_lines
@@ -120,6 +121,77 @@ class Shared(StandInCase):
 
     def assertWorks(self, c):
         self.assertOK(c.cmd("NOOP"))
+
+
+class Totals(TestCase):
+    """--status and metrics tell the same."""
+
+    def start(self, script):
+        self.inner = StandIn(self, script)
+        self.metrics = harness.free_port()
+        self.relais = harness.Gateway(
+            self, self.inner.port, "metrics_listen 127.0.0.1:%d" %
+            self.metrics)
+        serves(self.relais)
+
+    def connect(self):
+        c = Client(self.relais.ssl, True)
+        self.addCleanup(c.close)
+        return c
+
+    def status(self):
+        return told(self.relais, "--status")
+
+    def test_numbers(self):
+        self.start(Script())
+        first = self.status()["totals"]
+        for _ in range(2):
+            c = self.connect()
+            self.assertTrue(c.login())
+        bad = self.connect()
+        bad.login("alice", "wrong")
+        bad.close()
+        now = self.status()["totals"]
+        self.assertEqual(
+            {k: now[k] - first[k] for k in now if now[k] != first[k] and
+             not k.startswith("bytes") and k != "delay_seconds"},
+            {"connections": 3, "tls_handshakes": 3, "logins": 2,
+             "logins_refused": 1, "refusals_delayed": 1})
+        self.assertGreater(now["bytes_sent"], first["bytes_sent"])
+        self.assertGreater(now["bytes_received"], first["bytes_received"])
+        self.assertNotIn("messages", now)
+        s = Scrape(self.metrics)
+        for name, total, labels in (
+                ("connections_accepted_total", "connections", {}),
+                ("tls_handshakes_total", "tls_handshakes", {}),
+                ("logins_total", "logins", {"result": "ok"}),
+                ("logins_total", "logins_refused", {"result": "refused"}),
+                ("login_delays_total", "refusals_delayed", {}),
+                ("reloads_total", "reloads", {"result": "done"}),
+                ("log_lines_lost_total", "log_lines_lost", {})):
+            self.assertEqual(s.value("relais_" + name, **labels), now[total],
+                             name)
+        table = ask(self.relais, "--status")[1]
+        self.assertRegex(table, r"\nlogins +2 +1 +0\n")
+        # they are of the daemon, not of this generation
+        reload(self.relais)
+        serves(self.relais)
+        after = self.status()["totals"]
+        self.assertEqual(after["reloads"], 1)
+        for k in "logins", "logins_refused", "tls_handshakes":
+            self.assertEqual(after[k], now[k], k)
+
+    def test_servers(self):
+        self.start(Script())
+        self.assertTrue(self.connect().login())
+        for up in True, False:
+            server, = self.status()["servers"]
+            self.assertEqual(server["up"], up)
+            self.assertEqual(Scrape(self.metrics).value(
+                "relais_inner_server_up"), up)
+            if up:
+                self.inner.stop()
+                self.connect().login()
 
 
 class Status(Shared):

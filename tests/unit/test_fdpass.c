@@ -181,12 +181,14 @@ test_what_is_refused(void **state)
 	}
 }
 
-/* A receiver without room for one more never takes half a message. */
+/* A receiver without room for one more hears that there was one. */
 static void
 test_no_room_for_it(void **state)
 {
+	char in[SIZE_MAX_MESSAGE];
 	struct rlimit old, none;
 	int highest = dup(ends[1]);
+	int got = 0;
 
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
@@ -194,6 +196,10 @@ test_no_room_for_it(void **state)
 	close(highest);
 	send_odd(10, 1);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(fdpass_recv(ends[1], in, sizeof(in), false, &got), 10);
+	assert_int_equal(got, FDPASS_LOST);
+	/* as many as nobody may send are refused in this case, too */
+	send_odd(0, 1);
 	assert_refused();
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }

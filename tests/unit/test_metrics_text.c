@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cert_dir.h"
 #include "metrics_text.h"
 
 static char name_of_server[] = "imap\"1\\.example.org", v6[] = "::1";
@@ -17,15 +18,14 @@ static const struct conf_server servers[] = {
 	{ .name = name_of_server, .port = 143 },
 	{ .name = v6, .port = 1143 },
 };
-static const struct metrics_certificate certificates[] = {
-	{ "/etc/relais/\"server\".crt", 1893456000 },
+static struct expiry certificates[] = {
+	{ "/etc/relais/\"server\".crt", "example.org", 1893456000 },
 };
 static const struct metrics_facts facts = { .daemon = "imapsd",
 	.kind = CONF_IMAP,
 	.servers = servers,
 	.nservers = 2,
-	.certificates = certificates,
-	.ncertificates = 1 };
+	.certificates = { certificates, 1 } };
 
 static char *
 text_of_stats(const struct metrics_facts *f, const struct stats *s,
@@ -160,6 +160,56 @@ test_escapes(void **state)
 	free(s);
 }
 
+/* Files of a folder have any name; the text is UTF-8, line by line. */
+static void
+test_names(void **state)
+{
+	static struct expiry odd[] = { { "/a\nb\xff\\c", "", 7 } };
+	const struct metrics_facts f = { .daemon = "imapsd",
+		.kind = CONF_IMAP,
+		.certificates = { odd, 1 } };
+	struct stats *s = sample();
+	char *t = text_of_stats(&f, s, METRICS_PLAIN);
+
+	(void)state;
+	has(t, "{daemon=\"imapsd\",file=\"/a\\\\x0ab\\\\xff\\\\c\"} 7\n");
+	free(t);
+	free(s);
+}
+
+/* As many as there may be, with names that no label has room for. */
+static void
+test_most(void **state)
+{
+	static struct conf_server many[CONF_SERVERS_MAX];
+	static struct expiry all[CERT_DIR_MAX + 64];
+	struct metrics_facts f = { .daemon = "imapsd",
+		.kind = CONF_IMAP,
+		.servers = many,
+		.nservers = CONF_SERVERS_MAX,
+		.certificates = { all, sizeof(all) / sizeof(all[0]) } };
+	struct stats *s = sample();
+	char path[4096], host[256], *t, *p;
+	size_t i, n = 0;
+
+	(void)state;
+	memset(path, '\n', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	memset(host, '"', sizeof(host) - 1);
+	host[sizeof(host) - 1] = '\0';
+	for (i = 0; i < CONF_SERVERS_MAX; i++)
+		many[i] = (struct conf_server){ .name = host, .port = 65535 };
+	for (i = 0; i < f.certificates.n; i++)
+		all[i] = (struct expiry){ path, "", INT64_MAX };
+	t = text_of_stats(&f, s, METRICS_OPEN);
+	assert_string_equal(t + strlen(t) - 6, "# EOF\n");
+	for (p = t; (p = strstr(p, "_expiry_timestamp_seconds{")) != NULL; p++)
+		n++;
+	assert_int_equal(n, f.certificates.n);
+	free(t);
+	free(s);
+}
+
 /* Each name once, each sample once, no line that is none. */
 static void
 test_form(void **state)
@@ -259,6 +309,8 @@ main(void)
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_form),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_most),
 		cmocka_unit_test(test_daemons),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_no_room),

@@ -218,6 +218,12 @@ make(struct writer *w, enum msg_type type)
 	case MSG_CERTIFICATES:
 		msg_put_certificates(w, &(struct msg_certificates){ 8 });
 		return 0;
+	case MSG_EXPIRIES:
+		msg_put_expiries(w, &(struct msg_expiries){ 0 });
+		return 0;
+	case MSG_TOTALS:
+		msg_put_totals(w, &(struct msg_totals){ { 1 } });
+		return 0;
 	case MSG_PAIR:
 		msg_put_pair(w, &(struct msg_pair){ 1, 1, 2, 3, t, t, t });
 		return 0;
@@ -296,6 +302,8 @@ take(enum msg_type type, const char *p, size_t n)
 		struct msg_kick_reply kick_reply;
 		struct msg_pairs pairs;
 		struct msg_certificates certificates;
+		struct msg_expiries expiries;
+		struct msg_totals totals;
 		struct msg_pair pair;
 		struct msg_pair_drop pair_drop;
 	} m;
@@ -355,6 +363,8 @@ take(enum msg_type type, const char *p, size_t n)
 		TAKE(MSG_KICK_REPLY, kick_reply);
 		TAKE(MSG_PAIRS, pairs);
 		TAKE(MSG_CERTIFICATES, certificates);
+		TAKE(MSG_EXPIRIES, expiries);
+		TAKE(MSG_TOTALS, totals);
 		TAKE(MSG_PAIR, pair);
 		TAKE(MSG_PAIR_DROP, pair_drop);
 	case MSG_SERVERS:
@@ -632,6 +642,13 @@ test_who_may(void **state)
 		{ MSG_STATS, ROLE_MASTER, ROLE_METRICS, false, false },
 		{ MSG_STATS, ROLE_MASTER, ROLE_WORKER, true, false },
 		{ MSG_STATS, ROLE_WORKER, ROLE_METRICS, true, false },
+		{ MSG_EXPIRIES, ROLE_MASTER, ROLE_METRICS, true, true },
+		{ MSG_EXPIRIES, ROLE_MASTER, ROLE_CONTROL, true, true },
+		{ MSG_EXPIRIES, ROLE_MASTER, ROLE_CONTROL, false, false },
+		{ MSG_EXPIRIES, ROLE_MASTER, ROLE_WORKER, true, false },
+		{ MSG_EXPIRIES, ROLE_KEEPER, ROLE_CONTROL, true, false },
+		{ MSG_TOTALS, ROLE_MASTER, ROLE_CONTROL, false, true },
+		{ MSG_TOTALS, ROLE_MASTER, ROLE_METRICS, false, false },
 		{ MSG_PEER, ROLE_MASTER, ROLE_METRICS, true, false },
 		{ MSG_EVENT, ROLE_METRICS, ROLE_MASTER, false, false },
 		{ MSG_ALIVE, ROLE_MASTER, ROLE_METRICS, false, true },

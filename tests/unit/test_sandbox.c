@@ -86,6 +86,8 @@ metrics_sees(const struct probe *p)
 	case SYS_recvfrom:
 	case SYS_sendto:
 		return p->worker;
+	case SYS_fcntl: /* it makes no channel */
+		return ENOSYS;
 	default:
 		return p->keeper;
 	}
@@ -209,6 +211,7 @@ static const struct probe probes[] = {
 	{ CALL(fcntl), { FD_CLIENT, F_SETFL, O_RDWR | O_NONBLOCK },
 	    EVERYBODY(0) },
 	{ CALL(fcntl), { FD_CLIENT, F_SETOWN, 1 }, EVERYBODY(ENOSYS) },
+	{ CALL(fcntl), { FD_PAIR, F_DUPFD, 0 }, EVERYBODY(ENOSYS) },
 	{ CALL(setsockopt),
 	    { FD_CLIENT, IPPROTO_TCP, TCP_NODELAY, P(&one), sizeof(one) },
 	    ENOSYS, 0, 0, ENOSYS, 0 },

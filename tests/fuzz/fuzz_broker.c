@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz_broker: what a worker, which may have been taken over, says to the
+ * broker, with the broker's own handlers and book: it gets no more places in
+ * the book than are its, nothing is done for a client that was not admitted,
+ * and when it is gone nothing of it is left.  Inner servers and the kernel's
+ * word on a client's address are the functions below.
+ */
+#include "../../common/broker.c"
+#include <sys/socket.h>
+
+#include <fcntl.h>
+
+#include "fuzz.h"
+
+#define PEERS 2
+#define CONNECTIONS 3 /* of each worker */
+#define SERVERS 2
+#define MESSAGES_MAX 40
+#define CLIENT_FD 1000
+
+static struct conf conf;
+static struct broker broker;
+static struct peer *peers[PEERS];
+static uint8_t client_octet;
+
+/* One connection to an inner server that is on its way. */
+struct attempt {
+	upstream_done *done;
+	void *arg;
+	uint64_t tried;
+	TAILQ_ENTRY(attempt) entry;
+};
+static TAILQ_HEAD(, attempt) attempts = TAILQ_HEAD_INITIALIZER(attempts);
+
+struct upstreams *
+upstreams_new(struct event_base *base, const struct conf *c, struct dns *d)
+{
+	(void)base;
+	(void)c;
+	(void)d;
+	return NULL;
+}
+
+struct attempt *
+upstreams_connect(
+    struct upstreams *u, uint64_t tried, upstream_done *done, void *arg)
+{
+	const struct request *rq = arg;
+	struct attempt *a = xcalloc(1, sizeof(*a));
+	struct addr client;
+
+	(void)u;
+	/* For clients in the book alone. */
+	MUST(limit_address(
+	         broker.limit, rq->peer->serial, rq->session, &client) == 0);
+	*a = (struct attempt){ .done = done, .arg = arg, .tried = tried };
+	TAILQ_INSERT_TAIL(&attempts, a, entry);
+	return a;
+}
+
+struct attempt *
+upstreams_connect_to(
+    struct upstreams *u, uint16_t server, upstream_done *done, void *arg)
+{
+	(void)u;
+	(void)done;
+	(void)arg;
+	MUST(server < SERVERS);
+	return NULL;
+}
+
+void
+attempt_cancel(struct attempt **a)
+{
+	if (*a == NULL)
+		return;
+	TAILQ_REMOVE(&attempts, *a, entry);
+	free(*a);
+	*a = NULL;
+}
+
+void
+upstreams_report(struct upstreams *u, uint16_t server, bool good)
+{
+	(void)u;
+	(void)good;
+	MUST(server < SERVERS);
+}
+
+bool
+upstreams_is_ours(const struct upstreams *u, const struct addr *peer, int fd)
+{
+	(void)u;
+	(void)fd;
+	return addr_port(peer) == 1;
+}
+
+void
+role_accuse(enum role role, uint16_t number, uint32_t serial)
+{
+	(void)role;
+	(void)number;
+	(void)serial;
+}
+
+struct ipc *
+role_confine(const struct role_start *start, const struct sandbox *box,
+    unsigned int files, ipc_handler *handler, void *arg)
+{
+	(void)start;
+	(void)box;
+	(void)files;
+	(void)handler;
+	(void)arg;
+	abort();
+}
+
+/* The client at the other end of a descriptor that a worker sends. */
+int
+getpeername(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+
+	(void)fd;
+	in.sin_addr.s_addr = htonl(0xc0000200U | (client_octet & 15U));
+	in.sin_port = htons(client_octet / 16U);
+	MUST(*len >= sizeof(in));
+	memcpy(sa, &in, sizeof(in));
+	*len = sizeof(in);
+	return client_octet == 255 ? -1 : 0;
+}
+
+static int
+give_lesson(void *arg, struct writer *w, int fd)
+{
+	(void)arg;
+	(void)w;
+	(void)fd;
+	return -1;
+}
+
+static void
+tell(void *arg, struct writer *w)
+{
+	(void)arg;
+	MUST(!w->failed);
+}
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static struct conf_server servers[SERVERS];
+	static char name[] = "mail.example";
+
+	(void)argc;
+	(void)argv;
+	fuzz_quiet();
+	servers[0].name = servers[1].name = name;
+	conf = (struct conf){ .servers = servers,
+		.nservers = SERVERS,
+		.workers = PEERS,
+		.worker_connections = CONNECTIONS,
+		.connection_limit_address = 2,
+		.authenticators = 1,
+		.authenticators_max = 2,
+		.sasl_timeout = 10,
+		.outgoing_timeout = 10,
+		.submit_rules = true,
+		.user_message_limit = 2,
+		.user_recipient_limit = 3,
+		.sasl = true };
+	broker = (struct broker){ .base = event_base_new(), .conf = &conf };
+	TAILQ_INIT(&broker.peers);
+	broker.places = broker_places(&conf);
+	broker.limit = limit_new(xcalloc(1, limit_size(broker.places)),
+	    broker.places, 0, conf.connection_limit_address);
+	broker.admits = admits_new(broker.base, &conf, broker.limit, NULL);
+	broker.lessons = lessons_new(broker.base, &conf, NULL,
+	    capability_intersect, give_lesson, tell, &broker);
+	broker.auths =
+	    auths_new(broker.base, &conf, broker.limit, tell, tell, &broker);
+	broker.submits = submits_new(&conf, xcalloc(1, submits_size()));
+	return 0;
+}
+
+static struct peer *
+peer_new(uint16_t number, int *far)
+{
+	struct peer *p = xcalloc(1, sizeof(*p));
+	int fds[2];
+
+	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+	p->broker = &broker;
+	p->number = number;
+	p->serial = 100U + number;
+	TAILQ_INIT(&p->requests);
+	p->ch = ipc_new(broker.base, fds[0], ROLE_BROKER, ROLE_WORKER,
+	    on_worker, on_worker_closed, p);
+	TAILQ_INSERT_HEAD(&broker.peers, p, entry);
+	*far = fds[1];
+	return p;
+}
+
+/* The oldest attempt ends. */
+static void
+connect_one(uint8_t how)
+{
+	struct attempt *a = TAILQ_FIRST(&attempts), copy;
+
+	if (a == NULL)
+		return;
+	copy = *a;
+	TAILQ_REMOVE(&attempts, a, entry);
+	free(a);
+	copy.done(copy.arg, how & 1 ? dup(STDIN_FILENO) : -1, how & 2 ? 1 : 0);
+}
+
+/* A worker that breaks a rule is ended, and here forgotten. */
+static void
+say(unsigned int n, struct input *in)
+{
+	unsigned int type = input_u8(in) % MSG_TYPES;
+	struct text t = input_text(in, input_u8(in));
+	struct reader r;
+	bool has_fd = type == MSG_ADMIT;
+
+	if (peers[n] == NULL ||
+	    !msg_allowed(
+	        type, ROLE_WORKER, ROLE_BROKER, has_fd, MSG_HEADER + t.len))
+		return;
+	t = fuzz_copy(t.p, t.len);
+	r = (struct reader){ t.p, t.len };
+	if (on_worker(peers[n], peers[n]->ch, (enum msg_type)type, 1, &r,
+	        has_fd ? dup(STDIN_FILENO) : -1) == -1) {
+		on_worker_closed(peers[n], peers[n]->ch, "nonsense");
+		peers[n] = NULL;
+	}
+	fuzz_free(t);
+}
+
+static void
+check(void)
+{
+	unsigned int i, all = 0;
+
+	for (i = 0; i < PEERS; i++) {
+		if (peers[i] == NULL)
+			continue;
+		MUST(peers[i]->admitted <= CONNECTIONS);
+		MUST(peers[i]->nheld <= broker.places);
+		all += peers[i]->admitted;
+	}
+	MUST(limit_count(broker.limit) <= broker.places);
+	MUST(limit_count(broker.limit) == all);
+}
+
+static int
+lowest_free(void)
+{
+	int fd = fcntl(0, F_DUPFD, 0);
+
+	MUST(fd != -1);
+	close(fd);
+	return fd;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, size };
+	int far[PEERS], i, before = lowest_free();
+	uint8_t what;
+
+	for (i = 0; i < PEERS; i++)
+		peers[i] = peer_new((uint16_t)i, &far[i]);
+	for (i = 0; i < MESSAGES_MAX && in.left > 0; i++) {
+		what = input_u8(&in);
+		client_octet = input_u8(&in);
+		if (what & 2)
+			connect_one(what / 4);
+		else
+			say(what % PEERS, &in);
+		check();
+	}
+	for (i = 0; i < PEERS; i++) {
+		if (peers[i] != NULL)
+			forget(peers[i]);
+		close(far[i]);
+	}
+	MUST(limit_count(broker.limit) == 0);
+	MUST(TAILQ_EMPTY(&broker.peers) && TAILQ_EMPTY(&attempts));
+	MUST(lowest_free() == before);
+	return 0;
+}
