@@ -308,7 +308,7 @@ static const struct conf_directive directives[] = {
 	  .daemons = CONF_SMTP, .roles = W, .initial = "no",
 	  .meaning = "promise \"AUTH=\" as well, for very old clients" },
 	{ "peername_lookup", FLAG(peername_lookup), .daemons = CONF_SMTP,
-	  .roles = B | W, .initial = "yes",
+	  .roles = B, .initial = "yes",
 	  .meaning = "ask DNS what clients' hosts are called" },
 	{ "received_client", FLAG(received_client), .daemons = CONF_SMTP,
 	  .roles = W, .initial = "yes",

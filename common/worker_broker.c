@@ -10,18 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "fdpass.h"
 #include "log.h"
 #include "proof.h"
 #include "worker_impl.h"
 #include "xmalloc.h"
-
-/*
- * A client is served at once, and the broker's word on it may come later.
- * After a refusal all wait for so long: a flood is not worth a handshake.
- */
-#define WARY_SECONDS 10
 
 /* What it need not know at once. */
 static void
@@ -38,13 +31,12 @@ to_broker(struct worker *w, struct writer *m, int fd)
 		(void)ipc_send(w->broker, m, fd);
 }
 
+/* Its word comes before anything is said: who is refused costs no more. */
 bool
 worker_admit(struct worker *w, const struct session *s)
 {
 	struct msg_admit m = { .session = s->number,
-		.waits = s->state == SESSION_ADMIT &&
-		    (w->conf->peername_lookup ||
-		        clock_seconds() < w->wary_until) };
+		.waits = s->state == SESSION_ADMIT };
 	int fd = s->accepted != -1 ? s->accepted : s->client.fd;
 	struct writer msg UNZEROED;
 
@@ -210,8 +202,6 @@ do_admit_reply(struct worker *w, struct reader *r)
 
 	if (msg_get_admit_reply(r, &m) == -1)
 		return -1;
-	if (m.verdict != ADMIT_OK && m.verdict != ADMIT_GONE)
-		w->wary_until = clock_seconds() + WARY_SECONDS;
 	s = find(w, m.session);
 	if (s == NULL) /* the client has left meanwhile */
 		return 0;
@@ -346,6 +336,33 @@ on_broker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	}
 }
 
+static void
+on_bereft(int fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	unsigned int i;
+
+	(void)fd;
+	(void)what;
+	for (i = 0; i < w->places; i++)
+		if (w->sessions[i] != NULL &&
+		    w->sessions[i]->state != SESSION_RELAY)
+			session_stop(w->sessions[i]);
+}
+
+/*
+ * A worker of an old generation gets no other broker: who waits for the word
+ * of one, or will, would wait in vain.  Not within whatever a session does.
+ */
+void
+worker_bereft(struct worker *w)
+{
+	const struct timeval now = { .tv_sec = 0 };
+
+	if (w->draining && !w->stopping && w->broker == NULL)
+		event_base_once(w->base, -1, EV_TIMEOUT, on_bereft, w, &now);
+}
+
 /* It died, or found fault with us: the master sends another or ends us. */
 static void
 on_broker_closed(void *arg, struct ipc *ch, const char *why)
@@ -356,6 +373,7 @@ on_broker_closed(void *arg, struct ipc *ch, const char *why)
 	if (why != NULL)
 		log_warnx("the broker sent %s", why);
 	ipc_free(&w->broker);
+	worker_bereft(w);
 }
 
 /*

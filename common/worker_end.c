@@ -107,5 +107,6 @@ worker_drain(struct worker *w)
 		log_info("takes no more clients: %u session%s to go", w->used,
 		    w->used == 1 ? "" : "s");
 	worker_show_sessions(w);
+	worker_bereft(w);
 	worker_leave_if_done(w);
 }

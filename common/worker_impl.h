@@ -37,7 +37,6 @@ struct worker {
 	bool draining; /* MSG_DRAIN: the clients it has, and no more */
 	bool settled;  /* the same, and all have logged in: MSG_SETTLED */
 	struct event settling;
-	time_t wary_until; /* CLOCK_MONOTONIC seconds */
 
 	enum worker_list list_state;
 	struct capability list;
@@ -49,6 +48,8 @@ struct worker {
 
 /* A broker has come; fd is our end of its channel, and taken over. */
 void worker_set_broker(struct worker *w, int fd);
+/* Is an old worker without a broker?  Then all end that need one. */
+void worker_bereft(struct worker *w);
 /* The session is over: so is its place in the broker's book. */
 void worker_release(struct worker *w, const struct session *s);
 

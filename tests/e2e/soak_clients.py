@@ -448,6 +448,10 @@ class Smtp(Traveller):
         self.judge_login(good, reply[0] == 235, reply[0] == 535, reply)
         self.logged_in(good)
 
+    def logged_in(self, good):
+        super().logged_in(good)
+        self.enter("mail")      # which needs a broker, unlike a relay
+
     def want(self, reply, code):
         if reply[0] != code:
             raise Refused(repr(reply))
@@ -491,7 +495,7 @@ class Smtp(Traveller):
         if reply[0] != 250:
             raise Refused(repr(reply))
         sent.accepted()
-        self.well()
+        self.enter("mail")
         self.book.count("smtpsd: messages accepted")
         self.message, self.tries = self.message + 1, 0
 

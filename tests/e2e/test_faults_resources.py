@@ -272,13 +272,17 @@ class Stopped(Machine):
 
     def test_broker(self):
         """Who is logged in goes on, who logs in is told so in time."""
-        user = self.user()
+        user, c = self.user(), self.tls()
         broker, = self.relais.pids("broker")
         self.stop(broker)
         self.assertOK(user.cmd("XONE"))
-        reply, seconds = timed(self.tls().login)
+        late = self.raw(self.relais.plain)
+        reply, seconds = timed(c.login)
         self.assertNO(reply, "UNAVAILABLE")
         self.assertLess(seconds, 6 * SLOW)
+        text, seconds = timed(late.rest)
+        self.assertEqual(text, "* BYE not admitted in time\r\n")
+        self.assertLess(seconds, 12 * SLOW)
         self.go_on(broker)
         self.recovers()
         self.assertOK(user.cmd("XONE"))

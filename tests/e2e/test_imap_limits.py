@@ -42,6 +42,10 @@ class Connections(TestCase):
                    for n in range(6)]
         self.assertIsNone(self.greeted(relais))
         self.assertIsNone(self.greeted(relais, tls=True))
+        # nor is that one left without a word: internal_error (RFC 8446 6.2)
+        c = self.raw(relais.ssl)
+        c.send(b"\x16\x03\x01\x02\x00\x01")
+        self.assertEqual(c.rest(), "\x15\x03\x03\0\2\2P")
         for c in clients:       # those who are there do not suffer
             self.assertOK(c.login())
         clients[3].close()

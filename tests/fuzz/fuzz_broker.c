@@ -131,9 +131,53 @@ getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 	return client_octet == 255 ? -1 : 0;
 }
 
-static int
-give_lesson(void *arg, struct writer *w, int fd)
+/* Each of them is a socket of its own. */
+int
+getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
+	static uint64_t cookie;
+	const int type = SOCK_STREAM;
+
+	(void)fd;
+	MUST(level == SOL_SOCKET);
+	if (name == SO_TYPE)
+		memcpy(value, &type, sizeof(type));
+	else if (name == SO_COOKIE && ++cookie > 0)
+		memcpy(value, &cookie, sizeof(cookie));
+	else
+		return -1;
+	MUST(*len == (name == SO_TYPE ? sizeof(type) : sizeof(cookie)));
+	return 0;
+}
+
+int
+getsockname(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_port = htons(993) };
+
+	(void)fd;
+	in.sin_addr.s_addr = htonl(0xc0000301U);
+	MUST(*len >= sizeof(in));
+	memcpy(sa, &in, sizeof(in));
+	*len = sizeof(in);
+	return 0;
+}
+
+void
+upstreams_tell(const struct upstreams *u, struct msg_servers_reply *m)
+{
+	(void)u;
+	(void)m;
+	abort();
+}
+
+static int
+give_lesson(
+    void *arg, struct writer *w, int fd, uint32_t but, bool *alone)
+{
+	(void)but;
+	(void)alone;
 	(void)arg;
 	(void)w;
 	(void)fd;
@@ -152,6 +196,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static struct conf_server servers[SERVERS];
 	static char name[] = "mail.example";
+	void *table;
 
 	(void)argc;
 	(void)argv;
@@ -175,12 +220,17 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	broker.places = broker_places(&conf);
 	broker.limit = limit_new(xcalloc(1, limit_size(broker.places)),
 	    broker.places, 0, conf.connection_limit_address);
-	broker.admits = admits_new(broker.base, &conf, broker.limit, NULL);
+	table = xcalloc(1, ledger_size(0));
+	ledger_format(table, 0);
+	broker.abuse = abuse_new(&conf, ledger_new(table, ledger_size(0)));
+	broker.admits = admits_new(
+	    broker.base, &conf, broker.limit, broker.abuse, NULL);
 	broker.lessons = lessons_new(broker.base, &conf, NULL,
 	    capability_intersect, give_lesson, tell, &broker);
 	broker.auths =
-	    auths_new(broker.base, &conf, broker.limit, tell, tell, &broker);
-	broker.submits = submits_new(&conf, xcalloc(1, submits_size()));
+	    auths_new(broker.base, &conf, broker.limit,
+	    broker.abuse, tell, tell, &broker);
+	broker.submits = submits_new(&conf, broker.abuse);
 	return 0;
 }
 

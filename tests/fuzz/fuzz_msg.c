@@ -9,6 +9,7 @@
 #include "conf.h"
 #include "fuzz.h"
 #include "msg.h"
+#include "msg_control.h"
 #include "session_log.h"
 
 static struct conf_server servers[2];
@@ -109,6 +110,26 @@ take(enum msg_type type, struct reader r, struct writer *w)
 		CODEC(MSG_SASL_REPLY, sasl_reply)
 		CODEC(MSG_BIRTH, birth)
 		CODEC(MSG_BORN, born)
+		CODEC(MSG_STATS, stats)
+		CODEC(MSG_ASK, ask)
+		CODEC(MSG_ANSWER, answer)
+		CODEC(MSG_ANSWER_END, answer_end)
+		CODEC(MSG_ROLL, roll)
+		CODEC(MSG_PROCESS, process)
+		CODEC(MSG_ROLL_END, roll_end)
+		CODEC(MSG_SERVERS_REPLY, servers_reply)
+		CODEC(MSG_LIST, list)
+		CODEC(MSG_SESSION, session)
+		CODEC(MSG_LIST_END, list_end)
+		CODEC(MSG_KICK, kick)
+		CODEC(MSG_KICK_REPLY, kick_reply)
+		CODEC(MSG_PAIRS, pairs)
+		CODEC(MSG_PAIR, pair)
+		CODEC(MSG_PAIR_DROP, pair_drop)
+		CODEC(MSG_CERTIFICATES, certificates)
+		CODEC(MSG_HANDSHAKES, handshakes)
+		CODEC(MSG_EXPIRIES, expiries)
+		CODEC(MSG_TOTALS, totals)
 	/* Without fields. */
 	case MSG_BUSY:
 	case MSG_STOP:
@@ -118,6 +139,8 @@ take(enum msg_type type, struct reader r, struct writer *w)
 	case MSG_DRAIN:
 	case MSG_SETTLED:
 	case MSG_LOGGED_IN:
+	case MSG_SERVERS:
+	case MSG_PAIRS_REPLY:
 		return get_end(&r) == 0;
 	case MSG_MANY:
 	case MSG_TYPES:

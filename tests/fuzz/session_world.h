@@ -254,6 +254,13 @@ stream_tune(int fd)
 }
 
 void
+stream_set_patience(int fd, unsigned int seconds)
+{
+	(void)seconds;
+	MUST(fd >= SERVER_FD);
+}
+
+void
 stream_open(struct stream *st, struct event_base *base, int fd,
     stream_ready *ready, void *arg)
 {
@@ -298,6 +305,12 @@ stream_set_tls(struct stream *st, struct tls *t)
 	MUST(st->tls == NULL && st->in.len == 0);
 	st->tls = t;
 	buf_free(&d->said);
+}
+
+void
+stream_await_tls(struct stream *st, struct tls_server *s)
+{
+	stream_set_tls(st, tls_accept(s));
 }
 
 /* The next octets of one kind, READ_MAX at most; 0: there are none. */
