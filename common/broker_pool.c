@@ -119,7 +119,7 @@ grant(struct pool_exchange *e, struct helper *h)
 	}
 }
 
-/* The one that may have the fewest steps yet, and hears us.  NULL: there is none. */
+/* The one with the fewest to come, that hears us.  NULL: there is none. */
 static struct helper *
 least_busy(const struct pool *p)
 {

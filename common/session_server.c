@@ -408,6 +408,14 @@ tell_failure(struct session *s, enum login_failure why)
 	s->input = true;
 }
 
+static void
+hold_back(struct session *s)
+{
+	STATS_ADD(delays, 1);
+	STATS_ADD(delays_ms, s->failure_delay_ms);
+	session_enter(s, SESSION_DELAY);
+}
+
 void
 session_login_failed(
     struct session *s, enum login_failure why, const char *reason)
@@ -433,9 +441,7 @@ session_login_failed(
 		s->server_done = true; /* session_leave() closes it */
 	if (why == LOGIN_REFUSED) {
 		s->refused++;
-		STATS_ADD(delays, 1);
-		STATS_ADD(delays_ms, s->failure_delay_ms);
-		session_enter(s, SESSION_DELAY);
+		hold_back(s);
 	} else {
 		tell_failure(s, why);
 	}
@@ -479,7 +485,7 @@ session_turned_away(struct session *s, uint32_t failure_delay_ms)
 		return;
 	s->failure_delay_ms = failure_delay_ms;
 	turn_away(s);
-	session_enter(s, SESSION_DELAY);
+	hold_back(s);
 	(void)session_leave(s);
 }
 

@@ -233,6 +233,35 @@ class Limits(Metrics):
         self.assertEqual(self.grew(name, reason="limit"), 0)
 
 
+@needs_root
+class Guessing(Metrics):
+    more = ('trusted_networks ""', "user_failure_limit 1",
+            "client_connection_rate_limit 3")
+
+    def guess(self):
+        with client.connect(self.relais.plain, source="127.66.1.1") as c:
+            return c.cmd("LOGIN alice wrong")
+
+    def test_turned_away(self):
+        self.assertNO(self.guess(), "AUTHENTICATIONFAILED")
+        delays = self.scrape().value("relais_login_delay_seconds_total")
+        for _ in range(2):
+            self.assertNO(self.guess(), "UNAVAILABLE")
+        name = "relais_logins_total"
+        self.assertEqual(self.grew(name, result="refused"), 1)
+        self.assertEqual(
+            self.grew(name, result="turned_away", mechanism="command"), 2)
+        self.assertEqual(self.grew("relais_login_delays_total"), 3)
+        self.assertGreater(
+            self.scrape().value("relais_login_delay_seconds_total"),
+            delays + 3.5)
+        name = "relais_connections_refused_total"
+        self.assertEqual(self.grew(name, reason="too_often"), 0)
+        with client.Client(self.relais.plain, source="127.66.1.1") as c:
+            self.assertIn("BYE", c.greet())
+        self.assertEqual(self.grew(name, reason="too_often"), 1)
+
+
 class Pop3(Metrics, Pop3Case):
     setUpClass = Metrics.__dict__["setUpClass"]
 
