@@ -104,7 +104,6 @@ connection_free(struct connection *c)
 	close(c->fd);
 	buf_free(&c->out);
 	free(c);
-	event_add(&m->accepting, NULL);
 }
 
 static void
@@ -262,19 +261,36 @@ connection_new(struct metrics *m, int fd)
 	event_add(&c->io, NULL);
 	event_add(&c->deadline, &limit);
 	TAILQ_INSERT_TAIL(&m->connections, c, entry);
-	/* Who comes now waits in the kernel's queue. */
-	if (++m->nconnections == CONNECTIONS_MAX)
-		event_del(&m->accepting);
+	m->nconnections++;
+}
+
+/*
+ * Whoever has asked for nothing yet gives way first: anybody on this host may
+ * connect and stand there.
+ */
+static void
+make_room(struct metrics *m)
+{
+	struct connection *c;
+
+	TAILQ_FOREACH (c, &m->connections, entry)
+		if (c->state == READING)
+			break;
+	connection_free(c != NULL ? c : TAILQ_FIRST(&m->connections));
 }
 
 static void
 on_connection(int listener, short what, void *arg)
 {
+	struct metrics *m = arg;
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)what;
-	if (fd != -1)
-		connection_new(arg, fd);
+	if (fd == -1)
+		return;
+	if (m->nconnections == CONNECTIONS_MAX)
+		make_room(m);
+	connection_new(m, fd);
 }
 
 /* --- the start ----------------------------------------------------------- */

@@ -198,7 +198,11 @@ class Pop3Dialogue(Pop3Case):
         return c
 
     def heard(self):
-        return [line.decode() for line in self.inner.lines]
+        """But for a worker's lesson: a list that changed is asked twice."""
+        lines = [line.decode() for line in self.inner.lines]
+        while "QUIT" in lines[1:2]:
+            del lines[:2]
+        return lines
 
     def test_order(self):
         mark = self.relais.mark()

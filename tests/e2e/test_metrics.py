@@ -498,6 +498,16 @@ class Request(Metrics):
                 self.assertEqual(answer.count(b"HTTP/1.1"), 1)
         # it has gone before it has asked
         self.assertEqual(self.status(b"GET /met", end=True), b"")
+
+    def test_idle(self):
+        """Who connects and asks for nothing gives way to who does."""
+        idle = [socket.create_connection(("127.0.0.1", self.port), 5)
+                for _ in range(40)]
+        began = time.monotonic()
+        self.assertEqual(get(self.port)[0], 200)
+        self.assertLess(time.monotonic() - began, 1 * harness.SLOW)
+        for s in idle:
+            s.close()
         self.assertEqual(self.total("relais_build_info"), 1)
 
     def test_octet_by_octet(self):
@@ -511,7 +521,7 @@ class Request(Metrics):
     def test_slow(self):
         """Those who say nothing lose their places after ten seconds."""
         slow = [socket.create_connection(("127.0.0.1", self.port), 30)
-                for _ in range(20)]
+                for _ in range(10)]
         for s in slow:
             self.addCleanup(s.close)
         began = time.monotonic()
