@@ -342,9 +342,8 @@ class Soak:
             _, out = harness.run_daemon(*relais.argv("--sessions", "--json"))
             if '"user"' in out:
                 self.book.fault(name, "a session without a client: " + out)
-            n = Scrape(relais.metrics).value("relais_sessions")
-            if n:
-                self.book.fault(name, "metrics tell of %d sessions" % n)
+            wait_for(lambda r=relais: not Scrape(r.metrics).value(
+                "relais_sessions"), 10, "metrics to tell of no session")
         time.sleep(0.5)
         return {name: r.figures() for name, r in self.relais.items()}
 
