@@ -243,6 +243,12 @@ def children(pid):
     return found
 
 
+def began(pid):
+    """When a process began, in ticks since the boot; None: it is gone."""
+    rest = proc_read(pid, "stat").rpartition(")")[2].split()
+    return int(rest[19]) if rest else None
+
+
 def memory(pid):
     """The writable memory of a process, mapping by mapping."""
     with open("/proc/%d/maps" % pid) as maps, \
@@ -349,10 +355,12 @@ class Relais:
         if self.process is None:
             return
         process, self.process = self.process, None
-        before = children(process.pid)
+        # by when they began, too: another daemon's may have these ids by then
+        before = [(p, began(p)) for p in children(process.pid)]
         early = process.poll()
         status = end(process)
-        left = [p for p in before if self._is_ours(p)]
+        left = [p for p, when in before
+                if self._is_ours(p) and began(p) == when]
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         self.last_log = self.story()

@@ -99,6 +99,7 @@ class Book:
                     for d in self.disturbances[-12:] if now - d.began < 15]
             self.faults.append("%7.1f s: %s: %s (%s)" % (
                 now - self.zero, who, text, ", ".join(near)))
+            print("fault: " + self.faults[-1], flush=True)
 
     def loses(self, who, daemon, phase, since, error):
         """A client of this daemon was cut or refused; since is when all was

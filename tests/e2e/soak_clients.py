@@ -430,7 +430,7 @@ class Smtp(Traveller):
         self.message, self.tries = 0, 0
 
     def starttls(self, c):
-        c.ehlo()
+        self.ehlo(c)
         reply = c.cmd("STARTTLS")
         if reply[0] != 220:
             raise Refused(repr(reply))
@@ -439,8 +439,15 @@ class Smtp(Traveller):
         c = super().connect()
         if c.greeting and c.greeting[0] != 220:
             raise Refused(repr(c.greeting))
-        self.promised = c.ehlo()
+        self.promised = self.ehlo(c)
         return c
+
+    @staticmethod
+    def ehlo(c):
+        code, texts = c.cmd("EHLO client.example.net")
+        if code != 250:
+            raise Refused("EHLO: %r" % ((code, texts),))
+        return texts[1:]
 
     def login(self, good=True):
         self.enter("login")
