@@ -14,6 +14,7 @@
 
 #define END_SECONDS 2   /* after stop_timeout, until SIGKILL */
 #define FLUSH_SECONDS 1 /* a busy syslog daemon is tried again */
+#define KILLED_MAX 2    /* times that a role may be killed as a reload starts it */
 
 /* Those of this generation. */
 static unsigned int
@@ -108,6 +109,22 @@ stop(struct supervisor *s)
 	go_on_stopping(s);
 }
 
+/*
+ * Does this end of a role that was not ready yet end the start?  At a reload
+ * one that was killed is started again: those of before may not have long.
+ */
+static bool
+is_start_over(const struct place *p, int status)
+{
+	const struct supervisor *s = p->s;
+
+	if (p->ready || s->stopping || !s->starting ||
+	    p->role == ROLE_METRICS) /* no client needs it */
+		return false;
+	return s->before == NULL || !WIFSIGNALED(status) ||
+	    p->failures >= KILLED_MAX;
+}
+
 static void
 died(struct supervisor *s, pid_t pid, int status)
 {
@@ -127,8 +144,7 @@ died(struct supervisor *s, pid_t pid, int status)
 		crew_died(p, status);
 		return;
 	}
-	if (!p->ready && !s->stopping && s->starting &&
-	    p->role != ROLE_METRICS) /* no client needs it */
+	if (is_start_over(p, status))
 		s->failed = true;
 	place_died(p, status);
 	/* Its client has had its session, or there will be none. */
