@@ -49,6 +49,7 @@ PARSERS = {
     "ipc": ["common/ipc.c", "common/fdpass.c"],
     "keeper": ["common/keeper_sign.c", "common/tls_scheme.c"],
     "master": ["common/supervise_message.c"],
+    "metrics_request": ["common/metrics_request.c"],
     "msg": ["common/msg.c", "common/msg_birth.c", "common/msg_broker.c",
             "common/msg_record.c", "common/msg_sasl.c",
             "common/msg_submit.c", "common/session_log.c"],
