@@ -181,9 +181,9 @@ class Siege(TestCase):
     """A small one; see siege_guess.py."""
 
     def test_siege(self):
-        figures, _ = siege(self, 100, 6, 1, 12, 2)
-        self.assertEqual(figures.guesses, 600)
-        self.assertLess(figures.reached, 30, figures)
+        figures, _ = siege(self, 130, 3, 1, 12, 2)
+        self.assertEqual(figures.guesses, 390)
+        self.assertLess(figures.reached, 390 * 0.05, figures)
         self.assertGreater(figures.honest, 20, figures)
         self.assertEqual(figures.wrong, 0, figures)
         self.assertLess(figures.slowest, harness.SLOW, figures)
