@@ -66,14 +66,18 @@ class Sessions(StandInCase):
     def test_nothing_is_left_over(self):
         """After many reloads there are as many processes and descriptors as
         after the first."""
+        def all_there():    # control comes last
+            wait_for(lambda: self.relais.pids("control"), 5)
+            return len(children(self.relais.pid))
+
         reload(self.relais)
         all_old_gone(self.relais)
-        count = len(children(self.relais.pid))
+        count = all_there()
         fds = descriptors(self.relais.pid) if harness.ROOT else 0
         for _ in range(5):
             reload(self.relais)
             all_old_gone(self.relais)
-        self.assertEqual(len(children(self.relais.pid)), count)
+        self.assertEqual(all_there(), count)
         if harness.ROOT:
             self.assertEqual(descriptors(self.relais.pid), fds)
             for pid in children(self.relais.pid):
