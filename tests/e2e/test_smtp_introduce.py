@@ -201,9 +201,11 @@ class OwnLogin(Submission):
             self.inner.script = Login(
                 keywords=("AUTH PLAIN", "XCLIENT " + names))
             self.assertReply(self.mail(), 250)
+            # without EHLO: a worker may learn the new list beside it
             self.assertEqual(
-                [l.split(b" ")[0] for l in self.inner.lines],
-                [b"EHLO", b"XCLIENT", b"EHLO"] + [
+                [l.split(b" ")[0] for l in self.inner.lines
+                 if l[:4] not in (b"EHLO", b"QUIT")],
+                [b"XCLIENT"] + [
                     b"AUTH", plain_message(
                         "gateway", "sesame and more").encode()] * login +
                 [b"MAIL"])
