@@ -247,7 +247,7 @@ class Connect(Captive):
             most = max(most, harness.descriptors(broker))
             time.sleep(0.05)
         self.assertReplaced()
-        self.assertGreater(most, 200)
+        self.assertGreater(most, 100)
         self.assertLess(most, 500)
         wait_for(lambda: harness.descriptors(broker) < 60, 10,
                  "the broker to close them")
@@ -272,7 +272,7 @@ class Outcome(Captive):
         for session in (0, 1, 2, 77):
             if not self.bad.is_alive():
                 break
-            with contextlib.suppress(BrokenPipeError):  # it was noticed
+            with contextlib.suppress(OSError):  # it was noticed
                 self.bad.broker.send(outcome(session, "OUTCOME_REFUSED"))
         self.assertReplaced()
 
