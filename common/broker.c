@@ -50,8 +50,8 @@ struct request {
 	struct addr client;
 	bool counts; /* it is a login */
 	struct abuse_login login;
-	uint64_t tried;      /* as it was asked for */
-	bool waits;          /* for its turn: */
+	uint64_t tried; /* as it was asked for */
+	bool waits;     /* for its turn: */
 	struct event turn;
 };
 

@@ -110,8 +110,8 @@ struct conf {
 	unsigned int authenticate_timeout;     /* until a login succeeded */
 	unsigned int handshake_timeout;        /* TLS with a client */
 	unsigned int timeout;                  /* silence after login */
-	unsigned int minimum_rate;      /* octets a second; 0: any rate */
-	unsigned int minimum_rate_time; /* over so long */
+	unsigned int minimum_rate;        /* octets a second; 0: any rate */
+	unsigned int minimum_rate_time;   /* over so long */
 	unsigned int acknowledge_timeout; /* of what a peer was sent */
 	unsigned int outgoing_timeout;   /* each answer of an inner server */
 	unsigned int login_attempts;     /* refused logins per connection */
@@ -228,8 +228,8 @@ struct conf_command {
 	const char *file; /* -f; NULL: the default */
 	bool check_config, print_config, version, help;
 	bool status, sessions, json;
-	const char *kick;    /* the user; NULL: nobody */
-	const char *ledger;  /* --ledger: of whom, "" for all; NULL: not asked */
+	const char *kick;   /* the user; NULL: nobody */
+	const char *ledger; /* --ledger: of whom, "" for all; NULL: not asked */
 	const char *forgive; /* NULL: nobody */
 };
 

@@ -102,9 +102,9 @@ enum msg_type {
 	MSG_PAIRS_REPLY,  /* keeper to master: that was all of them */
 	MSG_PAIR_DROP,    /* master to keeper: forget this key */
 	MSG_CERTIFICATES, /* master to worker, nursery: serve these, too */
-	MSG_HANDSHAKES, /* worker to broker: of a client with TLS */
-	MSG_EXPIRIES,   /* master to metrics, control: how long all are good */
-	MSG_TOTALS,     /* master to control: see msg_control.h */
+	MSG_HANDSHAKES,   /* worker to broker: of a client with TLS */
+	MSG_EXPIRIES, /* master to metrics, control: how long all are good */
+	MSG_TOTALS,   /* master to control: see msg_control.h */
 	MSG_TYPES
 };
 

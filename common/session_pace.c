@@ -41,8 +41,8 @@ paid_by(const struct session *s, uint64_t *octets)
 	struct pace p;
 	int result = pace_of(server ? s->server.fd : s->client.fd, &p);
 
-	*octets = s->debtor == DEBTOR_CLIENT_SENDS ? p.received
-	                                           : p.acknowledged;
+	*octets =
+	    s->debtor == DEBTOR_CLIENT_SENDS ? p.received : p.acknowledged;
 	return result;
 }
 
@@ -76,8 +76,8 @@ end_slow(struct session *s)
 	static const char reason[] = "slower than minimum_rate";
 	char name[ADDR_STRLEN];
 
-	log_info("the %s %s is %s", s->debtor == DEBTOR_SERVER_TAKES
-	        ? "inner server of" : "client",
+	log_info("the %s %s is %s",
+	    s->debtor == DEBTOR_SERVER_TAKES ? "inner server of" : "client",
 	    addr_print(&s->client_addr, name), reason);
 	switch (s->debtor) {
 	case DEBTOR_CLIENT_TAKES:
@@ -108,8 +108,8 @@ session_pace_timer(struct session *s)
 	if (s->pace_by == 0 || clock_seconds() < s->pace_by)
 		return false;
 	if (paid_by(s, &octets) == -1 ||
-	    octets - s->paid >= (uint64_t)s->conf->minimum_rate *
-	            s->conf->minimum_rate_time) {
+	    octets - s->paid >=
+	        (uint64_t)s->conf->minimum_rate * s->conf->minimum_rate_time) {
 		watch_debtor(s);
 		return false;
 	}

@@ -51,8 +51,8 @@ struct place {
 	unsigned int failures;
 	unsigned int restarts; /* after bad ends */
 	uint32_t known_to;     /* the control that has a channel to it */
-	time_t looked_at;   /* supervise_had_client() ... */
-	unsigned int looks; /* ... so often in that second */
+	time_t looked_at;      /* supervise_had_client() ... */
+	unsigned int looks;    /* ... so often in that second */
 	struct event respawn;
 };
 

@@ -173,8 +173,7 @@ upstreams_tell(const struct upstreams *u, struct msg_servers_reply *m)
 }
 
 static int
-give_lesson(
-    void *arg, struct writer *w, int fd, uint32_t but, bool *alone)
+give_lesson(void *arg, struct writer *w, int fd, uint32_t but, bool *alone)
 {
 	(void)but;
 	(void)alone;
@@ -223,13 +222,12 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	table = xcalloc(1, ledger_size(0));
 	ledger_format(table, 0);
 	broker.abuse = abuse_new(&conf, ledger_new(table, ledger_size(0)));
-	broker.admits = admits_new(
-	    broker.base, &conf, broker.limit, broker.abuse, NULL);
+	broker.admits =
+	    admits_new(broker.base, &conf, broker.limit, broker.abuse, NULL);
 	broker.lessons = lessons_new(broker.base, &conf, NULL,
 	    capability_intersect, give_lesson, tell, &broker);
-	broker.auths =
-	    auths_new(broker.base, &conf, broker.limit,
-	    broker.abuse, tell, tell, &broker);
+	broker.auths = auths_new(broker.base, &conf, broker.limit, broker.abuse,
+	    tell, tell, &broker);
 	broker.submits = submits_new(&conf, broker.abuse);
 	return 0;
 }
