@@ -717,14 +717,14 @@ class Scraped(Submitting):
             time.sleep(1)
         queries = list(expressions(board["panels"]))
         self.assertGreater(len(queries), 40)
-        missing = dict(queries)
+        missing = set(queries)
 
         def ask():
             self.traffic()
             for title, expression in queries:
                 found = prometheus.query(self.substitute(expression))
                 if any(s["value"][1] != "NaN" for s in found):
-                    missing.pop(title, None)
+                    missing.discard((title, expression))
             return not missing
 
         try:
