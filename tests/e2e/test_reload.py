@@ -457,6 +457,10 @@ class Shapes(StandInCase):
     @needs_root
     def test_capabilities_stay_few(self):
         relais = harness.Gateway(self, self.inner.port)
+        # The last that it starts; signals are blocked while it forks.
+        wait_for(lambda: relais.pids("control"))
+        wait_for(lambda: int(harness.proc_status(relais.pid)["SigBlk"],
+                             16) == 0)
         before = {k: v for k, v in harness.proc_status(relais.pid).items()
                   if re.match("Cap|Sig(Blk|Ign|Cgt)|ShdPnd", k)}
         reload(relais)
