@@ -80,9 +80,8 @@ watch(struct acceptor *a, bool on)
 static void
 enter(struct acceptor *a, int next)
 {
-	const struct timeval pause = {
-		.tv_usec = next == SCARCE ? SCARCE_US : YIELD_US
-	};
+	const struct timeval pause = { .tv_usec = next == SCARCE ? SCARCE_US
+		                                                 : YIELD_US };
 
 	if ((a->state == OPEN) != (next == OPEN))
 		watch(a, next == OPEN);

@@ -19,6 +19,7 @@
 #include "broker_connect.h"
 #include "broker_control.h"
 #include "broker_dns.h"
+#include "broker_impl.h"
 #include "broker_lesson.h"
 #include "broker_submit.h"
 #include "clock.h"
@@ -41,90 +42,10 @@
  */
 #define QUOTA 50000
 
-struct request {
-	TAILQ_ENTRY(request) entry;
-	struct peer *peer;
-	uint32_t session;
-	struct attempt *attempt; /* NULL: it was answered with ... */
-	uint16_t server;         /* ... this one, whose outcome is awaited */
-	struct addr client;
-	bool counts; /* it is a login */
-	struct abuse_login login;
-	uint64_t tried; /* as it was asked for */
-	bool waits;     /* for its turn: */
-	struct event turn;
-};
-
-/* A worker, as the broker knows it. */
-struct peer {
-	TAILQ_ENTRY(peer) entry;
-	struct broker *broker;
-	struct ipc *ch;
-	uint16_t number;
-	uint32_t serial;
-	uint32_t *held; /* MSG_HELD so far */
-	size_t nheld;
-	unsigned int admitted; /* clients in the book */
-	TAILQ_HEAD(, request) requests;
-};
-
-struct broker {
-	struct event_base *base;
-	struct ipc *master;
-	const struct conf *conf;
-	struct limit *limit;
-	struct abuse *abuse;
-	unsigned int places;
-	struct upstreams *upstreams;
-	struct admits *admits;
-	struct lessons *lessons;
-	struct auths *auths;
-	struct submits *submits;
-	struct broker_control *control;
-	struct event old_books;
-	TAILQ_HEAD(peers, peer) peers;
-};
-
-/* A login ends so; else it is none. */
-static void
-request_end(struct request *rq, enum abuse_end how, uint16_t proof)
-{
-	if (rq->counts)
-		abuse_end(rq->peer->broker->abuse, &rq->client, &rq->login, how,
-		    TEXT_NONE, proof);
-	rq->counts = false;
-}
-
-static void
-request_free(struct request *rq)
-{
-	request_end(rq, ABUSE_NOTHING, 0);
-	attempt_cancel(&rq->attempt);
-	if (rq->waits)
-		event_del(&rq->turn);
-	TAILQ_REMOVE(&rq->peer->requests, rq, entry);
-	free(rq);
-}
-
-static struct request *
-request_find(struct peer *p, uint32_t session)
-{
-	struct request *rq;
-
-	TAILQ_FOREACH (rq, &p->requests, entry)
-		if (rq->session == session)
-			return rq;
-	return NULL;
-}
-
 static void
 peer_free(struct peer *p)
 {
-	struct request *rq;
-
-	while ((rq = TAILQ_FIRST(&p->requests)) != NULL)
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
-		request_free(rq);
+	broker_login_end_all(p);
 	TAILQ_REMOVE(&p->broker->peers, p, entry);
 	ipc_free(&p->ch);
 	free(p->held);
@@ -144,14 +65,7 @@ forget(struct peer *p)
 static void
 do_forget(struct peer *p, uint32_t session)
 {
-	struct request *rq = request_find(p, session);
-
-	if (rq != NULL) {
-		/* Who has seen the server may have tried a password. */
-		if (rq->attempt == NULL && !rq->waits)
-			request_end(rq, ABUSE_LEFT, 0);
-		request_free(rq);
-	}
+	broker_login_leave(p, session);
 	auths_release(p->broker->auths, p->serial, session);
 	if (admits_release(p->broker->admits, p->serial, session) &&
 	    p->admitted > 0)
@@ -238,33 +152,6 @@ do_held(struct peer *p, struct reader *r)
 	return 0;
 }
 
-static void
-on_server(void *arg, int fd, uint16_t server)
-{
-	struct request *rq = arg;
-	struct peer *p = rq->peer;
-	struct msg_connect_reply reply = { .session = rq->session,
-		.ok = fd != -1,
-		.server = fd != -1 ? server : MSG_NO_SERVER };
-	struct writer w UNZEROED;
-	struct addr client;
-
-	rq->attempt = NULL;
-	if (limit_address(p->broker->limit, p->serial, rq->session, &client) ==
-	    0)
-		reply.failure_delay_ms =
-		    abuse_delay_ms(p->broker->abuse, &client);
-	msg_start(&w, MSG_CONNECT_REPLY, 0);
-	msg_put_connect_reply(&w, &reply);
-	(void)ipc_send(p->ch, &w, fd);
-	if (fd == -1) {
-		request_free(rq);
-		return;
-	}
-	close(fd);
-	rq->server = server;
-}
-
 /*
  * Nothing is done for others.  A worker that has not heard yet that it is to
  * refuse its client may well ask.
@@ -276,135 +163,6 @@ is_admitted(const struct peer *p, uint32_t session)
 
 	return limit_address(p->broker->limit, p->serial, session, &client) ==
 	    0;
-}
-
-/* The login is not tried: the worker holds the answer back. */
-static void
-turn_away(struct request *rq)
-{
-	struct peer *p = rq->peer;
-	struct msg_connect_reply m = { .session = rq->session,
-		.turned = 1,
-		.server = MSG_NO_SERVER,
-		.failure_delay_ms =
-		    abuse_delay_ms(p->broker->abuse, &rq->client) };
-	struct writer w UNZEROED;
-
-	msg_start(&w, MSG_CONNECT_REPLY, 0);
-	msg_put_connect_reply(&w, &m);
-	(void)ipc_send(p->ch, &w, -1);
-	request_free(rq);
-}
-
-/*
- * May this login be tried?  Where we decide on logins ourselves, that has been
- * asked already.
- */
-static bool
-may_login(struct request *rq, struct text user)
-{
-	struct broker *b = rq->peer->broker;
-
-	if (user.len == 0 || b->conf->sasl)
-		return true;
-	rq->counts =
-	    abuse_begin(b->abuse, &rq->client, user, &rq->login) != ABUSE_TURN;
-	return rq->counts;
-}
-
-static void
-begin_attempt(struct request *rq)
-{
-	rq->attempt = upstreams_connect(
-	    rq->peer->broker->upstreams, rq->tried, on_server, rq);
-}
-
-static void
-on_turn(int fd, short what, void *arg)
-{
-	struct request *rq = arg;
-
-	(void)fd;
-	(void)what;
-	rq->waits = false;
-	begin_attempt(rq);
-}
-
-/* A session that asks so often has to wait: inner servers are not flooded. */
-static void
-wait_for_turn(struct request *rq)
-{
-	const struct timeval second = { .tv_sec = 1 };
-
-	rq->waits = true;
-	evtimer_assign(&rq->turn, rq->peer->broker->base, on_turn, rq);
-	evtimer_add(&rq->turn, &second);
-}
-
-static int
-do_connect(struct peer *p, struct reader *r)
-{
-	struct msg_connect m;
-	struct request *rq;
-	struct addr client;
-
-	if (msg_get_connect(r, &m) == -1)
-		return -1;
-	if (limit_address(p->broker->limit, p->serial, m.session, &client) ==
-	    -1)
-		return 0; /* see is_admitted() */
-	/* One at a time. */
-	rq = request_find(p, m.session);
-	if (rq != NULL && (rq->attempt != NULL || rq->waits))
-		return -1;
-	if (rq != NULL)
-		request_free(rq);
-	rq = xcalloc(1, sizeof(*rq));
-	rq->peer = p;
-	rq->session = m.session;
-	rq->client = client;
-	rq->tried = m.tried;
-	TAILQ_INSERT_TAIL(&p->requests, rq, entry);
-	if (!may_login(rq, m.user)) {
-		turn_away(rq);
-		return 0;
-	}
-	if (admits_may_connect(
-	        p->broker->admits, p->serial, m.session, clock_seconds()))
-		begin_attempt(rq);
-	else
-		wait_for_turn(rq);
-	return 0;
-}
-
-static int
-do_outcome(struct peer *p, struct reader *r)
-{
-	struct broker *b = p->broker;
-	struct msg_outcome m;
-	struct addr client;
-	struct request *rq;
-	static const enum abuse_end how[] = { [OUTCOME_OK] = ABUSE_GOOD,
-		[OUTCOME_REFUSED] = ABUSE_FAILED,
-		[OUTCOME_SERVER] = ABUSE_NOTHING };
-	bool asked;
-
-	if (msg_get_outcome(r, &m) == -1 ||
-	    (m.server >= b->conf->nservers && m.server != MSG_NO_SERVER) ||
-	    limit_address(b->limit, p->serial, m.session, &client) == -1)
-		return -1;
-	/* One word on a server for each connection to it, or it is nothing. */
-	rq = request_find(p, m.session);
-	asked = rq != NULL && rq->attempt == NULL && !rq->waits &&
-	    rq->server == m.server;
-	if (asked) {
-		request_end(rq, how[m.outcome], m.proof);
-		request_free(rq);
-		STATS_ADD(server_outcomes[m.server][m.outcome], 1);
-		upstreams_report(
-		    b->upstreams, m.server, m.outcome != OUTCOME_SERVER);
-	}
-	return 0;
 }
 
 static int
@@ -470,9 +228,9 @@ on_worker(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	case MSG_HELD:
 		return do_held(p, r);
 	case MSG_CONNECT:
-		return do_connect(p, r);
+		return broker_login_ask(p, r);
 	case MSG_OUTCOME:
-		return do_outcome(p, r);
+		return broker_login_outcome(p, r);
 	case MSG_CAPABILITY:
 		return do_capability(p, r);
 	case MSG_AUTH:

@@ -93,28 +93,38 @@ buf_append(struct buf *b, const void *p, size_t n)
 }
 
 int
-buf_printf(struct buf *b, const char *fmt, ...)
+buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
-	va_list ap;
+	va_list again;
 	size_t size;
 	char *s;
 	int n, ret, save;
 
-	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
 	if (n < 0)
 		return -1;
 	/* vasprintf(3) may leave copies of a secret behind as it grows. */
 	size = (size_t)n + 1;
 	s = xmalloc(size);
-	va_start(ap, fmt);
 	n = vsnprintf(s, size, fmt, ap);
-	va_end(ap);
 	ret = n < 0 ? -1 : buf_append(b, s, (size_t)n);
 	save = errno;
 	freezero(s, size);
 	errno = save;
+	return ret;
+}
+
+int
+buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = buf_vprintf(b, fmt, ap);
+	va_end(ap);
 	return ret;
 }
 

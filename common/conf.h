@@ -128,8 +128,8 @@ struct conf {
 	unsigned int client_message_rate_limit, client_recipient_rate_limit;
 	unsigned int anvil_rate_time_unit;
 	unsigned int ledger_entries; /* of a ledger that is made */
-	unsigned int sasl_timeout;  /* one step of an authenticator */
-	unsigned int stop_timeout;  /* from SIGTERM to a worker's end */
+	unsigned int sasl_timeout;   /* one step of an authenticator */
+	unsigned int stop_timeout;   /* from SIGTERM to a worker's end */
 	unsigned int drain_timeout; /* of old sessions after a reload */
 
 	/* TLS for clients */

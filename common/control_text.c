@@ -25,16 +25,12 @@ static void put(struct buf *b, const char *fmt, ...)
 static void
 put(struct buf *b, const char *fmt, ...)
 {
-	char line[USER_SHOWN + 2048];
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(line) ||
-	    buf_append(b, line, (size_t)n) == -1)
+	if (buf_vprintf(b, fmt, ap) == -1)
 		fatalx("control: an answer does not fit");
+	va_end(ap);
 }
 
 /* "name": "text" */

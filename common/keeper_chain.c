@@ -12,9 +12,8 @@
 
 #include "buf.h"
 #include "keeper_chain.h"
+#include "tls_names.h"
 #include "xmalloc.h"
-
-#define NAME_MAX_OCTETS 256
 
 /* Does every line that begins like a boundary of RFC 7468 end like one? */
 static bool
@@ -76,9 +75,10 @@ write_pem(gnutls_x509_crt_t *list, unsigned int n, struct keeper_chain *c,
 
 /* False: it does not fit any more. */
 static bool
-add_name(struct keeper_chain *c, const char *name, size_t len)
+add_name(void *arg, const char *name, size_t len)
 {
-	char shown[NAME_MAX_OCTETS * 4 + 1];
+	struct keeper_chain *c = arg;
+	char shown[TLS_NAME_MAX * 4 + 1];
 	const char *sep = c->names[0] == '\0' ? "" : " ";
 	size_t used = strlen(c->names);
 
@@ -91,31 +91,6 @@ add_name(struct keeper_chain *c, const char *name, size_t len)
 	(void)strlcat(c->names, sep, sizeof(c->names));
 	(void)strlcat(c->names, shown, sizeof(c->names));
 	return true;
-}
-
-/* Of the subjectAltName, or else the common name (RFC 6125 6.4.4). */
-static void
-read_names(gnutls_x509_crt_t crt, struct keeper_chain *c)
-{
-	char name[NAME_MAX_OCTETS];
-	unsigned int i;
-	size_t n;
-	int type;
-
-	for (i = 0;; i++) {
-		n = sizeof(name);
-		type = gnutls_x509_crt_get_subject_alt_name(
-		    crt, i, name, &n, NULL);
-		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			break;
-		if (type == GNUTLS_SAN_DNSNAME && !add_name(c, name, n))
-			return;
-	}
-	n = sizeof(name);
-	if (c->names[0] == '\0' &&
-	    gnutls_x509_crt_get_dn_by_oid(
-	        crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &n) == 0)
-		(void)add_name(c, name, n);
 }
 
 int
@@ -147,7 +122,7 @@ keeper_chain_read(struct text in, struct keeper_chain *c, const char **why)
 		result = write_pem(list, n, c, why);
 	c->not_before = gnutls_x509_crt_get_activation_time(list[0]);
 	c->not_after = gnutls_x509_crt_get_expiration_time(list[0]);
-	read_names(list[0], c);
+	tls_names_visit(list[0], add_name, c);
 	for (i = 0; i < n; i++)
 		gnutls_x509_crt_deinit(list[i]);
 	gnutls_free(list);

@@ -18,8 +18,8 @@
 #include "siphash.h"
 #include "xmalloc.h"
 
-#define LEDGER_MAGIC UINT64_C(0x3152474452414c52) /* another: another layout   \
-	                                           */
+/* Another one: another layout. */
+#define LEDGER_MAGIC UINT64_C(0x3152474452414c52)
 #define WAYS 8
 #define KIND_BITS 7U    /* the lowest of a key */
 #define SKEW 3600U      /* seconds that a time may be ahead of ours */

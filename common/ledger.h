@@ -59,8 +59,7 @@ enum ledger_count {
 #define LEDGER_ONE 65536U            /* one, in a level */
 #define LEDGER_LEVEL_MAX 1000U       /* ones; more is not counted */
 #define LEDGER_HALF_LIFE 3600U       /* seconds */
-#define LEDGER_GOOD_SECONDS 2592000U /* 30 days: how long GOOD means a thing   \
-	                              */
+#define LEDGER_GOOD_SECONDS 2592000U /* 30 days: while GOOD means a thing */
 #define LEDGER_ENTRIES_MIN 1024U
 
 /* Octets of a table. */

@@ -29,16 +29,12 @@ static void put(struct output *o, const char *fmt, ...)
 static void
 put(struct output *o, const char *fmt, ...)
 {
-	char line[LABELS_MAX + 256];
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(line) ||
-	    buf_append(o->out, line, (size_t)n) == -1)
+	if (buf_vprintf(o->out, fmt, ap) == -1)
 		o->result = -1;
+	va_end(ap);
 }
 
 const char *

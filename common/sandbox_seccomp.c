@@ -166,7 +166,8 @@ static const struct rule allowed[] = {
 	{ W, SYS(setsockopt),
 	    { EQ(1, IPPROTO_TCP), EQ(2, TCP_NOTSENT_LOWAT) } },
 	{ W, SYS(setsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_USER_TIMEOUT) } },
-	{ W, SYS(getsockopt), { EQ(1, IPPROTO_TCP), EQ(2, TCP_INFO) } }, /* pace */
+	{ W, SYS(getsockopt),
+	    { EQ(1, IPPROTO_TCP), EQ(2, TCP_INFO) } }, /* pace */
 
 	/*
 	 * The broker connects to inner servers and to name servers, and c-ares

@@ -14,8 +14,8 @@
 
 #define END_SECONDS 2   /* after stop_timeout, until SIGKILL */
 #define FLUSH_SECONDS 1 /* a busy syslog daemon is tried again */
-#define KILLED_MAX 2 /* times that a role may be killed as a reload starts it  \
-	              */
+/* Times that a role may be killed as a reload starts it. */
+#define KILLED_MAX 2
 
 /* Those of this generation. */
 static unsigned int

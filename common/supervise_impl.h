@@ -66,16 +66,16 @@ struct supervisor {
 	int counters, loads; /* memfds */
 	int ledger;          /* for all generations */
 	struct place *keepers, *workers, broker, *authenticators, control;
-	int control_fd;     /* listens for it; -1: there is none */
-	char *control_path; /* NULL: the same */
-	unsigned int nkeepers, nworkers;   /* nworkers: places */
+	int control_fd;                  /* listens for it; -1: there is none */
+	char *control_path;              /* NULL: the same */
+	unsigned int nkeepers, nworkers; /* nworkers: places */
 	struct place nurseries[NURSERIES]; /* one bears, one is ready to */
 	unsigned int nnurseries;           /* 0: workers are made by exec */
 	struct place metrics;
 	int metrics_fd; /* listens; -1: nobody is to be told */
 	struct stats_book stats;
-	unsigned int nauthenticators;      /* places, too */
-	unsigned int wanted;               /* authenticators that are to run */
+	unsigned int nauthenticators; /* places, too */
+	unsigned int wanted;          /* authenticators that are to run */
 	struct spool_copy *sasldb, *senders; /* NULL: none is kept */
 	struct spool_seen seen;              /* of the system's files */
 	uint32_t serial;

@@ -76,45 +76,20 @@ tls_name_clean(struct text name, bool wildcard, char *dst)
 	return before != '.' && (begin == 0 || dots > 0);
 }
 
-static void
-add_name(struct tls_pair *p, const char *name, size_t len)
+static bool
+add_name(void *arg, const char *name, size_t len)
 {
+	struct tls_pair *p = arg;
 	char clean[TLS_NAME_MAX + 1];
 
-	if (p->nnames == NAMES_MAX ||
-	    !tls_name_clean((struct text){ name, len }, true, clean))
-		return;
+	if (p->nnames == NAMES_MAX)
+		return false;
+	if (!tls_name_clean((struct text){ name, len }, true, clean))
+		return true;
 	p->names = xrecallocarray(
 	    p->names, p->nnames, p->nnames + 1, sizeof(*p->names));
 	p->names[p->nnames++] = xstrdup(clean);
-}
-
-/* Those of the subjectAltName; with none, the common name. */
-static void
-read_names(struct tls_pair *p, gnutls_x509_crt_t crt)
-{
-	char name[TLS_NAME_MAX + 1];
-	bool alternative = false;
-	unsigned int i;
-	size_t n;
-	int type;
-
-	for (i = 0;; i++) {
-		n = sizeof(name);
-		type = gnutls_x509_crt_get_subject_alt_name(
-		    crt, i, name, &n, NULL);
-		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			break;
-		if (type == GNUTLS_SAN_DNSNAME)
-			add_name(p, name, n);
-		alternative = alternative || type == GNUTLS_SAN_DNSNAME ||
-		    type == GNUTLS_E_SHORT_MEMORY_BUFFER;
-	}
-	n = sizeof(name);
-	if (!alternative &&
-	    gnutls_x509_crt_get_dn_by_oid(
-	        crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &n) == 0)
-		add_name(p, name, n);
+	return true;
 }
 
 static struct tls_pair *
@@ -136,7 +111,7 @@ pair_new(uint16_t number, struct text pem)
 	must(pk, "public key");
 	p->pk = (gnutls_pk_algorithm_t)pk;
 	p->rsa = p->pk == GNUTLS_PK_RSA;
-	read_names(p, crt);
+	tls_names_visit(crt, add_name, p);
 	gnutls_x509_crt_deinit(crt);
 	return p;
 }

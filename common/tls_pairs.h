@@ -13,9 +13,9 @@
 
 #include "handover.h"
 #include "text.h"
+#include "tls_names.h"
 
 #define TLS_CHAIN_MAX 16 /* certificates in one chain */
-#define TLS_NAME_MAX 253 /* octets of a host's name (RFC 1035 2.3.4) */
 
 struct tls_pair {
 	uint16_t number;   /* the keeper's key has the same */
