@@ -16,8 +16,10 @@ SOON = 3                        # seconds
 
 
 def kill_old_broker(relais):
-    pid, = [p for p in children(relais.pid)
-            if ": old broker" in proc_read(p, "cmdline")]
+    def found():    # it is called so when it has heard of the reload
+        return [p for p in children(relais.pid)
+                if ": old broker" in proc_read(p, "cmdline")]
+    pid, = wait_for(found, 5, "an old broker")
     os.kill(pid, signal.SIGKILL)
 
 
