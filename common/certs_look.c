@@ -21,7 +21,7 @@ stamp_file(const char *path, struct cert_stamp *out)
 {
 	struct stat st;
 
-	memset(out, 0, sizeof(*out)); /* with its gaps: memcmp(3) sees them */
+	memset(out, 0, sizeof(*out));
 	if (stat(path, &st) == -1) {
 		out->error = errno;
 		return;
@@ -36,15 +36,29 @@ stamp_file(const char *path, struct cert_stamp *out)
 void
 cert_stamp(const struct cert_source *src, struct cert_stamps *out)
 {
-	memset(out, 0, sizeof(*out));
 	stamp_file(src->cert, &out->cert);
 	stamp_file(src->key, &out->key);
 }
 
 static bool
+is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool
+is_same_file(const struct cert_stamp *a, const struct cert_stamp *b)
+{
+	return a->error == b->error && a->dev == b->dev && a->ino == b->ino &&
+	    a->size == b->size && is_same_time(&a->mtim, &b->mtim) &&
+	    is_same_time(&a->ctim, &b->ctim);
+}
+
+static bool
 is_same(const struct cert_stamps *a, const struct cert_stamps *b)
 {
-	return memcmp(a, b, sizeof(*a)) == 0;
+	return is_same_file(&a->cert, &b->cert) &&
+	    is_same_file(&a->key, &b->key);
 }
 
 static int

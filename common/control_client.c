@@ -113,7 +113,7 @@ take(struct text message)
 	if (type != MSG_ANSWER_END || msg_get_answer_end(&r, &end) == -1)
 		return -1;
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "stdout: %s\n", strerror(errno));
+		(void)fprintf(stderr, "stdout: %s\n", strerror(errno));
 		return CONTROL_FAILED;
 	}
 	if (end.complaint.len > 0) {
@@ -137,11 +137,12 @@ hear(int fd)
 		if (n <= 0 && !begun && (n == 0 || errno == ECONNRESET))
 			return -1;
 		if (n == 0) {
-			fprintf(stderr, "the answer was cut off\n");
+			(void)fprintf(stderr, "the answer was cut off\n");
 			return CONTROL_FAILED;
 		}
 		if (n == -1) {
-			fprintf(stderr, "no answer: %s\n", strerror(errno));
+			(void)fprintf(
+			    stderr, "no answer: %s\n", strerror(errno));
 			return CONTROL_FAILED;
 		}
 		begun = true;
@@ -149,7 +150,7 @@ hear(int fd)
 	}
 	if (status >= 0)
 		return status;
-	fprintf(stderr, "what came is no answer of a daemon's\n");
+	(void)fprintf(stderr, "what came is no answer of a daemon's\n");
 	return CONTROL_FAILED;
 }
 
@@ -159,17 +160,17 @@ refused(const char *daemon, const char *path)
 	switch (errno) {
 	case ENOENT:
 	case ECONNREFUSED:
-		fprintf(stderr,
+		(void)fprintf(stderr,
 		    "%s does not run, or not with this socket: %s\n", daemon,
 		    path);
 		return CONTROL_NOT_RUNNING;
 	case EACCES:
 	case EPERM:
-		fprintf(stderr,
+		(void)fprintf(stderr,
 		    "%s: only root and control_group may ask here\n", path);
 		return CONTROL_NOT_ALLOWED;
 	default:
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		(void)fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		return CONTROL_FAILED;
 	}
 }
@@ -182,7 +183,7 @@ control_client(
 	int i, fd, status = -1;
 
 	if (path == NULL) {
-		fprintf(stderr,
+		(void)fprintf(stderr,
 		    "the configuration says that there is no "
 		    "control_socket\n");
 		return CONTROL_FAILED;
@@ -201,7 +202,7 @@ control_client(
 		close(fd);
 	}
 	if (status == -1) {
-		fprintf(stderr, "%s: no answer\n", path);
+		(void)fprintf(stderr, "%s: no answer\n", path);
 		status = CONTROL_FAILED;
 	}
 	free(path);

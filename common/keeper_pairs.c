@@ -84,6 +84,7 @@ put(struct keeper_pairs *p, uint16_t number, struct keeper_key *k)
 {
 	if (number >= p->nkeys) {
 		p->keys = xrecallocarray(
+		    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers */
 		    p->keys, p->nkeys, number + 1U, sizeof(*p->keys));
 		p->nkeys = number + 1U;
 	}

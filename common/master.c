@@ -514,16 +514,17 @@ ask(struct conf *c, const struct protocol *p, struct conf_command *cmd,
 	char *file = file_of(p, cmd);
 
 	if (fault != NULL) {
-		fprintf(stderr, "%s\n", fault);
+		(void)fprintf(stderr, "%s\n", fault);
 		return CONTROL_FAILED;
 	}
 	if (file != NULL && access(file, R_OK) == -1) {
-		fprintf(stderr, "%s: %s\n", file, strerror(errno));
+		(void)fprintf(stderr, "%s: %s\n", file, strerror(errno));
 		return CONTROL_FAILED;
 	}
 	l->asks = true;
 	if (file != NULL && conf_read_file(c, file) > 0)
-		fprintf(stderr, "%s has faults; see --check_config\n", file);
+		(void)fprintf(
+		    stderr, "%s has faults; see --check_config\n", file);
 	free(file);
 	return control_client(c, p->defaults->name, cmd);
 }

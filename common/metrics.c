@@ -271,12 +271,15 @@ connection_new(struct metrics *m, int fd)
 static void
 make_room(struct metrics *m)
 {
-	struct connection *c;
+	struct connection *c, *oldest = TAILQ_FIRST(&m->connections);
 
 	TAILQ_FOREACH (c, &m->connections, entry)
-		if (c->state == READING)
+		if (c->state == READING) {
+			oldest = c;
 			break;
-	connection_free(c != NULL ? c : TAILQ_FIRST(&m->connections));
+		}
+	if (oldest != NULL)
+		connection_free(oldest);
 }
 
 static void

@@ -21,7 +21,8 @@
 #include "priv.h"
 #include "supervise_impl.h"
 
-#define PART 64 /* processes that are told of at a time */
+#define PART 64      /* processes that are told of at a time */
+#define STARTTIME 22 /* the field of /proc/self/stat (proc(5)) */
 
 /* The lowest serials above after, in their order. */
 struct part {
@@ -132,7 +133,8 @@ uptime(void)
 	unsigned long long began = 0;
 	struct timespec now;
 	char line[1024] = "";
-	const char *p;
+	char *p;
+	int i;
 	FILE *f = fopen("/proc/self/stat", "re");
 
 	if (f == NULL)
@@ -141,13 +143,12 @@ uptime(void)
 		line[0] = '\0';
 	(void)fclose(f);
 	p = strrchr(line, ')'); /* the name may hold anything */
+	for (i = 2; p != NULL && i < STARTTIME; i++)
+		p = strchr(p + 1, ' ');
 	if (p == NULL || ticks <= 0 ||
-	    sscanf(p + 1,
-	        " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-	        " %*s %*s %*s %*s %llu",
-	        &began) != 1 ||
 	    clock_gettime(CLOCK_BOOTTIME, &now) == -1)
 		return 0;
+	began = strtoull(p, NULL, 10);
 	began /= (unsigned long long)ticks;
 	return (unsigned long long)now.tv_sec > began
 	    ? (uint32_t)((unsigned long long)now.tv_sec - began)

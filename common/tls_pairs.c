@@ -212,6 +212,8 @@ has_number(const struct tls_pairs *s, uint16_t number)
 	size_t i;
 
 	for (i = 0; i < s->n; i++)
+		/* n is 0 where pairs is NULL */
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 		if (s->pairs[i]->number == number)
 			return true;
 	return false;
@@ -238,6 +240,7 @@ read_fresh(
 	while (handover_next(h, &at, &part)) {
 		if (part.kind != HANDOVER_CERT || has_number(s, part.number))
 			continue;
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers */
 		*out = xrecallocarray(*out, n, n + 1, sizeof(**out));
 		(*out)[n++] = pair_new(part.number, part.data);
 	}
