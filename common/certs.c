@@ -26,7 +26,7 @@ cert_pair_new(struct certs *s)
 	unsigned int i;
 
 	/* There are far fewer than numbers (CERT_DIR_MAX). */
-	for (i = 0; s->numbers[i] && i < UINT16_MAX; i++)
+	for (i = 0; i < UINT16_MAX && s->numbers[i]; i++)
 		;
 	s->numbers[i] = 1;
 	p->number = (uint16_t)i;
