@@ -137,6 +137,52 @@ fuzz_drop_message(void *arg, int priority, const char *text)
 		fprintf(stderr, "%s\n", text);
 }
 
+/*
+ * Where an input is cut: a few of its octets each time, small pieces and
+ * larger ones by turns, then all the rest.  The input's octets say where, so
+ * that it is the same each time; every cut of a long input would cost a square
+ * of its length, and of a short one, each octet is a piece.
+ */
+struct fuzz_cuts {
+	uint32_t state;
+	unsigned int n; /* pieces, but for the rest */
+};
+
+#define FUZZ_CUTS 24
+#define FUZZ_SHORT 48
+
+static inline struct fuzz_cuts
+fuzz_cuts(struct text t)
+{
+	struct fuzz_cuts c = { 2166136261U, FUZZ_CUTS };
+	size_t i;
+
+	for (i = 0; i < t.len; i++)
+		c.state = (c.state ^ (unsigned char)t.p[i]) * 16777619U;
+	if (t.len <= FUZZ_SHORT)
+		c = (struct fuzz_cuts){ 0, FUZZ_SHORT };
+	return c;
+}
+
+/* How many octets the next piece has of the left, which are not 0. */
+static inline size_t
+fuzz_cut(struct fuzz_cuts *c, size_t left)
+{
+	size_t n;
+
+	if (c->n == 0)
+		return left;
+	c->n--;
+	if (c->state == 0)
+		return 1;
+	c->state ^= c->state << 13;
+	c->state ^= c->state >> 17;
+	c->state ^= c->state << 5;
+	n = c->state & 1 ? 1 + c->state / 2 % 3
+	                 : 1 + c->state / 2 % (left / 4 + 1);
+	return n < left ? n : left;
+}
+
 /* Whatever is logged goes nowhere, but with FUZZ_SHOW=1 to stderr. */
 static inline void
 fuzz_quiet(void)

@@ -8,7 +8,7 @@
 #include "imap_scan.h"
 
 #define STRING_MAX 256
-#define STEPS 4
+#define ITEMS_MAX 40
 
 /* Say dst as a quoted string, or as a literal where that is not possible. */
 static void
@@ -48,6 +48,7 @@ take_all(struct text args)
 	char dst[STRING_MAX], small[2];
 	struct text rest = args, copy, atom;
 	enum imap_string r, s;
+	unsigned int n = 0;
 
 	do {
 		copy = rest;
@@ -72,14 +73,20 @@ take_all(struct text args)
 		if (imap_take_atom(&copy, &atom))
 			MUST(atom.len > 0 && fuzz_within(atom, args) &&
 			    fuzz_printable(atom));
-	} while (r != IMAP_STRING_BAD &&
+	} while (r != IMAP_STRING_BAD && ++n < ITEMS_MAX &&
 	    (imap_take_char(&rest, ' ') || imap_take_char(&rest, '(')));
 }
 
+/* What was found in an input: the same, however it arrives. */
+struct found {
+	uint64_t commands; /* a sum of where they were */
+	enum imap_scan_result result;
+	size_t len, left; /* of what follows the last */
+};
+
 /* A command, or a literal that is invited; false: it cannot go on. */
 static bool
-take_command(
-    struct buf *b, struct imap_scan *scan, struct text *commands, size_t size)
+take_command(struct buf *b, struct imap_scan *scan, struct found *found)
 {
 	enum imap_scan_result r;
 	struct text out, tag, verb;
@@ -93,14 +100,7 @@ take_command(
 	MUST(out.p == buf_view(b).p);
 	MUST(memcmp(out.p + out.len, "\r\n", 2) == 0);
 	MUST(out.len <= IMAP_COMMAND_MAX + IMAP_AUTHENTICATE_MAX);
-	if (commands->len < size) {
-		char *p;
-
-		memcpy(&p, &commands->p, sizeof(p));
-		snprintf(
-		    p + commands->len, size - commands->len, "%zu,", out.len);
-		commands->len = strlen(p);
-	}
+	found->commands = found->commands * 31 + out.len + 1;
 	if (imap_take_tag(&out, &tag)) {
 		MUST(tag.len > 0 && fuzz_printable(tag));
 		MUST(!text_has(tag, '+') && !text_has(tag, ' '));
@@ -113,50 +113,43 @@ take_command(
 	return true;
 }
 
-/*
- * All that there is, step octets at a time; what was found is written to
- * found, and how it ended.
- */
-static void
-read_all(struct text in, size_t step, char *found, size_t size)
+static struct found
+read_all(struct text in, struct fuzz_cuts cuts)
 {
 	struct imap_scan scan = { 0, 0 };
-	struct text commands = { found, 0 }, out = TEXT_NONE, n;
-	enum imap_scan_result r;
+	struct found found = { 0 };
+	struct text out = TEXT_NONE;
 	struct buf b;
+	size_t n;
 
 	buf_init(&b, 1 << 20);
-	found[0] = '\0';
 	while (in.len > 0) {
-		n = (struct text){ in.p, in.len < step ? in.len : step };
-		MUST(buf_append(&b, n.p, n.len) == 0);
-		in = text_skip(in, n.len);
-		while (take_command(&b, &scan, &commands, size))
+		n = fuzz_cut(&cuts, in.len);
+		MUST(buf_append(&b, in.p, n) == 0);
+		in = text_skip(in, n);
+		while (take_command(&b, &scan, &found))
 			continue;
 	}
-	r = imap_scan_command(&scan, &b, &out);
-	if (r == IMAP_SCAN_INVITE || r == IMAP_SCAN_TOO_BIG ||
-	    r == IMAP_SCAN_BAD_NUMBER)
+	found.result = imap_scan_command(&scan, &b, &out);
+	if (found.result == IMAP_SCAN_INVITE ||
+	    found.result == IMAP_SCAN_TOO_BIG ||
+	    found.result == IMAP_SCAN_BAD_NUMBER)
 		MUST(fuzz_within(out, buf_view(&b)));
-	snprintf(found + strlen(found), size - strlen(found), "%d/%zu/%zu",
-	    (int)r, out.len, b.len);
+	found.len = out.len;
+	found.left = b.len;
 	buf_free(&b);
+	return found;
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const size_t steps[STEPS] = { SIZE_MAX, 1, 2, 7 };
-	char found[STEPS][512];
 	struct text in = fuzz_copy(data, size);
-	size_t i;
+	struct found whole = read_all(in, (struct fuzz_cuts){ 0, 0 }),
+	             parts = read_all(in, fuzz_cuts(in));
 
-	for (i = 0; i < STEPS; i++) {
-		read_all(in, steps[i], found[i], sizeof(found[i]) - 64);
-		if (strcmp(found[0], found[i]) != 0)
-			fprintf(stderr, "%s\n%s\n", found[0], found[i]);
-		MUST(strcmp(found[0], found[i]) == 0);
-	}
+	MUST(whole.commands == parts.commands && whole.result == parts.result);
+	MUST(whole.len == parts.len && whole.left == parts.left);
 	take_all(in);
 	fuzz_free(in);
 	return 0;

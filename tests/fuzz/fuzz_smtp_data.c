@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fuzz_smtp_data: the message stream of DATA, in pieces, against a reference
- * that looks at one octet after the other; and what is passed on is one
- * message to a receiver however lax, with the octets that it had.
+ * fuzz_smtp_data: the message stream of DATA, in pieces that the input says
+ * and in others, a short one octet by octet, against a reference that looks at
+ * one octet after the other; and what is passed on is one message to a
+ * receiver however lax, with the octets that it had.
  */
 #include "fuzz.h"
 #include "smtp_data.h"
@@ -163,7 +164,8 @@ check_same(const struct smtp_data *a, const struct smtp_data *b)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input in = { data, size }, cuts;
+	struct input in = { data, size }, said;
+	struct fuzz_cuts cuts;
 	struct octets a, b;
 	struct smtp_data d, e;
 	size_t used, used_whole, end;
@@ -173,18 +175,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool ended;
 
 	t = input_text(&in, PIECES);
-	cuts = (struct input){ (const uint8_t *)t.p, t.len };
+	said = (struct input){ (const uint8_t *)t.p, t.len };
 	t = fuzz_copy(in.p, in.left);
+	cuts = fuzz_cuts(t);
 	a = (struct octets){ malloc(3 * t.len + 16), 0 };
 	b = (struct octets){ malloc(3 * t.len + 16), 0 };
 	smtp_data_init(
 	    &d, flags & 1 ? SMTP_BARE_NORMALIZE : SMTP_BARE_REFUSE, limit);
 	e = d;
-	ended = feed_all(&d, &cuts, t, &used, &a);
-	/* The same, octet by octet. */
+	ended = feed_all(&d, &said, t, &used, &a);
+	/* The same, cut elsewhere. */
 	for (end = used_whole = 0; used_whole < t.len && end == 0;)
-		end = feed(
-		    &e, (struct text){ t.p, used_whole + 1 }, &used_whole, &b);
+		end = feed(&e,
+		    (struct text){
+		        t.p, used_whole + fuzz_cut(&cuts, t.len - used_whole) },
+		    &used_whole, &b);
 	MUST(ended == (end != 0) && used == used_whole);
 	end = end_of(t);
 	MUST(ended ? used == end : end == 0);
