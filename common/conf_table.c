@@ -493,27 +493,31 @@ smaller(size_t a, size_t b)
 
 /*
  * The edit distance (Levenshtein) of two names: how many octets must be put
- * in, taken out or replaced.  One row of the matrix is kept.
+ * in, taken out or replaced; enough where it is that or more.  One row of the
+ * matrix is kept, and no row's least is below that of the row before.
  */
 static size_t
-distance(struct text a, struct text b)
+distance(struct text a, struct text b, size_t enough)
 {
 	size_t row[NAME_MAX_LEN + 1];
-	size_t i, j, corner, above;
+	size_t i, j, corner, above, least = 0;
 
+	if (a.len >= b.len + enough || b.len >= a.len + enough)
+		return enough;
 	for (j = 0; j <= b.len; j++)
 		row[j] = j;
-	for (i = 1; i <= a.len; i++) {
+	for (i = 1; i <= a.len && least < enough; i++) {
 		corner = row[0];
-		row[0] = i;
+		least = row[0] = i;
 		for (j = 1; j <= b.len; j++) {
 			above = row[j];
 			row[j] = smaller(smaller(above, row[j - 1]) + 1,
 			    corner + (a.p[i - 1] != b.p[j - 1]));
 			corner = above;
+			least = smaller(least, row[j]);
 		}
 	}
-	return row[b.len];
+	return least < enough ? row[b.len] : enough;
 }
 
 const struct conf_directive *
@@ -525,7 +529,7 @@ conf_table_nearest(struct text name)
 	if (name.len < 2 || name.len > NAME_MAX_LEN)
 		return NULL;
 	for (i = 0; i < NDIRECTIVES; i++) {
-		n = distance(name, text_of(directives[i].name));
+		n = distance(name, text_of(directives[i].name), nearest);
 		if (n < nearest) {
 			nearest = n;
 			best = &directives[i];

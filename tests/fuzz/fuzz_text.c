@@ -67,22 +67,27 @@ static void
 check_line(struct text t, size_t max)
 {
 	enum line_result whole, part;
-	struct text line, early;
+	struct text line = TEXT_NONE, early = TEXT_NONE;
+	struct fuzz_cuts cuts = fuzz_cuts(t);
+	size_t before = 0, n, early_len;
 	struct buf b;
-	size_t i;
 
 	buf_init(&b, t.len + 1);
 	part = line_peek(&b, max, &early);
-	for (i = 0; i < t.len && part == LINE_WAIT; i++) {
-		MUST(buf_append(&b, t.p + i, 1) == 0);
+	while (b.len < t.len && part == LINE_WAIT) {
+		before = b.len;
+		n = fuzz_cut(&cuts, t.len - b.len);
+		MUST(buf_append(&b, t.p + b.len, n) == 0);
 		part = line_peek(&b, max, &early);
 	}
 	if (part == LINE_OK)
-		MUST(early.len + 2 == b.len && early.len + 2 <= max);
-	MUST(buf_append(&b, t.p + i, t.len - i) == 0);
+		MUST(early.len + 2 > before && early.len + 2 <= b.len &&
+		    early.len + 2 <= max);
+	early_len = early.len;
+	MUST(buf_append(&b, t.p + b.len, t.len - b.len) == 0);
 	whole = line_peek(&b, max, &line);
 	if (part == LINE_OK || whole == LINE_OK) {
-		MUST(part == whole && line.len + 2 == i);
+		MUST(part == whole && line.len == early_len);
 		MUST(!text_has(line, '\r') && !text_has(line, '\n') &&
 		    !text_has(line, '\0'));
 	}
