@@ -5,6 +5,7 @@
  * Workers get what is written here and never the file, in which there may be
  * a key.
  */
+#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdlib.h>
@@ -40,6 +41,32 @@ is_whole(struct text in)
 			return false;
 	}
 	return begun == 0;
+}
+
+/*
+ * A worker makes an object of each one's public key, and ends where that fails:
+ * an intermediate certificate may have one of a kind that is not known here.
+ */
+static bool
+is_usable(gnutls_x509_crt_t crt)
+{
+	gnutls_pcert_st p;
+
+	if (gnutls_pcert_import_x509(&p, crt, 0) != 0)
+		return false;
+	gnutls_pcert_deinit(&p);
+	return true;
+}
+
+static bool
+are_usable(gnutls_x509_crt_t *list, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (!is_usable(list[i]))
+			return false;
+	return true;
 }
 
 static int
@@ -118,6 +145,9 @@ keeper_chain_read(struct text in, struct keeper_chain *c, const char **why)
 		       "has a beginning and no end";
 	else if (n > KEEPER_CHAIN_CERTS)
 		*why = "its certificate's file has more than 16 certificates";
+	else if (!are_usable(list, n))
+		*why = "its certificate's file has one whose public key is of "
+		       "a kind that is not known";
 	else
 		result = write_pem(list, n, c, why);
 	c->not_before = gnutls_x509_crt_get_activation_time(list[0]);

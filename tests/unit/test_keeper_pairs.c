@@ -87,6 +87,34 @@ test_too_long(void **state)
 	free(many);
 }
 
+/* A worker would end where it cannot read a chain's public keys. */
+static void
+test_unknown_kind(void **state)
+{
+	/* id-ecPublicKey, RFC 5480 2.1.1 */
+	static const unsigned char ec[] = { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
+		0x01 };
+	struct keeper_chain c;
+	const char *why = NULL;
+	gnutls_datum_t der, pem;
+	unsigned char *oid;
+	char both[16384];
+
+	(void)state;
+	pki_ok(gnutls_x509_crt_export2(other->crt, GNUTLS_X509_FMT_DER, &der));
+	oid = memmem(der.data, der.size, ec, sizeof(ec));
+	assert_non_null(oid);
+	oid[sizeof(ec) - 1] = 0x7f;
+	pki_ok(gnutls_pem_base64_encode2("CERTIFICATE", &der, &pem));
+	(void)snprintf(both, sizeof(both), "%s%.*s", good->cert, (int)pem.size,
+	    (char *)pem.data);
+	assert_int_equal(keeper_chain_read(text_of(both), &c, &why), -1);
+	assert_non_null(strstr(why, "not known"));
+	assert_null(c.pem);
+	gnutls_free(der.data);
+	gnutls_free(pem.data);
+}
+
 static const struct {
 	struct pki **cert, **key;
 	const char *why; /* NULL: it is good */
@@ -238,6 +266,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_unknown_kind),
 		cmocka_unit_test(test_renewed),
 		cmocka_unit_test(test_start),
 	};
