@@ -27,7 +27,7 @@ BUILD = os.path.join(TOP, "build-fuzz")
 COVERAGE = os.path.join(TOP, "build-cov")
 
 # An input's most octets where it is not 1500: what is slow with long ones.
-LENGTH = {"conf": 300, "conf_lex": 500, "smtp_reply": 700}
+LENGTH = {"conf": 300, "control": 500, "conf_lex": 500, "smtp_reply": 700}
 
 # What each is there for: the files that "coverage" tells of.
 PARSERS = {
@@ -35,6 +35,8 @@ PARSERS = {
     "broker": ["common/broker_admit.c", "common/broker_auth.c",
                "common/broker_submit.c", "common/limit.c"],
     "capability": ["common/capability.c"],
+    "chain": ["common/keeper_chain.c", "common/tls_names.c",
+              "common/tls_pairs.c"],
     "conf": ["common/conf.c", "common/conf_args.c", "common/conf_set.c",
              "common/conf_settle.c", "common/conf_listen.c",
              "common/conf_mode.c", "common/conf_names.c",
@@ -43,16 +45,23 @@ PARSERS = {
              "common/conf_server.c", "common/conf_tls.c"],
     "conf_lex": ["common/conf_lex.c", "common/conf_cipher.c",
                  "common/addr.c"],
+    "control": ["common/control.c", "common/control_ask.c",
+                "common/control_member.c", "common/control_text.c",
+                "common/expiry.c"],
+    "control_client": ["common/control_client.c"],
     "imap_command": ["imapsd/imap_scan.c"],
     "imap_response": ["imapsd/imap_scan.c", "imapsd/imap_capability.c"],
     "inherit": ["common/inherit.c"],
     "ipc": ["common/ipc.c", "common/fdpass.c"],
     "keeper": ["common/keeper_sign.c", "common/tls_scheme.c"],
+    "ledger": ["common/ledger.c"],
     "master": ["common/supervise_message.c"],
     "metrics_request": ["common/metrics_request.c"],
     "msg": ["common/msg.c", "common/msg_birth.c", "common/msg_broker.c",
+            "common/msg_control.c", "common/msg_pair.c",
             "common/msg_record.c", "common/msg_sasl.c",
-            "common/msg_submit.c", "common/session_log.c"],
+            "common/msg_stats.c", "common/msg_submit.c",
+            "common/session_log.c"],
     "proxy_header": ["common/proxy_header.c"],
     "reload_state": ["common/reload_state.c", "common/handover.c"],
     "sasl": ["common/exchange.c", "common/credentials.c"],
