@@ -183,6 +183,15 @@ fuzz_cut(struct fuzz_cuts *c, size_t left)
 	return n < left ? n : left;
 }
 
+/* A number that the input's octets say: which of some slow checks is made. */
+static inline uint32_t
+fuzz_luck(const uint8_t *data, size_t size)
+{
+	struct text t = { (const char *)data, size };
+
+	return fuzz_cuts(t).state >> 16;
+}
+
 /* Whatever is logged goes nowhere, but with FUZZ_SHOW=1 to stderr. */
 static inline void
 fuzz_quiet(void)

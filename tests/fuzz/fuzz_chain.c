@@ -9,6 +9,7 @@
 
 #include "fuzz.h"
 #include "keeper_chain.h"
+#include "keeper_sign.h"
 #include "tls_pairs.h"
 
 #define CERTS_MAX 18 /* two more than are taken */
@@ -75,7 +76,8 @@ check_chain(const struct keeper_chain *c, bool read_again)
 
 	MUST(c->len <= MSG_CHAIN_MAX && strlen(c->pem) == c->len);
 	MUST(n > 0 && n <= KEEPER_CHAIN_CERTS);
-	MUST(begins(pem, "-----BEGIN ") == n && begins(pem, "PRIVATE") == 0);
+	MUST(
+	    begins(pem, "-----BEGIN ") == n && begins(pem, "PRIVATE KEY") == 0);
 	MUST(fuzz_printable(text_of(c->names)));
 	if (!read_again)
 		return;
@@ -181,14 +183,31 @@ check_pairs(const struct keeper_chain *c, struct text name, uint8_t flags)
 	close(fd);
 }
 
+/* The key, too, of the same octets; its passphrase is the name. */
+static void
+check_key(struct text file, struct text passphrase, bool combined)
+{
+	struct text key = combined ? file : fuzz_copy(file.p, file.len);
+	const char *why = NULL;
+	struct keeper_key *k = keeper_key_new(file, key, passphrase, &why);
+
+	if (k != NULL)
+		(void)keeper_key_dates(k, 1764000000);
+	else
+		MUST(why != NULL);
+	keeper_key_free(&k);
+	MUST(k == NULL);
+	if (!combined)
+		fuzz_free(key);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
 	uint8_t flags = input_u8(&in);
 	struct text name = input_line(&in), file;
-	uint32_t luck =
-	    fuzz_cuts((struct text){ (const char *)data, size }).state;
+	uint32_t luck = fuzz_luck(data, size);
 	struct keeper_chain c;
 	const char *why = NULL;
 	struct buf b;
@@ -205,6 +224,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		MUST(why != NULL && c.pem == NULL);
 	}
+	if (luck % 4 == 2)
+		check_key(file, name, flags & 64);
 	keeper_chain_free(&c);
 	fuzz_free(file);
 	return 0;

@@ -193,8 +193,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const names[] = { NULL, "perdition.imap4s.conf",
 		"perdition.pop3.conf", "/etc/smtpsd.conf" };
 	struct input in = { data, size };
-	uint32_t luck =
-	    fuzz_cuts((struct text){ (const char *)data, size }).state;
+	uint32_t luck = fuzz_luck(data, size);
 	uint8_t flags = input_u8(&in), words = input_u8(&in);
 	const struct conf_defaults *d = &defaults[flags % NITEMS(defaults)];
 	unsigned int errors = 0;

@@ -250,17 +250,23 @@ say_peer(uint8_t which)
 static void
 say_expiries(struct input *in)
 {
+	uint8_t times = 1 + input_u8(in) % 40;
 	struct text t = input_text(in, input_u8(in));
-	struct msg_expiries m = { (uint32_t)t.len };
+	struct msg_expiries m = { (uint32_t)(times * t.len) };
 	struct writer w;
+	struct buf b;
 
+	buf_init(&b, 40 * UINT8_MAX);
+	while (times-- > 0)
+		(void)buf_append(&b, t.p, t.len);
 	msg_start(&w, MSG_EXPIRIES, 0);
 	msg_put_expiries(&w, &m);
-	hand_over(MSG_EXPIRIES, 0, &w, memory_of(t));
+	hand_over(MSG_EXPIRIES, 0, &w, memory_of(buf_view(&b)));
+	buf_free(&b);
 }
 
 static void
-say_process(uint8_t which, struct input *in)
+say_process(uint8_t which, unsigned int n, struct input *in)
 {
 	struct msg_process m = { .role = ROLE_WORKER,
 		.number = which,
@@ -277,9 +283,11 @@ say_process(uint8_t which, struct input *in)
 		m.role = ROLE_BROKER;
 	else if (m.serial > MEMBERS)
 		m.role = which / 8 % ROLE_MAX;
-	msg_start(&w, MSG_PROCESS, 0);
-	msg_put_process(&w, &m);
-	hand_over(MSG_PROCESS, control.roll, &w, -1);
+	for (; n > 0; n--, m.serial++, m.generation = n % 40) {
+		msg_start(&w, MSG_PROCESS, 0);
+		msg_put_process(&w, &m);
+		hand_over(MSG_PROCESS, control.roll, &w, -1);
+	}
 }
 
 /* Whatever the master may say, from any octets, with no descriptor. */
@@ -310,7 +318,7 @@ static void
 say_session(int fd, struct input *in)
 {
 	struct msg_session m = { .stage = input_u8(in) % STAGES,
-		.client_secure = input_u8(in) % 2,
+		.client_secure = input_u8(in) % 3,
 		.client = listeners[0].addr };
 	static struct writer w;
 
@@ -334,6 +342,8 @@ say_member(unsigned int i, struct input *in)
 	struct msg_list_end end = { what & 8 ? MSG_LIST_ALL : what / 16, what,
 		what / 2 };
 	struct msg_kick_reply kick = { what, what / 8, what / 64 };
+	struct msg_servers_reply up = { .n = 1,
+		.servers = { { what / 16, what } } };
 	static struct writer w;
 
 	if (member_fds[i] == -1)
@@ -351,6 +361,10 @@ say_member(unsigned int i, struct input *in)
 	case 2:
 		say_session(member_fds[i], in);
 		return;
+	case 6:
+		msg_start(&w, MSG_SERVERS_REPLY, control.roll);
+		msg_put_servers_reply(&w, &up);
+		break;
 	default:
 		send_any(member_fds[i], types[what / 8 % NITEMS(types)],
 		    control.roll - what / 128, input_text(in, input_u8(in)));
@@ -397,8 +411,8 @@ step(struct input *in)
 		say_peer(input_u8(in));
 		break;
 	case 4:
-	case 5:
-		say_process(input_u8(in), in);
+	case 5: /* more than have a row each */
+		say_process(input_u8(in), which == 15 ? 80 : 1, in);
 		break;
 	case 6:
 	case 7:
