@@ -28,7 +28,8 @@ BUILD = os.path.join(TOP, "build-fuzz")
 COVERAGE = os.path.join(TOP, "build-cov")
 
 # An input's most octets where it is not 1500: what is slow with long ones.
-LENGTH = {"conf": 300, "control": 500, "conf_lex": 500, "smtp_reply": 700}
+LENGTH = {"conf": 300, "control": 500, "conf_lex": 500, "sasl_channel": 300,
+          "smtp_reply": 700}
 
 # What each is there for: the files that "coverage" tells of.
 PARSERS = {
@@ -112,7 +113,8 @@ BESIDE = {
                                 "control_client_fault", "send_ask", "refused",
                                 "control_client"],
     "common/expiry.c": ["add", "compare", "in_order", "expiry_compose"],
-    "common/handover.c": ["write_all", "send_all", "handover_add_file"],
+    "common/handover.c": ["write_all", "write_header", "handover_add",
+                          "send_all", "handover_add_file"],
     "common/inherit.c": ["cover", "find_standard"],
     "common/ipc.c": ["drop_pending", "ipc_fd", "break_later",
                      "is_for_one_client", "on_writable", "enqueue",
@@ -322,10 +324,15 @@ def lines_of(names, profdata):
     return files
 
 
+# A value that is named for the compiler's sake, with no code, and what would
+# end the program, which a target takes for a fault.
+NEVER = re.compile(r"\t+(case \w+:|default:|break;|fatalx?\()")
+
+
 def add_lines(lines, text, beside):
     """In functions, as style(9) has them, but for those beside."""
     function = None
-    body = False
+    body = switch = behind = False
     for line in text.split("\n"):
         m = re.match(r" *(\d+)\|( *[\d.]+[kMGE]?)? *\|(.*)", line)
         if not m:
@@ -339,9 +346,11 @@ def add_lines(lines, text, beside):
                 code.strip() not in ("{", "}"):
             number = int(m.group(1))
             ran = m.group(2).strip() != "0"
-            # A value that is named for the compiler's sake has no code.
-            if ran or not re.match(r"\t+(case \w+:|break;)", code):
+            if ran or not (behind or NEVER.match(code)):
                 lines[number] = lines.get(number, 0) + ran
+        # What stands behind a switch over all values is the compiler's, too.
+        behind = switch and code == "\t}"
+        switch = code.startswith("\tswitch (") or switch and code != "\t}"
 
 
 def main():

@@ -16,6 +16,7 @@
 #define PEERS 2
 #define CONNECTIONS 3 /* of each worker */
 #define SERVERS 2
+#define ALL_MAX 5
 #define MESSAGES_MAX 40
 #define CLIENT_FD 1000
 
@@ -195,17 +196,21 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static struct conf_server servers[SERVERS];
 	static char name[] = "mail.example";
+	static struct addr_range proxies;
 	void *table;
 
 	(void)argc;
 	(void)argv;
 	fuzz_quiet();
 	servers[0].name = servers[1].name = name;
+	MUST(addr_range_parse(TEXT_LIT("192.0.2.8/29"), &proxies) == 0);
 	conf = (struct conf){ .servers = servers,
 		.nservers = SERVERS,
 		.workers = PEERS,
 		.worker_connections = CONNECTIONS,
 		.connection_limit_address = 2,
+		.proxies = &proxies,
+		.nproxies = 1,
 		.authenticators = 1,
 		.authenticators_max = 2,
 		.sasl_timeout = 10,
@@ -218,7 +223,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	TAILQ_INIT(&broker.peers);
 	broker.places = broker_places(&conf);
 	broker.limit = limit_new(xcalloc(1, limit_size(broker.places)),
-	    broker.places, 0, conf.connection_limit_address);
+	    broker.places, ALL_MAX, conf.connection_limit_address);
 	table = xcalloc(1, ledger_size(0));
 	ledger_format(table, 0);
 	broker.abuse = abuse_new(&conf, ledger_new(table, ledger_size(0)));

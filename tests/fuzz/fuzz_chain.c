@@ -43,15 +43,21 @@ put_pem(struct buf *b, struct text der)
 	gnutls_free(pem.data);
 }
 
-/* Each with its length in front; the rest as it is: keys, halves, nonsense. */
+/*
+ * Each with its length in front, the last again where no other follows; the
+ * rest as it is: keys, halves, nonsense.
+ */
 static void
 make_file(struct input *in, uint8_t n, struct buf *b)
 {
+	struct text der = TEXT_NONE;
 	size_t len;
 
-	for (; n > 0 && in->left > 2; n--) {
-		len = input_u16(in);
-		put_pem(b, input_text(in, len));
+	for (; n > 0; n--) {
+		len = in->left > 2 ? input_u16(in) : 0;
+		if (len > 0)
+			der = input_text(in, len);
+		put_pem(b, der);
 	}
 	(void)buf_append(b, in->p, in->left);
 }

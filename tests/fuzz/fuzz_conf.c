@@ -40,13 +40,15 @@ static const struct conf_defaults defaults[] = {
 static const enum role roles[] = { ROLE_KEEPER, ROLE_BROKER, ROLE_WORKER,
 	ROLE_AUTHENTICATOR };
 
-/* Of the table alone: no file is read. */
+/* There is one besides those that are known anyway: no file is read. */
 struct servent *
 getservbyname(const char *name, const char *protocol)
 {
-	(void)name;
+	static struct servent s;
+
 	(void)protocol;
-	return NULL;
+	s.s_port = htons(4711);
+	return strcmp(name, "service") == 0 ? &s : NULL;
 }
 
 int

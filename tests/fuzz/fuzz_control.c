@@ -17,7 +17,7 @@
 #include "fuzz.h"
 #include "session.h"
 
-#define ASKERS 3
+#define ASKERS 16 /* as many as are heard at a time */
 #define MEMBERS 4 /* with the serials 1 to 4; 4 is the broker */
 #define STEPS_MAX 40
 
@@ -298,7 +298,8 @@ say_master(struct input *in)
 		MSG_ROLL_END, MSG_ROLL_END };
 	uint8_t what = input_u8(in);
 	enum msg_type type = types[what % NITEMS(types)];
-	struct msg_roll_end m = { what & 8, what, what / 64, input_u8(in) };
+	struct msg_roll_end m = { (what & 8) != 0, what, what / 64,
+		input_u8(in) };
 	static struct writer w;
 	struct text t;
 

@@ -31,6 +31,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	for (to = 3; to < 7; to++)
 		if (fcntl(to, F_GETFD) == -1)
 			MUST(dup2(fd, to) != -1);
+	MUST(dup2(open("/dev/null", O_RDWR), 7) != -1);
+	MUST(dup2(socket(AF_INET, SOCK_STREAM, 0), 8) != -1);
 	return 0;
 }
 

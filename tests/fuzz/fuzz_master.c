@@ -11,6 +11,7 @@
 #include "crew.h"
 #include "fuzz.h"
 #include "generation.h"
+#include "msg_control.h"
 #include "smtp_record.h"
 #include "supervise_impl.h"
 
@@ -26,6 +27,7 @@ static struct conf *conf;
 static struct supervisor master;
 static struct certs *certs;
 static bool free_words; /* MSG_LOG */
+static bool had_client; /* the book has whom an event is about */
 
 /* The log. */
 
@@ -202,6 +204,30 @@ supervise_want_spares(struct supervisor *s)
 	(void)s;
 }
 
+void
+crews_dismiss_control(struct supervisor *s)
+{
+	MUST(speaker == &s->control);
+}
+
+int
+supervise_call_roll(struct place *control, uint32_t id, struct reader *r)
+{
+	struct msg_roll m;
+
+	(void)id;
+	MUST(control->role == ROLE_CONTROL);
+	return msg_get_roll(r, &m);
+}
+
+bool
+supervise_had_client(struct place *p, const struct addr *client)
+{
+	(void)client;
+	MUST(p == speaker);
+	return had_client;
+}
+
 /* There are no certificates: each that a keeper tells of is one too many. */
 struct certs *
 generation_certs(const struct generation *g)
@@ -254,6 +280,8 @@ set_up(uint8_t flags)
 		.counters = -1,
 		.starting = flags & 1,
 		.checking = flags & 2 };
+	conf->worker_connections = flags & 16 ? 1 : 10;
+	had_client = flags & 32;
 	crew = (struct crew){ .s = &master,
 		.messages = flags & 4 ? MSG_VERSION : MSG_VERSION + 1,
 		.conf = flags & 8 ? conf : NULL,
@@ -267,6 +295,7 @@ set_up(uint8_t flags)
 	set_place(&keepers[0], ROLE_KEEPER, 0, false);
 	set_place(&master.broker, ROLE_BROKER, 0, false);
 	set_place(&master.nurseries[0], ROLE_NURSERY, 0, false);
+	set_place(&master.control, ROLE_CONTROL, 0, false);
 	for (i = 0; i < NITEMS(roles); i++)
 		set_place(&crew_places[i], roles[i], 0, true);
 }
@@ -276,7 +305,8 @@ say(struct input *in)
 {
 	struct place *const places[] = { &workers[0], &workers[1], &keepers[0],
 		&authenticators[0], &master.broker, &master.nurseries[0],
-		&crew_places[0], &crew_places[1], &crew_places[2] };
+		&crew_places[0], &crew_places[1], &crew_places[2],
+		&master.control };
 	unsigned int type;
 	struct reader r;
 	struct text t;

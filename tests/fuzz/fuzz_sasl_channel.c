@@ -88,8 +88,20 @@ speak(struct exchange *e, struct input *in)
 	sasl_exchange_say(e->x, &w);
 }
 
+/* Another one of the same number takes its place. */
 static void
-step(int fd, struct input *in)
+replace(int *fd)
+{
+	int fds[2];
+
+	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+	sasl_channels_add(channels, SERIAL, fds[0]);
+	close(*fd);
+	*fd = fds[1];
+}
+
+static void
+step(int *fd, struct input *in)
 {
 	uint8_t what = input_u8(in);
 	struct exchange *e = &exchanges[what / 16 % EXCHANGES];
@@ -106,10 +118,16 @@ step(int fd, struct input *in)
 		sasl_exchange_free(&e->x);
 		break;
 	case 4:
-		shutdown(fd, SHUT_WR);
+		shutdown(*fd, SHUT_WR);
 		break;
+	case 7:
+		if (what & 128) {
+			replace(fd);
+			break;
+		}
+		/* fallthrough */
 	default:
-		say_reply(fd, in);
+		say_reply(*fd, in);
 		(void)event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 	}
 }
@@ -125,7 +143,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	channels = sasl_channels_new(base);
 	sasl_channels_add(channels, SERIAL, fds[0]);
 	while (in.left > 0)
-		step(fds[1], &in);
+		step(&fds[1], &in);
+	if (size % 4 == 3) { /* the worker ends before they do */
+		for (i = 0; i < EXCHANGES; i++)
+			sasl_exchange_free(&exchanges[i].x);
+		sasl_channels_free(&channels);
+		close(fds[1]);
+		return 0;
+	}
 	close(fds[1]);
 	for (i = 0; i < 4; i++)
 		(void)event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);

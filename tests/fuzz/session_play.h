@@ -386,7 +386,8 @@ static void
 configure(struct text t)
 {
 	static char name[] = "mail.example", list[] = WORLD_LIST,
-	            host[] = "gw.example.org", word[] = "hush hush";
+	            host[] = "gw.example.org", word[] = "hush hush",
+	            hello[] = "Welcome", at[] = "@", domain[400];
 	static struct addr_range proxies;
 	static enum conf_outgoing_tls tls[] = { OUTGOING_PLAIN, OUTGOING_SSL,
 		OUTGOING_STARTTLS, OUTGOING_STARTTLS_FORCE };
@@ -410,6 +411,12 @@ configure(struct text t)
 	world.conf.sasl_timeout = 10;
 	world.conf.login_attempts = text_has(t, 'n') ? 0 : 3;
 	world.conf.login_disabled = text_has(t, 'd');
+	world.conf.ok_line = text_has(t, 'e') ? hello : NULL;
+	/* A name without a domain would get one that is too long. */
+	memset(domain, 'x', sizeof(domain) - 1);
+	world.conf.domain_delimiter = at;
+	world.conf.name_rules.add_domain = text_has(t, 'w');
+	world.conf.explicit_domain = domain;
 	world.conf.authenticate_in = text_has(t, 'i');
 	world.conf.outgoing_client_info = text_has(t, 'x');
 	world.conf.outgoing_proxy = text_has(t, 'p') ? 1 + text_has(t, 'h') : 0;
