@@ -137,7 +137,7 @@ ifdef FUZZ
 $B/obj/common/conf_table.o: MODE += -fno-sanitize-coverage=trace-cmp
 endif
 # Its own functions stand in for those of the library beside which they lie.
-$B/fuzz/fuzz_master: LINK_MODE += -Wl,-z,muldefs
+$(patsubst %,$B/fuzz/fuzz_%,broker control master): LINK_MODE += -Wl,-z,muldefs
 $B/fuzz/%: tests/fuzz/%.c $(foreach d,$(DAEMONS),$(call parts,$d)) $B/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(DAEMONS:%=-I%) -Itests/fuzz $(LINK_MODE) \

@@ -7,23 +7,29 @@
  * word on a client's address are the functions below.
  */
 #include "../../common/broker.c"
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <fcntl.h>
 
+#include "broker_peername.h"
+#include "fdpass.h"
 #include "fuzz.h"
+#include "priv.h"
 
 #define PEERS 2
 #define CONNECTIONS 3 /* of each worker */
 #define SERVERS 2
 #define ALL_MAX 5
 #define MESSAGES_MAX 40
-#define CLIENT_FD 1000
+#define LEDGER_HEAD 64 /* octets, with its key */
 
 static struct conf conf;
 static struct broker broker;
 static struct peer *peers[PEERS];
 static uint8_t client_octet;
+static char *table; /* of the ledger */
+static size_t table_size;
 
 /* One connection to an inner server that is on its way. */
 struct attempt {
@@ -95,6 +101,61 @@ upstreams_is_ours(const struct upstreams *u, const struct addr *peer, int fd)
 	(void)u;
 	(void)fd;
 	return addr_port(peer) == 1;
+}
+
+/* The map of senders is read where the configuration has it. */
+bool
+priv_am_root(void)
+{
+	return false;
+}
+
+/* One client's name that is looked for. */
+struct peername_wait {
+	peername_done *done;
+	void *arg;
+	TAILQ_ENTRY(peername_wait) entry;
+};
+static TAILQ_HEAD(, peername_wait) waits = TAILQ_HEAD_INITIALIZER(waits);
+
+struct peernames *
+peernames_new(struct event_base *base)
+{
+	return (void *)base; /* it is only passed on */
+}
+
+struct peername_wait *
+peername_lookup(struct peernames *p, const struct addr *addr,
+    peername_done *done, void *arg)
+{
+	struct peername_wait *w = xcalloc(1, sizeof(*w));
+
+	MUST(p != NULL && addr->sa.sa_family != AF_UNSPEC);
+	*w = (struct peername_wait){ .done = done, .arg = arg };
+	TAILQ_INSERT_TAIL(&waits, w, entry);
+	return w;
+}
+
+void
+peername_cancel(struct peername_wait **w)
+{
+	if (*w == NULL)
+		return;
+	TAILQ_REMOVE(&waits, *w, entry);
+	free(*w);
+	*w = NULL;
+}
+
+/* The oldest has an answer. */
+static void
+name_one(bool known)
+{
+	struct peername_wait *w = TAILQ_FIRST(&waits), copy;
+
+	if (w == NULL)
+		return;
+	copy = *w;
+	copy.done(copy.arg, known ? "client.example" : NULL);
 }
 
 void
@@ -191,13 +252,25 @@ tell(void *arg, struct writer *w)
 	MUST(!w->failed);
 }
 
+/* Joe may send as himself, and everybody of a domain. */
+static char *
+make_map(void)
+{
+	static const char text[] = "joe@example.org joe\n@b.example joe\n";
+	static char path[32];
+	int fd = memfd_create("map", MFD_CLOEXEC);
+
+	MUST(fd != -1 && write(fd, text, sizeof(text) - 1) > 0);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return path;
+}
+
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static struct conf_server servers[SERVERS];
 	static char name[] = "mail.example";
 	static struct addr_range proxies;
-	void *table;
 
 	(void)argc;
 	(void)argv;
@@ -209,6 +282,9 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 		.workers = PEERS,
 		.worker_connections = CONNECTIONS,
 		.connection_limit_address = 2,
+		.anvil_rate_time_unit = 60,
+		.client_connection_rate_limit = 4,
+		.peername_lookup = true,
 		.proxies = &proxies,
 		.nproxies = 1,
 		.authenticators = 1,
@@ -216,6 +292,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 		.sasl_timeout = 10,
 		.outgoing_timeout = 10,
 		.submit_rules = true,
+		.sender_login_map = make_map(),
 		.user_message_limit = 2,
 		.user_recipient_limit = 3,
 		.sasl = true };
@@ -225,6 +302,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	broker.limit = limit_new(xcalloc(1, limit_size(broker.places)),
 	    broker.places, ALL_MAX, conf.connection_limit_address);
 	table = xcalloc(1, ledger_size(0));
+	table_size = ledger_size(0);
 	ledger_format(table, 0);
 	broker.abuse = abuse_new(&conf, ledger_new(table, ledger_size(0)));
 	broker.admits =
@@ -271,12 +349,13 @@ connect_one(uint8_t how)
 
 /* A worker that breaks a rule is ended, and here forgotten. */
 static void
-say(unsigned int n, struct input *in)
+say(unsigned int n, struct input *in, bool lost)
 {
 	unsigned int type = input_u8(in); /* no remainder: types are added */
 	struct text t = input_text(in, input_u8(in));
 	struct reader r;
 	bool has_fd = type == MSG_ADMIT;
+	int fd;
 
 	if (peers[n] == NULL ||
 	    !msg_allowed(
@@ -284,12 +363,20 @@ say(unsigned int n, struct input *in)
 		return;
 	t = fuzz_copy(t.p, t.len);
 	r = (struct reader){ t.p, t.len };
-	if (on_worker(peers[n], peers[n]->ch, (enum msg_type)type, 1, &r,
-	        has_fd ? dup(STDIN_FILENO) : -1) == -1) {
+	fd = !has_fd ? -1 : lost ? FDPASS_LOST : dup(STDIN_FILENO);
+	if (on_worker(peers[n], peers[n]->ch, (enum msg_type)type, 1, &r, fd) ==
+	    -1) {
 		on_worker_closed(peers[n], peers[n]->ch, "nonsense");
 		peers[n] = NULL;
 	}
 	fuzz_free(t);
+}
+
+/* What has been counted of other inputs is forgotten. */
+static void
+clear_ledger(void)
+{
+	memset(table + LEDGER_HEAD, 0, table_size - LEDGER_HEAD);
 }
 
 static void
@@ -325,15 +412,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int far[PEERS], i, before = lowest_free();
 	uint8_t what;
 
+	clear_ledger();
 	for (i = 0; i < PEERS; i++)
 		peers[i] = peer_new((uint16_t)i, &far[i]);
 	for (i = 0; i < MESSAGES_MAX && in.left > 0; i++) {
 		what = input_u8(&in);
 		client_octet = input_u8(&in);
-		if (what & 2)
+		if (what & 2 && what & 16)
+			name_one(what & 4);
+		else if (what & 2)
 			connect_one(what / 4);
 		else
-			say(what % PEERS, &in);
+			say(what % PEERS, &in, what & 128);
 		check();
 	}
 	for (i = 0; i < PEERS; i++) {
@@ -343,6 +433,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	MUST(limit_count(broker.limit) == 0);
 	MUST(TAILQ_EMPTY(&broker.peers) && TAILQ_EMPTY(&attempts));
+	MUST(TAILQ_EMPTY(&waits));
 	MUST(lowest_free() == before);
 	return 0;
 }

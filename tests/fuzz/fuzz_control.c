@@ -38,6 +38,7 @@ static struct role_start start = { .conf = &conf, .protocol = &protocol };
 static struct control control;
 static int master_fd, member_fds[MEMBERS], asker_fds[ASKERS];
 static bool ended[ASKERS];
+static bool stuck; /* whoever asks does not read */
 
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -66,6 +67,13 @@ void
 role_end(void)
 {
 	abort(); /* say_master() leaves MSG_STOP out */
+}
+
+bool
+ipc_is_waiting(const struct ipc *ch)
+{
+	MUST(ch != NULL);
+	return stuck;
 }
 
 /* What a status tells of the broker's book. */
@@ -431,6 +439,11 @@ step(struct input *in)
 	case 11:
 		drop(&member_fds[which % MEMBERS]);
 		break;
+	case 13:
+		stuck = which & 1;
+		if (which & 2) /* it has been so for long */
+			control.stalled = UINT16_MAX;
+		break;
 	default:
 		say_member(which % MEMBERS, in);
 	}
@@ -461,6 +474,7 @@ begin(int fds[2])
 	control = (struct control){ .start = &start, .base = start.base };
 	TAILQ_INIT(&control.askers);
 	RB_INIT(&control.members);
+	stuck = false;
 	ask_init(&control);
 	evtimer_assign(&control.again, control.base, on_again, &control);
 	pair(fds);
