@@ -10,6 +10,7 @@
 #include "fuzz.h"
 
 #define PRINT_MAX (1 << 20)
+#define NETWORKS 1025 /* one more than are taken */
 
 static const struct conf_defaults defaults[] = {
 	{ .daemon = CONF_IMAP,
@@ -168,6 +169,26 @@ check_help(const struct conf *c)
 	buf_free(&b);
 }
 
+/* What is longer than an input: \1 stands for very many networks. */
+static struct text
+expand(struct text t)
+{
+	const char *one = t.len > 0 ? memchr(t.p, '\1', t.len) : NULL;
+	size_t before = one != NULL ? (size_t)(one - t.p) : t.len, i;
+	struct text copy;
+	struct buf b;
+
+	buf_init(&b, PRINT_MAX);
+	(void)buf_append(&b, t.p, before);
+	for (i = 0; one != NULL && i < NETWORKS; i++)
+		(void)buf_append(&b, "::,", 3);
+	if (one != NULL)
+		(void)buf_append(&b, one + 1, t.len - before - 1);
+	copy = fuzz_copy(buf_view(&b).p, buf_view(&b).len);
+	buf_free(&b);
+	return copy;
+}
+
 /* The command line, a word in a line. */
 static void
 read_words(struct conf *c, struct input *in)
@@ -205,7 +226,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	t = input_text(&in, flags & 64 ? words : 0);
 	args = (struct input){ (const uint8_t *)t.p, t.len };
-	t = fuzz_copy(in.p, in.left);
+	t = expand((struct text){ (const char *)in.p, in.left });
 	read_words(c, &args);
 	(void)conf_read_text(c, "t.conf", t);
 	fuzz_free(t);

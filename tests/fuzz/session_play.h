@@ -387,7 +387,8 @@ configure(struct text t)
 {
 	static char name[] = "mail.example", list[] = WORLD_LIST,
 	            host[] = "gw.example.org", word[] = "hush hush",
-	            hello[] = "Welcome", at[] = "@", domain[CREDENTIALS_NAME_MAX + 1];
+	            hello[] = "Welcome", at[] = "@",
+	            domain[CREDENTIALS_NAME_MAX + 1];
 	static struct addr_range proxies;
 	static enum conf_outgoing_tls tls[] = { OUTGOING_PLAIN, OUTGOING_SSL,
 		OUTGOING_STARTTLS, OUTGOING_STARTTLS_FORCE };
