@@ -35,7 +35,7 @@ LENGTH = {"conf": 300, "control": 500, "conf_lex": 500, "sasl_channel": 300,
 PARSERS = {
     "base64": ["common/base64.c"],
     "broker": ["common/broker_admit.c", "common/broker_auth.c",
-               "common/broker_submit.c"],
+               "common/broker_helper.c", "common/broker_submit.c"],
     "capability": ["common/capability.c"],
     "chain": ["common/keeper_chain.c", "common/keeper_sign.c",
               "common/tls_names.c",
@@ -102,9 +102,7 @@ PARSERS = {
 # files, starts, or writes what others read.
 BESIDE = {
     "common/authenticator_conf.c": ["sasl_conf_find"],
-    "common/broker_admit.c": ["naming_free", "on_name", "find_name"],
-    "common/broker_auth.c": ["on_granted", "on_outcome", "auths_add",
-                             "auths_put_mechanisms"],
+    "common/broker_helper.c": ["on_deadline"],
     "common/broker_submit.c": ["submits_new", "submits_folder", "look"],
     "common/conf.c": ["slurp", "conf_read_file"],
     "common/control.c": ["is_in_group", "may_ask", "on_accept", "on_again",

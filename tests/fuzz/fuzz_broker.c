@@ -28,7 +28,9 @@ static struct conf conf;
 static struct broker broker;
 static struct peer *peers[PEERS];
 static uint8_t client_octet;
-static char *table; /* of the ledger */
+static uint32_t exchange;  /* the last one that it was told of */
+static int helper_fd = -1; /* an authenticator's end, if there is one */
+static char *table;        /* of the ledger */
 static size_t table_size;
 
 /* One connection to an inner server that is on its way. */
@@ -372,6 +374,87 @@ say(unsigned int n, struct input *in, bool lost)
 	fuzz_free(t);
 }
 
+static void
+turn(void)
+{
+	char data[MSG_MAX];
+	struct msg_exchange m;
+	struct reader r;
+	uint16_t type;
+	uint32_t id;
+	ssize_t n;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		(void)event_base_loop(
+		    broker.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	/* Of what it is told, exchanges' numbers matter. */
+	while (helper_fd != -1 &&
+	    (n = recv(helper_fd, data, sizeof(data), MSG_DONTWAIT)) > 0) {
+		r = (struct reader){ data, (size_t)n };
+		if (get_u16(&r, &type) == 0 && get_u32(&r, &id) == 0 &&
+		    type == MSG_EXCHANGE && msg_get_exchange(&r, &m) == 0)
+			exchange = m.exchange;
+	}
+}
+
+/* The only authenticator comes, or goes. */
+static void
+helper_turn(void)
+{
+	static const struct msg_peer m = { ROLE_AUTHENTICATOR, 0, 50 };
+	int fds[2];
+
+	if (helper_fd != -1) {
+		close(helper_fd);
+		helper_fd = -1;
+		turn();
+		return;
+	}
+	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+	helper_fd = fds[1];
+	auths_add(broker.auths, &m, fds[0]);
+	turn();
+}
+
+/* How the last exchange goes, or the one before. */
+static void
+helper_step(struct input *in)
+{
+	static struct writer w;
+	struct msg_step m = { 0 };
+	uint8_t what = input_u8(in);
+
+	turn(); /* it may have been told of one */
+	m.exchange = exchange - what / 128;
+	m.step = what % STEPS;
+	m.user = input_text(in, what / 8 % 8);
+	m.proof = what;
+	if (helper_fd == -1)
+		return;
+	msg_start(&w, MSG_STEP, 0);
+	msg_put_step(&w, &m);
+	(void)send(helper_fd, w.data, w.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	turn();
+}
+
+/* It may have been taken over, too. */
+static void
+helper_say(struct input *in)
+{
+	static struct writer w;
+	unsigned int type = input_u8(in), id = input_u8(in);
+	struct text t = input_text(in, input_u8(in));
+
+	if (helper_fd == -1)
+		return;
+	msg_start(&w, (enum msg_type)type, id);
+	memcpy(w.data + w.len, t.p, t.len);
+	(void)send(
+	    helper_fd, w.data, w.len + t.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	turn();
+}
+
 /* What has been counted of other inputs is forgotten. */
 static void
 clear_ledger(void)
@@ -418,7 +501,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (i = 0; i < MESSAGES_MAX && in.left > 0; i++) {
 		what = input_u8(&in);
 		client_octet = input_u8(&in);
-		if (what & 2 && what & 16)
+		if (what & 2 && what & 32 && what & 4)
+			helper_turn();
+		else if (what & 2 && what & 32 && what & 64)
+			helper_step(&in);
+		else if (what & 2 && what & 32)
+			helper_say(&in);
+		else if (what & 2 && what & 16)
 			name_one(what & 4);
 		else if (what & 2)
 			connect_one(what / 4);
@@ -431,6 +520,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			forget(peers[i]);
 		close(far[i]);
 	}
+	if (helper_fd != -1)
+		helper_turn();
 	MUST(limit_count(broker.limit) == 0);
 	MUST(TAILQ_EMPTY(&broker.peers) && TAILQ_EMPTY(&attempts));
 	MUST(TAILQ_EMPTY(&waits));
