@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "proxy_header.h"
 #include "stats.h"
 #include "stream.h"
 #include "xmalloc.h"
@@ -369,7 +370,7 @@ decrypt(struct stream *s, struct tls_io *io, size_t *n)
 
 /*
  * Is the first record (RFC 8446 5.1) there, as far as its header says?  What
- * begins in another way is TLS's to refuse.
+ * begins in another way is TLS's to refuse, a PROXY header by its name.
  */
 static bool
 is_whole(struct text t)
@@ -378,7 +379,7 @@ is_whole(struct text t)
 	size_t len;
 
 	if (t.len > 0 && p[0] != RECORD_HANDSHAKE)
-		return true;
+		return proxy_header_look(t) != PROXY_WAIT;
 	if (t.len < RECORD_HEADER)
 		return false;
 	len = (size_t)p[3] << 8 | p[4];

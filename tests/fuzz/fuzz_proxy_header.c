@@ -53,7 +53,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = proxy_header_parse(in, &h, &len);
 	if (r == PROXY_OK) {
 		MUST(len > 0 && len <= size && len <= PROXY_HEADER_MAX);
-		MUST(proxy_header_begins(in));
+		MUST(proxy_header_look(in) == PROXY_OK);
 	}
 	for (n = 0; n <= size && n <= 300; n++) {
 		part = fuzz_copy(in.p, n);
