@@ -183,6 +183,7 @@ log_as_before(const struct reload_state *before)
 	log_set_sink(NULL, NULL);
 	if (log_open(before->log_target, before->log_ident, &why) == -1)
 		log_warnx("log_facility %s: %s", before->log_target, why);
+	log_queue_put(&before->log);
 }
 
 /* The parent goes when the child serves, with the child's own verdict. */
