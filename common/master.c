@@ -395,6 +395,15 @@ take_over(
 	return status;
 }
 
+static bool
+is_readable_file(const char *path)
+{
+	struct stat st;
+
+	return access(path, R_OK) == 0 && stat(path, &st) == 0 &&
+	    S_ISREG(st.st_mode);
+}
+
 /* Else it has been said already, and no keeper needs to say it again. */
 static bool
 pairs_are_there(const struct conf *c)
@@ -402,8 +411,8 @@ pairs_are_there(const struct conf *c)
 	size_t i;
 
 	for (i = 0; i < c->npairs; i++)
-		if (access(c->pairs[i].cert_file, R_OK) == -1 ||
-		    access(c->pairs[i].key_file, R_OK) == -1)
+		if (!is_readable_file(c->pairs[i].cert_file) ||
+		    !is_readable_file(c->pairs[i].key_file))
 			return false;
 	return c->ssl_cert_dir == NULL || access(c->ssl_cert_dir, R_OK) == 0;
 }
