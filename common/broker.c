@@ -311,6 +311,7 @@ new_peer(struct broker *b, const struct msg_peer *m, int fd)
 	p->ch = ipc_new(b->base, fd, ROLE_BROKER, ROLE_WORKER, on_worker,
 	    on_worker_closed, p);
 	ipc_set_quota(p->ch, QUOTA + b->conf->worker_connections);
+	ipc_expect_bursts(p->ch, b->conf->worker_connections);
 	TAILQ_INSERT_HEAD(&b->peers, p, entry);
 	if (lessons_put(b->lessons, &w))
 		(void)ipc_send(p->ch, &w, -1);
