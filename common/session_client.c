@@ -257,7 +257,6 @@ void
 session_client_ready(int fd, short what, void *arg)
 {
 	struct session *s = arg;
-	struct text rest;
 
 	(void)fd;
 	if ((what & EV_READ) != 0)
@@ -276,8 +275,8 @@ session_client_ready(int fd, short what, void *arg)
 			client_fill(s);
 			break;
 		case SESSION_CLOSING:
-			/* Past caring what it is. */
-			switch (stream_read(&s->client, &rest)) {
+			/* session_leave() forgets it, whatever it is. */
+			switch (stream_fill(&s->client)) {
 			case STREAM_OK:
 			case STREAM_WAIT:
 				break;
