@@ -275,8 +275,8 @@ session_client_ready(int fd, short what, void *arg)
 			client_fill(s);
 			break;
 		case SESSION_CLOSING:
-			/* session_leave() forgets it, whatever it is. */
-			switch (stream_fill(&s->client)) {
+			/* Past caring what it is. */
+			switch (stream_discard(&s->client)) {
 			case STREAM_OK:
 			case STREAM_WAIT:
 				break;

@@ -474,6 +474,17 @@ stream_read(struct stream *s, struct text *t)
 	return r;
 }
 
+enum stream_result
+stream_discard(struct stream *s)
+{
+	struct text t = TEXT_NONE;
+	enum stream_result r = stream_read(s, &t);
+
+	if (r == STREAM_OK)
+		explicit_bzero(s->tls != NULL ? plain : rx, t.len);
+	return r;
+}
+
 bool
 stream_has_room(const struct stream *s)
 {
