@@ -175,6 +175,7 @@ class Traces(TestCase):
     def hang(self, ways):
         for name, steps in ways.items():
             verdict = self.inner.verdict = Verdict()
+            self.addCleanup(verdict.go.set)
             with self.client(name) as c:
                 *first, last = steps
                 self.talk(c, first)
@@ -188,10 +189,13 @@ class Traces(TestCase):
                     c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                       struct.pack("ii", 1, 0))
                     c.close()
-                    if self.decides == "authenticator":
-                        verdict.go.set()
+                    if self.decides == "worker":
+                        self.nowhere("reset")
+                    verdict.go.set()
+                # who was asked has yet to wake up and answer
+                harness.wait_for(lambda: not secret.traces(
+                    self.relais.processes(), FORMS), 3, "an end", every=0.1)
                 self.nowhere("gone")
-                verdict.go.set()
 
 
 def literal(text, plus="+"):
