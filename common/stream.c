@@ -275,18 +275,25 @@ stream_write(struct stream *s, const void *p, size_t n)
 void
 stream_printf(struct stream *s, const char *fmt, ...)
 {
-	va_list ap;
+	va_list ap, again;
 	char *text;
+	size_t size;
 	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (n < 0)
+		fatal("stream: words cannot be put together");
+	/* vasprintf(3) may leave copies of a secret behind as it grows. */
+	size = (size_t)n + 1;
+	text = xmalloc(size);
+	(void)vsnprintf(text, size, fmt, ap);
 	va_end(ap);
-	if (n == -1)
-		fatal("out of memory");
 	stream_write(s, text, (size_t)n);
 	/* It may hold a password. */
-	freezero(text, (size_t)n);
+	freezero(text, size);
 }
 
 enum stream_result
@@ -465,6 +472,17 @@ stream_read(struct stream *s, struct text *t)
 	}
 	if (r == STREAM_OK)
 		count_received(s, n);
+	return r;
+}
+
+enum stream_result
+stream_discard(struct stream *s)
+{
+	struct text t = TEXT_NONE;
+	enum stream_result r = stream_read(s, &t);
+
+	if (r == STREAM_OK)
+		explicit_bzero(s->tls != NULL ? plain : rx, t.len);
 	return r;
 }
 
