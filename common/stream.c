@@ -126,6 +126,7 @@ stream_close(struct stream *s)
 	if (s->fd == -1)
 		return;
 	if (tx_owner == s) {
+		explicit_bzero(tx, tx_len); /* as in empty_tx() */
 		tx_owner = NULL;
 		tx_len = 0;
 	}
