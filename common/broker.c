@@ -307,10 +307,11 @@ new_peer(struct broker *b, const struct msg_peer *m, int fd)
 	p->broker = b;
 	p->number = m->number;
 	p->serial = m->serial;
-	TAILQ_INIT(&p->requests);
+	RB_INIT(&p->requests);
 	p->ch = ipc_new(b->base, fd, ROLE_BROKER, ROLE_WORKER, on_worker,
 	    on_worker_closed, p);
 	ipc_set_quota(p->ch, QUOTA + b->conf->worker_connections);
+	ipc_expect_bursts(p->ch, b->conf->worker_connections);
 	TAILQ_INSERT_HEAD(&b->peers, p, entry);
 	if (lessons_put(b->lessons, &w))
 		(void)ipc_send(p->ch, &w, -1);

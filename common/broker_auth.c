@@ -4,7 +4,7 @@
  * It sees who asks, and from an authenticator who he is and how it ended, and
  * no passwords.
  */
-#include <sys/queue.h>
+#include <sys/tree.h>
 
 #include <stdlib.h>
 
@@ -14,7 +14,7 @@
 
 /* A session's login, from its question to the end of the exchange. */
 struct auth {
-	TAILQ_ENTRY(auth) entry;
+	RB_ENTRY(auth) entry; /* while ch is there */
 	struct auths *auths;
 	struct ipc *ch; /* NULL: the session has gone */
 	uint16_t number;
@@ -29,8 +29,20 @@ struct auths {
 	struct limit *limit;
 	struct abuse *abuse;
 	struct pool *pool;
-	TAILQ_HEAD(, auth) list;
+	/* Of sessions that are there: thousands, when all come back at once. */
+	RB_HEAD(auth_tree, auth) tree;
 };
+
+static int
+compare_auths(const struct auth *a, const struct auth *b)
+{
+	if (a->serial != b->serial)
+		return a->serial < b->serial ? -1 : 1;
+	return a->session < b->session ? -1 : a->session > b->session;
+}
+
+RB_PROTOTYPE(auth_tree, auth, entry, compare_auths)
+RB_GENERATE(auth_tree, auth, entry, compare_auths)
 
 static void
 begin(struct auth *a)
@@ -64,7 +76,8 @@ end(struct auth *a)
 		begin(a);
 		return;
 	}
-	TAILQ_REMOVE(&a->auths->list, a, entry);
+	if (a->ch != NULL)
+		RB_REMOVE(auth_tree, &a->auths->tree, a);
 	free(a);
 }
 
@@ -125,7 +138,7 @@ auths_new(struct event_base *base, const struct conf *c, struct limit *limit,
 
 	as->limit = limit;
 	as->abuse = abuse;
-	TAILQ_INIT(&as->list);
+	RB_INIT(&as->tree);
 	as->pool = pool_new(base, c, &pool_user, to_master, to_workers, arg);
 	return as;
 }
@@ -146,13 +159,9 @@ auths_put_mechanisms(const struct auths *as, struct writer *w)
 static struct auth *
 find(struct auths *as, uint32_t serial, uint32_t session)
 {
-	struct auth *a;
+	struct auth key = { .serial = serial, .session = session };
 
-	TAILQ_FOREACH (a, &as->list, entry)
-		if (a->ch != NULL && a->serial == serial &&
-		    a->session == session)
-			return a;
-	return NULL;
+	return RB_FIND(auth_tree, &as->tree, &key);
 }
 
 int
@@ -178,7 +187,7 @@ auths_ask(struct auths *as, struct ipc *ch, uint16_t number, uint32_t serial,
 	a->serial = serial;
 	a->session = session;
 	a->client = client;
-	TAILQ_INSERT_TAIL(&as->list, a, entry);
+	RB_INSERT(auth_tree, &as->tree, a);
 	begin(a);
 	return 0;
 }
@@ -187,6 +196,7 @@ auths_ask(struct auths *as, struct ipc *ch, uint16_t number, uint32_t serial,
 static void
 abandon(struct auth *a)
 {
+	RB_REMOVE(auth_tree, &a->auths->tree, a);
 	a->ch = NULL;
 	a->again = false;
 	pool_withdraw(a->auths->pool, a);
@@ -204,12 +214,11 @@ auths_release(struct auths *as, uint32_t serial, uint32_t session)
 void
 auths_forget(struct auths *as, uint32_t serial)
 {
-	struct auth *a, *next;
+	struct auth key = { .serial = serial }, *a;
 
-	for (a = TAILQ_FIRST(&as->list); a != NULL; a = next) {
-		next = TAILQ_NEXT(a, entry);
-		if (a->serial == serial)
-			abandon(a);
-	}
+	/* Its first; abandon() takes it out. */
+	while ((a = RB_NFIND(auth_tree, &as->tree, &key)) != NULL &&
+	    a->serial == serial)
+		abandon(a);
 	pool_forget(as->pool, serial);
 }

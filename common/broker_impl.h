@@ -7,6 +7,7 @@
 #define BROKER_IMPL_H
 
 #include <sys/queue.h>
+#include <sys/tree.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -18,9 +19,9 @@
 #include "limit.h"
 
 struct request {
-	TAILQ_ENTRY(request) entry;
+	RB_ENTRY(request) entry;
 	struct peer *peer;
-	uint32_t session;
+	uint32_t session;        /* of which there is one at a time */
 	struct attempt *attempt; /* NULL: it was answered with ... */
 	uint16_t server;         /* ... this one, whose outcome is awaited */
 	struct addr client;
@@ -41,7 +42,7 @@ struct peer {
 	uint32_t *held; /* MSG_HELD so far */
 	size_t nheld;
 	unsigned int admitted; /* clients in the book */
-	TAILQ_HEAD(, request) requests;
+	RB_HEAD(requests, request) requests; /* thousands, when all come back */
 };
 
 struct broker {

@@ -14,6 +14,15 @@
 #include "unzeroed.h"
 #include "xmalloc.h"
 
+static int
+compare_requests(const struct request *a, const struct request *b)
+{
+	return a->session < b->session ? -1 : a->session > b->session;
+}
+
+RB_PROTOTYPE(requests, request, entry, compare_requests)
+RB_GENERATE(requests, request, entry, compare_requests)
+
 /* A login ends so; else it is none. */
 static void
 request_end(struct request *rq, enum abuse_end how, uint16_t proof)
@@ -31,19 +40,16 @@ request_free(struct request *rq)
 	attempt_cancel(&rq->attempt);
 	if (rq->waits)
 		event_del(&rq->turn);
-	TAILQ_REMOVE(&rq->peer->requests, rq, entry);
+	RB_REMOVE(requests, &rq->peer->requests, rq);
 	free(rq);
 }
 
 static struct request *
 request_find(struct peer *p, uint32_t session)
 {
-	struct request *rq;
+	struct request key = { .session = session };
 
-	TAILQ_FOREACH (rq, &p->requests, entry)
-		if (rq->session == session)
-			return rq;
-	return NULL;
+	return RB_FIND(requests, &p->requests, &key);
 }
 
 void
@@ -64,7 +70,7 @@ broker_login_end_all(struct peer *p)
 {
 	struct request *rq;
 
-	while ((rq = TAILQ_FIRST(&p->requests)) != NULL)
+	while ((rq = RB_ROOT(&p->requests)) != NULL)
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): queue.h */
 		request_free(rq);
 }
@@ -182,7 +188,7 @@ broker_login_ask(struct peer *p, struct reader *r)
 	rq->session = m.session;
 	rq->client = client;
 	rq->tried = m.tried;
-	TAILQ_INSERT_TAIL(&p->requests, rq, entry);
+	RB_INSERT(requests, &p->requests, rq);
 	if (!may_login(rq, m.user)) {
 		turn_away(rq);
 		return 0;

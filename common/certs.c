@@ -89,7 +89,7 @@ static void
 begin_source(struct certs *s, struct cert_source *src, int fd, bool fussy,
     unsigned int *faults)
 {
-	const char *path;
+	const char *path, *why;
 
 	src->fresh = cert_pair_new(s);
 	cert_stamp(src, &src->seen);
@@ -97,16 +97,17 @@ begin_source(struct certs *s, struct cert_source *src, int fd, bool fussy,
 	src->was_tried = true;
 	if (certs_add_parts(fd, src, src->fresh, &path) == 0)
 		return;
+	why = handover_strerror(errno);
 	s->numbers[src->fresh->number] = 0;
 	cert_pair_free(&src->fresh);
 	if (src->required && src->name == NULL)
-		log_warn("%s %s",
+		log_warnx("%s %s: %s",
 		    strcmp(path, src->cert) == 0 ? "ssl_cert_file"
 		                                 : "ssl_key_file",
-		    path);
+		    path, why);
 	else
-		log_warn("ssl_cert_dir %s%s", path,
-		    src->required ? "" : " is left out");
+		log_warnx("ssl_cert_dir %s%s: %s", path,
+		    src->required ? "" : " is left out", why);
 	if (src->required || fussy)
 		(*faults)++;
 }

@@ -171,7 +171,7 @@ certs_list(struct certs *s)
 static void
 tell_missing(const struct cert_source *src, const char *path, int error)
 {
-	log_at(LOG_ERR, "certificate %s: %s%s", path, strerror(error),
+	log_at(LOG_ERR, "certificate %s: %s%s", path, handover_strerror(error),
 	    src->pair != NULL ? ": the old one stays" : ": it is left out");
 }
 

@@ -31,12 +31,28 @@ struct check {
 	conf_report *report;
 	void *arg;
 	unsigned int faults;
+	const char *where; /* the directive that is looked at came from; NULL */
 };
 
 static void fault(struct check *k, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 static void warning(struct check *k, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* "imapsd.conf:12: ", as other faults of a configuration have it. */
+static void
+say(struct check *k, bool is_error, const char *text)
+{
+	char *line;
+
+	if (k->where == NULL) {
+		k->report(k->arg, is_error, text);
+		return;
+	}
+	line = xasprintf("%s: %s", k->where, text);
+	k->report(k->arg, is_error, line);
+	free(line);
+}
 
 static void
 fault(struct check *k, const char *fmt, ...)
@@ -48,7 +64,7 @@ fault(struct check *k, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	k->faults++;
-	k->report(k->arg, true, text);
+	say(k, true, text);
 }
 
 static void
@@ -60,7 +76,14 @@ warning(struct check *k, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	k->report(k->arg, false, text);
+	say(k, false, text);
+}
+
+/* What is said from now on is of this one. */
+static void
+look_at(struct check *k, const char *directive)
+{
+	k->where = conf_where(k->conf, directive);
 }
 
 /* The folder that path is in, to be freed; path is from the root on. */
@@ -85,6 +108,7 @@ static bool
 check_folder(
     struct check *k, const char *directive, const char *path, struct stat *st)
 {
+	look_at(k, directive);
 	if (stat(path, st) == -1) {
 		fault(k, "%s: %s: %s", directive, path, strerror(errno));
 		return false;
@@ -100,6 +124,7 @@ check_folder(
 static void
 check_access(struct check *k, const char *directive, const char *path, int mode)
 {
+	look_at(k, directive);
 	if (faccessat(AT_FDCWD, path, mode, AT_EACCESS) == -1)
 		fault(k, "%s: %s: %s", directive, path, strerror(errno));
 }
@@ -128,18 +153,27 @@ check_open_file(struct check *k, const char *directive, const char *path,
 }
 
 static void
-check_file(
+check_path(
     struct check *k, const char *directive, const char *path, bool secret)
 {
 	/* A FIFO must not make us wait for somebody to write into it. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	if (fd == -1) {
-		fault(k, "%s: %s: %s", directive, path, strerror(errno));
+		fault(
+		    k, "%s: %s: %s", directive, path, handover_strerror(errno));
 		return;
 	}
 	check_open_file(k, directive, path, fd, secret);
 	close(fd);
+}
+
+static void
+check_file(
+    struct check *k, const char *directive, const char *path, bool secret)
+{
+	look_at(k, directive);
+	check_path(k, directive, path, secret);
 }
 
 /* A file that is going to be written, and made where there is none. */
@@ -149,6 +183,7 @@ check_written(struct check *k, const char *directive, const char *path)
 	struct stat st;
 	char *parent;
 
+	look_at(k, directive);
 	if (stat(path, &st) == 0) {
 		if (S_ISDIR(st.st_mode))
 			fault(k, "%s: %s is a folder", directive, path);
@@ -167,6 +202,7 @@ static bool
 check_user(struct check *k, const char *directive, const char *name,
     struct priv_user *out)
 {
+	look_at(k, directive);
 	if (priv_lookup(name, NULL, out) == -1) {
 		fault(k,
 		    "%s: there is no user \"%s\"; make one with \"useradd "
@@ -185,6 +221,7 @@ check_group(struct check *k)
 	const char *group = k->conf->group;
 	struct priv_user u;
 
+	look_at(k, "group");
 	if (priv_lookup(k->conf->username, group, &u) == -1)
 		fault(k,
 		    "group: there is no group \"%s\"; make one with \"groupadd "
@@ -242,14 +279,17 @@ check_pairs(struct check *k)
 	size_t i;
 
 	for (i = 0; i < c->npairs; i++) {
-		check_file(k, i == 0 ? "ssl_cert_file or ssl_pair" : "ssl_pair",
+		k->where = c->pairs[i].cert_where;
+		check_path(k, i == 0 ? "ssl_cert_file or ssl_pair" : "ssl_pair",
 		    c->pairs[i].cert_file, false);
-		check_file(k, i == 0 ? "ssl_key_file or ssl_pair" : "ssl_pair",
+		k->where = c->pairs[i].key_where;
+		check_path(k, i == 0 ? "ssl_key_file or ssl_pair" : "ssl_pair",
 		    c->pairs[i].key_file, true);
 	}
 	if (c->ssl_cert_dir != NULL &&
 	    check_folder(k, "ssl_cert_dir", c->ssl_cert_dir, &st))
 		check_access(k, "ssl_cert_dir", c->ssl_cert_dir, R_OK | X_OK);
+	look_at(k, "ssl_passphrase_fd");
 	if (c->ssl_passphrase_fd >= 0 &&
 	    fcntl(c->ssl_passphrase_fd, F_GETFD) == -1)
 		fault(k, "ssl_passphrase_fd: %d is no open descriptor",
@@ -297,6 +337,7 @@ check_sasl(struct check *k)
 		return;
 	if (c->sasldb_path != NULL)
 		check_access(k, "sasldb_path", c->sasldb_path, R_OK);
+	look_at(k, "sasl_group");
 	if (priv_am_root() && priv_lookup_group(c->sasl_group, &group) == -1)
 		warning(k,
 		    "sasl_group: there is no group \"%s\", so authenticators "
@@ -313,6 +354,7 @@ check_senders(struct check *k)
 
 	if (path == NULL)
 		return;
+	look_at(k, "sender_login_map");
 	m = sender_map_read(path, path, error);
 	if (m == NULL)
 		fault(k, "sender_login_map: %s", error);
@@ -338,6 +380,7 @@ check_capability(struct check *k, const struct protocol *p)
 {
 	struct capability list;
 
+	look_at(k, capability_directive(p->defaults->daemon));
 	if (k->conf->capability == NULL ||
 	    p->parse_capability(k->conf->capability, &list) == 0)
 		return;
@@ -351,7 +394,7 @@ unsigned int
 check_machine(const struct conf *c, const struct protocol *p,
     conf_report *report, void *arg)
 {
-	struct check k = { c, report, arg, 0 };
+	struct check k = { c, report, arg, 0, NULL };
 
 	if (priv_am_root()) { /* else nobody changes user or root directory */
 		check_users(&k);

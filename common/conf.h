@@ -50,6 +50,7 @@ enum conf_outgoing_tls {
 
 struct conf_pair {
 	char *cert_file, *key_file;
+	const char *cert_where, *key_where; /* conf_where()'s; NULL: default */
 };
 
 /*
@@ -257,6 +258,12 @@ void conf_inherit(struct conf *c, const struct inherited *in);
  * (perdition.imap4s.conf).  Returns how many errors there were.
  */
 unsigned int conf_settle(struct conf *c, const char *file);
+
+/*
+ * Where the directive's last value came from, "imapsd.conf:12" or "command
+ * line"; NULL: it is the default.  It is the configuration's.
+ */
+const char *conf_where(const struct conf *c, const char *name);
 
 /* The effective configuration, a directive a line, "# from" behind each. */
 void conf_print(const struct conf *c, struct buf *out);

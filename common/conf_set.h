@@ -69,8 +69,6 @@ const struct conf_setting *conf_setting(const struct conf *c, const char *name);
 /* The default of directive d in this daemon; NULL: none. */
 const char *conf_initial(const struct conf *c, const struct conf_directive *d);
 bool conf_is_set(const struct conf *c, const char *name);
-/* Where its last value came from; NULL: it is the default. */
-const char *conf_where(const struct conf *c, const char *name);
 /* The last value, or the default; NULL: neither. */
 const char *conf_text(const struct conf *c, const char *name);
 bool conf_flag(const struct conf *c, const char *name);

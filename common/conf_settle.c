@@ -105,7 +105,8 @@ settle_passphrase(struct conf *c)
 }
 
 static void
-add_pair(struct conf *c, struct text cert, struct text key)
+add_pair(struct conf *c, struct text cert, const char *cert_where,
+    struct text key, const char *key_where)
 {
 	struct conf_pair *p;
 
@@ -114,6 +115,8 @@ add_pair(struct conf *c, struct text cert, struct text key)
 	p = &c->pairs[c->npairs++];
 	conf_replace(&p->cert_file, cert);
 	conf_replace(&p->key_file, key);
+	p->cert_where = cert_where;
+	p->key_where = key_where;
 }
 
 /* ssl_pair "CERT KEY" */
@@ -133,7 +136,7 @@ add_ssl_pair(struct conf *c, const struct conf_value *v)
 		conf_error(c, v->where, "more than %d certificates", PAIRS_MAX);
 		return;
 	}
-	add_pair(c, cert, key);
+	add_pair(c, cert, v->where, key, v->where);
 }
 
 static bool
@@ -166,7 +169,9 @@ settle_pairs(struct conf *c)
 	if ((s->nvalues == 0 && c->ssl_cert_dir == NULL) ||
 	    conf_is_set(c, "ssl_cert_file") || conf_is_set(c, "ssl_key_file"))
 		add_pair(c, text_of(conf_text(c, "ssl_cert_file")),
-		    text_of(conf_text(c, "ssl_key_file")));
+		    conf_where(c, "ssl_cert_file"),
+		    text_of(conf_text(c, "ssl_key_file")),
+		    conf_where(c, "ssl_key_file"));
 	for (i = 0; i < s->nvalues; i++)
 		add_ssl_pair(c, &s->values[i]);
 }

@@ -8,6 +8,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@
 #include "ipc.h"
 #include "log.h"
 #include "session.h"
+#include "xmalloc.h"
 
 /* Without a word from anybody. */
 #define SILENCE_MS 900
@@ -262,6 +264,8 @@ put_kick(struct control *c, unsigned int silent)
 	const struct asker *a = c->current;
 	char shown[256];
 
+	if (c->kicked.ended > 0)
+		c->kicked.nsimilar = 0; /* whose was meant is clear */
 	control_put_kick(&c->out, c->start->protocol->defaults->name,
 	    a->ask.user, &c->kicked, silent, a->ask.json);
 	log_at(LOG_NOTICE,
@@ -276,9 +280,14 @@ static void
 forget(struct control *c)
 {
 	struct member *m;
+	size_t i;
 
 	RB_FOREACH (m, members, &c->members)
 		m->state = MEMBER_IDLE;
+	for (i = 0; i < MSG_SIMILAR_MAX; i++) {
+		free(c->similar[i]);
+		c->similar[i] = NULL;
+	}
 	event_del(&c->late);
 	event_del(&c->poll);
 	buf_free(&c->out);
@@ -424,14 +433,34 @@ ask_listed(struct member *m, const struct msg_list_end *e)
 	ask_on(c);
 }
 
+/* The name belongs to the message: a copy is kept, once of each. */
+static void
+note_similar(struct control *c, struct text name)
+{
+	struct msg_kick_reply *k = &c->kicked;
+	uint8_t i;
+
+	for (i = 0; i < k->nsimilar; i++)
+		if (text_eq(name, c->similar[i]))
+			return;
+	if (k->nsimilar == MSG_SIMILAR_MAX)
+		return;
+	c->similar[i] = xstrndup(name.p, name.len);
+	k->similar[i] = text_of(c->similar[i]);
+	k->nsimilar++;
+}
+
 void
 ask_kicked(struct member *m, const struct msg_kick_reply *k)
 {
 	struct control *c = m->control;
+	uint8_t i;
 
 	c->kicked.ended += k->ended;
 	c->kicked.owed += k->owed;
 	c->kicked.unknown += k->unknown;
+	for (i = 0; i < k->nsimilar; i++)
+		note_similar(c, k->similar[i]);
 	done(m);
 }
 

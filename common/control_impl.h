@@ -76,6 +76,7 @@ struct control {
 	struct msg_servers_reply servers;
 	bool has_servers;
 	struct msg_kick_reply kicked;
+	char *similar[MSG_SIMILAR_MAX]; /* of kicked.similar */
 	struct buf out;
 	uint32_t rows;
 	bool complete; /* the roll */

@@ -444,6 +444,35 @@ control_put_sessions_end(
 		put(b, "%" PRIu32 " session%s\n", total, total == 1 ? "" : "s");
 }
 
+/* ..., "similar": ["Ann"]} */
+static void
+put_similar_json(struct buf *b, const struct msg_kick_reply *k)
+{
+	uint8_t i;
+
+	put(b, ", \"similar\": [");
+	for (i = 0; i < k->nsimilar; i++) {
+		put(b, "%s", i == 0 ? "" : ", ");
+		if (json_put(b, k->similar[i]) == -1)
+			fatalx("control: an answer does not fit");
+	}
+	put(b, "]}\n");
+}
+
+/* ; did you mean "Ann" or "ANN"? */
+static void
+put_similar(struct buf *b, const struct msg_kick_reply *k)
+{
+	char shown[USER_SHOWN];
+	uint8_t i;
+
+	for (i = 0; i < k->nsimilar; i++) {
+		(void)text_printable(k->similar[i], shown, sizeof(shown));
+		put(b, "%s \"%s\"", i == 0 ? "; did you mean" : " or", shown);
+	}
+	put(b, "%s", k->nsimilar > 0 ? "?" : "");
+}
+
 void
 control_put_kick(struct buf *b, const char *daemon, struct text user,
     const struct msg_kick_reply *k, unsigned int silent, bool json)
@@ -455,8 +484,9 @@ control_put_kick(struct buf *b, const char *daemon, struct text user,
 		put_member(b, "user", user);
 		put(b,
 		    ", \"ended\": %" PRIu32 ", \"owed\": %" PRIu32
-		    ", \"unknown\": %" PRIu32 ", \"silent\": %u}\n",
+		    ", \"unknown\": %" PRIu32 ", \"silent\": %u",
 		    k->ended, k->owed, k->unknown, silent);
+		put_similar_json(b, k);
 		return;
 	}
 	(void)text_printable(user, shown, sizeof(shown));
@@ -467,6 +497,7 @@ control_put_kick(struct buf *b, const char *daemon, struct text user,
 		    "; of these %" PRIu32 " as soon as the inner server has "
 		    "said whether it took a message",
 		    k->owed);
+	put_similar(b, k);
 	put(b, "\n");
 	if (k->unknown > 0)
 		put(b,

@@ -15,7 +15,7 @@
 #include "msg_control.h"
 
 /* Octets that one call below appends at most. */
-#define CONTROL_TEXT_MAX 16384
+#define CONTROL_TEXT_MAX 32768
 
 struct control_status_head {
 	const struct conf *conf;

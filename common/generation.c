@@ -43,7 +43,7 @@ add_file(struct generation *g, enum role role, enum handover_kind kind,
 {
 	if (handover_add_file(g->fds[role], kind, (uint16_t)number, path) == 0)
 		return;
-	log_warn("%s %s", directive, path);
+	log_warnx("%s %s: %s", directive, path, handover_strerror(errno));
 	g->faults++;
 }
 

@@ -90,6 +90,17 @@ send_all(int to, int from, size_t len)
 	return 0;
 }
 
+const char *
+handover_strerror(int error)
+{
+	/* ENXIO: open(2) of a socket, or of a device that is not there. */
+	if (error == EINVAL || error == EISDIR || error == ENXIO)
+		return "it is no regular file";
+	if (error == EFBIG)
+		return "it is longer than 4 MiB";
+	return strerror(error);
+}
+
 int
 handover_add_file(
     int fd, enum handover_kind kind, uint16_t number, const char *path)

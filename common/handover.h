@@ -42,6 +42,8 @@ enum handover_kind {
 int handover_new(const char *name);
 int handover_add(
     int fd, enum handover_kind kind, uint16_t number, struct text data);
+/* The words for handover_add_file()'s errno (static). */
+const char *handover_strerror(int error);
 /*
  * Add a whole file in the kernel (sendfile(2)), so that what is in it, a key,
  * never enters our memory.  -1 with errno (EFBIG, EISDIR, ENOENT ...).

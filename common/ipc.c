@@ -45,6 +45,7 @@ struct ipc {
 	struct event read_ev, write_ev;
 	TAILQ_HEAD(, pending) queue;
 	unsigned int queued, queued_fds;
+	unsigned int more;   /* ipc_expect_bursts() */
 	struct writer *held; /* MSG_MANY, of ipc_send_later(); NULL: none yet */
 	bool held_matters;   /* more than log lines */
 	struct event held_ev;
@@ -119,6 +120,12 @@ ipc_free(struct ipc **chp)
 	close(ch->fd);
 	free(ch->held);
 	free(ch);
+}
+
+void
+ipc_expect_bursts(struct ipc *ch, unsigned int more)
+{
+	ch->more = more;
 }
 
 void
@@ -334,8 +341,8 @@ enqueue(struct ipc *ch, const struct writer *w, int fd)
 	struct pending *p;
 	int copy = -1;
 
-	if (ch->queued >= QUEUE_MAX ||
-	    (fd != -1 && ch->queued_fds >= QUEUE_FDS_MAX))
+	if (ch->queued >= QUEUE_MAX + ch->more ||
+	    (fd != -1 && ch->queued_fds >= QUEUE_FDS_MAX + ch->more))
 		return -1;
 	if (fd != -1) {
 		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);

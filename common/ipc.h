@@ -45,6 +45,12 @@ void ipc_free(struct ipc **ch);
  */
 void ipc_drain(struct ipc *ch);
 
+/*
+ * More messages, with a descriptor each, may wait for the peer than usual: it
+ * asks for so many things in one turn of its loop before it reads an answer.
+ */
+void ipc_expect_bursts(struct ipc *ch, unsigned int more);
+
 /* How many messages a second the peer may send before it counts as broken. */
 void ipc_set_quota(struct ipc *ch, unsigned int per_second);
 

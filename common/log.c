@@ -23,6 +23,7 @@
 
 #define DEV_LOG "/dev/log"
 #define QUEUE_MAX 1024 /* lines that wait for a busy syslog daemon */
+#define WRITTEN_MAX (LOG_LINE_MAX + 256) /* octets of one as it is written */
 
 static log_sink *the_sink;
 static void *sink_arg;
@@ -200,6 +201,83 @@ open_syslog(void)
 	return fd;
 }
 
+static void
+lose(void)
+{
+	dropped++;
+	counts.lost++;
+}
+
+/*
+ * Nobody may be reading the pipe or terminal: the master must not wait for
+ * them.  Room is told of at least a line (PIPE_BUF, pipe(7)).
+ */
+static bool
+takes_more(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+/* One line to a file or stream; line[0] is room for a line end before it. */
+static void
+write_line(int fd, char *line, size_t len)
+{
+	char *from = torn ? line : line + 1;
+	size_t n = (size_t)(line + len - from);
+	ssize_t done = -1;
+
+	line[0] = '\n';
+	if (takes_more(fd))
+		done = write(fd, from, n);
+	if (done > 0)
+		torn = from[done - 1] != '\n';
+	if (done == -1 || (size_t)done < n)
+		lose();
+}
+
+/* Where lines go that are not syslog's. */
+static int
+stream(void)
+{
+	switch (target_kind) {
+	case TO_FILE:
+		return target_fd;
+	case TO_STDOUT:
+		return STDOUT_FILENO;
+	case TO_STDERR:
+	case TO_SYSLOG:
+		break;
+	}
+	return STDERR_FILENO;
+}
+
+/*
+ * Another target than syslog, and lines that have waited for that one: each
+ * begins with "<priority>", which nobody else has a use for.
+ */
+static void
+empty_queue(int fd)
+{
+	char line[1 + WRITTEN_MAX];
+	const char *text;
+	struct line *l;
+	size_t len;
+
+	while ((l = TAILQ_FIRST(&queue)) != NULL) {
+		TAILQ_REMOVE(&queue, l, entry);
+		queued--;
+		text = memchr(l->text, '>', l->len);
+		text = text == NULL ? l->text : text + 1;
+		len = l->len - (size_t)(text - l->text);
+		memcpy(line + 1, text, len);
+		line[1 + len] = '\n';
+		write_line(fd, line, len + 2);
+		free(l);
+	}
+}
+
 int
 log_open(const char *target, const char *ident, const char **why)
 {
@@ -230,14 +308,9 @@ log_open(const char *target, const char *ident, const char **why)
 	target_kind = (unsigned int)kind;
 	if (ident != target_ident)
 		(void)strlcpy(target_ident, ident, sizeof(target_ident));
+	if (kind != TO_SYSLOG)
+		empty_queue(stream());
 	return 0;
-}
-
-static void
-lose(void)
-{
-	dropped++;
-	counts.lost++;
 }
 
 /* The syslog daemon may have been started anew: one more try. */
@@ -361,35 +434,6 @@ log_ident(void)
 	return target_ident;
 }
 
-/*
- * Nobody may be reading the pipe or terminal: the master must not wait for
- * them.  Room is told of at least a line (PIPE_BUF, pipe(7)).
- */
-static bool
-takes_more(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
-}
-
-/* One line to a file or stream; line[0] is room for a line end before it. */
-static void
-write_line(int fd, char *line, size_t len)
-{
-	char *from = torn ? line : line + 1;
-	size_t n = (size_t)(line + len - from);
-	ssize_t done = -1;
-
-	line[0] = '\n';
-	if (takes_more(fd))
-		done = write(fd, from, n);
-	if (done > 0)
-		torn = from[done - 1] != '\n';
-	if (done == -1 || (size_t)done < n)
-		lose();
-}
-
 void
 log_write(int priority, pid_t pid, const char *text)
 {
@@ -399,28 +443,54 @@ log_write(int priority, pid_t pid, const char *text)
 void
 log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 {
-	char line[1 + LOG_LINE_MAX + 256];
+	char line[1 + WRITTEN_MAX];
 	size_t len;
-	int fd = STDERR_FILENO;
 
 	counts.lines++;
 	len = 1 +
 	    format_line(line + 1, sizeof(line) - 2, ident, priority, pid, text);
-	switch (target_kind) {
-	case TO_SYSLOG:
+	if (target_kind == TO_SYSLOG) {
 		if (!TAILQ_EMPTY(&queue) ||
 		    send_syslog(line + 1, len - 1) == -1)
 			enqueue(line + 1, len - 1);
 		return;
-	case TO_FILE:
-		fd = target_fd;
-		break;
-	case TO_STDOUT:
-		fd = STDOUT_FILENO;
-		break;
-	case TO_STDERR:
-		break;
 	}
 	line[len++] = '\n';
-	write_line(fd, line, len);
+	write_line(stream(), line, len);
+}
+
+void
+log_queue_get(struct log_queue *out)
+{
+	const struct line *l;
+	char *p;
+
+	*out = (struct log_queue){ .lost = dropped };
+	TAILQ_FOREACH (l, &queue, entry)
+		out->len += l->len + 1;
+	if (out->len == 0)
+		return;
+	p = out->lines = xmalloc(out->len);
+	TAILQ_FOREACH (l, &queue, entry) {
+		memcpy(p, l->text, l->len);
+		p[l->len] = '\0';
+		p += l->len + 1;
+	}
+}
+
+void
+log_queue_put(const struct log_queue *q)
+{
+	const char *p = q->lines, *end;
+	size_t left = q->len;
+
+	dropped += q->lost;
+	if (target_kind != TO_SYSLOG)
+		return;
+	while (left > 0 && (end = memchr(p, '\0', left)) != NULL) {
+		if (end > p && end - p < WRITTEN_MAX)
+			enqueue(p, (size_t)(end - p));
+		left -= (size_t)(end - p) + 1;
+		p = end + 1;
+	}
 }

@@ -70,6 +70,19 @@ struct log_counts log_counts(void);
 
 /* Try to get rid of the queue; returns true while there is something left. */
 bool log_flush(void);
+/*
+ * What waits for a busy syslog daemon, for the image that a reload executes:
+ * it says it in front of its own.
+ */
+struct log_queue {
+	char *lines;   /* each with a NUL at its end; NULL: none */
+	size_t len;    /* octets of lines */
+	uint64_t lost; /* lines that nobody took and the log does not tell of */
+};
+/* A copy; its lines are to be freed. */
+void log_queue_get(struct log_queue *out);
+/* Behind log_open(): q's lines wait here, too; what is no line is left out. */
+void log_queue_put(const struct log_queue *q);
 /* The descriptor whose room the queue waits for; -1: it is something else. */
 int log_room_fd(void);
 

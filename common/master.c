@@ -4,7 +4,6 @@
  * it was started so, with the capabilities that are left of that.
  */
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -15,14 +14,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "check.h"
 #include "control_client.h"
 #include "msg_control.h"
-#include "hostname.h"
 #include "launch.h"
 #include "ledger_show.h"
 #include "listen.h"
 #include "log.h"
+#include "machine.h"
 #include "master.h"
 #include "metrics_listen.h"
 #include "pid_file.h"
@@ -34,11 +34,8 @@
 
 #define CONF_FOLDER "/etc/relais"
 #define OUTPUT_MAX 67108864 /* octets of --help, --print_config, --ledger */
-#define FILES_PER_CLIENT 2 /* the client's, the inner server's */
-#define FILES_BESIDE 256   /* channels, listeners, memfds */
 
 static struct pid_file *pid_file;
-static int parent = -1; /* the process that waits for us to be ready */
 
 /*
  * What is wrong with the configuration: to the one who typed the command, or
@@ -107,52 +104,6 @@ file_of(const struct protocol *p, const struct conf_command *cmd)
 	return NULL;
 }
 
-/* What it calls itself where others can check it (RFC 5321 4.1.1.1). */
-static void
-find_hostname(struct conf *c)
-{
-	if (c->sasl && c->hostname == NULL)
-		c->hostname = hostname_full();
-}
-
-/* Fill in what depends on the machine. */
-static void
-fit_to_machine(struct conf *c)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned int processors = n < 1 ? 1 : (unsigned int)n;
-	struct rlimit r;
-	rlim_t want;
-
-	if (c->workers == 0)
-		c->workers = processors;
-	if (c->keepers == 0)
-		c->keepers = processors;
-	if (c->keepers > c->workers)
-		c->keepers = c->workers;
-	want = (rlim_t)c->worker_connections * FILES_PER_CLIENT + FILES_BESIDE +
-	    c->nlisten;
-	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
-		return;
-	if (want > r.rlim_max) {
-		/* Root may raise it; else there will be fewer clients. */
-		struct rlimit more = { r.rlim_cur, want };
-
-		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-			r.rlim_max = want;
-	}
-	if (want > r.rlim_max) {
-		want = r.rlim_max > FILES_BESIDE + c->nlisten + 2
-		    ? (r.rlim_max - FILES_BESIDE - c->nlisten) /
-		        FILES_PER_CLIENT
-		    : 1;
-		log_debug("worker_connections is %llu: the limit of open files "
-		          "allows no more",
-		    (unsigned long long)want);
-		c->worker_connections = (unsigned int)want;
-	}
-}
-
 /* The log, as configured; until we serve, stderr hears of it too. */
 static int
 open_log(const struct conf *c, const char *name, const struct launch *l)
@@ -183,30 +134,7 @@ log_as_before(const struct reload_state *before)
 	log_set_sink(NULL, NULL);
 	if (log_open(before->log_target, before->log_ident, &why) == -1)
 		log_warnx("log_facility %s: %s", before->log_target, why);
-}
-
-/* The parent goes when the child serves, with the child's own verdict. */
-static void
-into_background(void)
-{
-	char verdict = 1;
-	int fds[2];
-	pid_t pid;
-
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		fatal("pipe");
-	pid = fork();
-	if (pid == -1)
-		fatal("fork");
-	if (pid > 0) {
-		close(fds[1]);
-		if (read(fds[0], &verdict, 1) != 1)
-			verdict = 1;
-		_exit(verdict);
-	}
-	close(fds[0]);
-	parent = fds[1];
-	(void)setsid();
+	log_queue_put(&before->log);
 }
 
 static int
@@ -238,50 +166,10 @@ take_pid_file(
 		pid_file_write(pid_file);
 }
 
-/* It serves: let go of the terminal and of whoever waits. */
-static void
-let_go(void)
-{
-	const char ok = 0;
-	int null;
-
-	log_set_sink(NULL, NULL);
-	if (parent == -1)
-		return;
-	if (chdir("/") == -1)
-		log_warn("chdir");
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null != -1) {
-		(void)dup2(null, STDIN_FILENO);
-		(void)dup2(null, STDOUT_FILENO);
-		(void)dup2(null, STDERR_FILENO);
-		close(null);
-	}
-	if (write(parent, &ok, 1) != 1)
-		log_warn("telling that we serve");
-	close(parent);
-}
-
-/*
- * Each process has a channel to us, and with a process for each client there
- * are far more of them than the usual soft limit (1024) is good for.
- */
-static void
-allow_files(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
-		return;
-	r.rlim_cur = r.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &r) == -1)
-		log_warn("raising the limit of open files");
-}
-
 static void
 become_master(const char *name)
 {
-	allow_files();
+	machine_allow_files();
 	setproctitle("master");
 	(void)prctl(PR_SET_NAME, name);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -320,14 +208,13 @@ serve(struct conf *c, const struct protocol *p, struct launch *l)
 	struct supervisor *s;
 	const char *name = p->defaults->name;
 	int chatty = c->one_client ? LOG_DEBUG : LOG_INFO;
-	int *listeners, status = 1;
+	int *listeners, parent = -1, status = 1;
 
-	fit_to_machine(c);
-	find_hostname(c);
+	machine_fit(c);
 	if (find_listeners(c, l, &listeners) == -1)
 		return 1;
 	if (!c->no_daemon)
-		into_background();
+		parent = background_enter();
 	l->again.background = !c->no_daemon;
 	become_master(name);
 	if (open_pid_file(c) == -1)
@@ -351,7 +238,9 @@ serve(struct conf *c, const struct protocol *p, struct launch *l)
 		close(l->inherited.sockets[0].fd);
 	supervise_watch(s, &l->notify);
 	notify_ready(&l->notify, "serving");
-	let_go();
+	log_set_sink(NULL, NULL);
+	if (parent != -1)
+		background_ready(parent);
 	status = supervise_to_the_end(s, l, chatty);
 done:
 	pid_file_remove(&pid_file);
@@ -369,8 +258,7 @@ take_over(
 	struct supervisor *s;
 	int *listeners = NULL, status;
 
-	fit_to_machine(c);
-	find_hostname(c);
+	machine_fit(c);
 	if (is_good &&
 	    (find_listeners(c, l, &listeners) == -1 ||
 	        (priv_am_root() && spool_prepare(c->spool_directory) == -1)))
@@ -394,6 +282,15 @@ take_over(
 	return status;
 }
 
+static bool
+is_readable_file(const char *path)
+{
+	struct stat st;
+
+	return access(path, R_OK) == 0 && stat(path, &st) == 0 &&
+	    S_ISREG(st.st_mode);
+}
+
 /* Else it has been said already, and no keeper needs to say it again. */
 static bool
 pairs_are_there(const struct conf *c)
@@ -401,8 +298,8 @@ pairs_are_there(const struct conf *c)
 	size_t i;
 
 	for (i = 0; i < c->npairs; i++)
-		if (access(c->pairs[i].cert_file, R_OK) == -1 ||
-		    access(c->pairs[i].key_file, R_OK) == -1)
+		if (!is_readable_file(c->pairs[i].cert_file) ||
+		    !is_readable_file(c->pairs[i].key_file))
 			return false;
 	return c->ssl_cert_dir == NULL || access(c->ssl_cert_dir, R_OK) == 0;
 }
@@ -434,8 +331,7 @@ check(struct conf *c, const struct protocol *p, const struct launch *l,
 
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
-	find_hostname(c);
-	fit_to_machine(c);
+	machine_fit(c);
 	if (pairs_are_there(c) && supervise_check(c, p, again) == -1)
 		errors++;
 	if (again)

@@ -114,7 +114,7 @@ enum msg_type {
  * changed; then it understands no more of what they say than MSG_LOG.  The
  * numbers of that, MSG_STOP, MSG_MANY and MSG_DRAIN stay what they are.
  */
-#define MSG_VERSION 3
+#define MSG_VERSION 4
 
 #define MSG_HEADER 6 /* octets: type and request number */
 /* Octets of a whole message: that of MSG_SASL_MAX, and what is beside it. */

@@ -248,17 +248,28 @@ msg_get_kick(struct reader *r, struct msg_kick *m)
 void
 msg_put_kick_reply(struct writer *w, const struct msg_kick_reply *m)
 {
+	uint8_t i;
+
 	put_u32(w, m->ended);
 	put_u32(w, m->owed);
 	put_u32(w, m->unknown);
+	put_u8(w, m->nsimilar);
+	for (i = 0; i < m->nsimilar; i++)
+		put_text(w, m->similar[i]);
 }
 
 int
 msg_get_kick_reply(struct reader *r, struct msg_kick_reply *m)
 {
+	uint8_t i;
+
 	if (get_u32(r, &m->ended) == -1 || get_u32(r, &m->owed) == -1 ||
 	    m->owed > m->ended || get_u32(r, &m->unknown) == -1 ||
-	    get_end(r) == -1)
+	    get_u8(r, &m->nsimilar) == -1 || m->nsimilar > MSG_SIMILAR_MAX)
 		return -1;
-	return 0;
+	for (i = 0; i < m->nsimilar; i++)
+		if (get_text(r, MSG_NAME_MAX, &m->similar[i]) == -1 ||
+		    m->similar[i].len == 0)
+			return -1;
+	return get_end(r);
 }

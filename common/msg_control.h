@@ -146,12 +146,17 @@ struct msg_kick {
 	struct text user;
 };
 
+#define MSG_SIMILAR_MAX 4 /* names: nobody reads more */
+
 /* MSG_KICK_REPLY: how many; they are gone within a second. */
 struct msg_kick_reply {
 	uint32_t ended;
 	/* of these: the inner server has the message and owes its word */
 	uint32_t owed;
 	uint32_t unknown; /* in a login, of whom nobody can tell yet */
+	/* Who has sessions and differs in case only, where nothing ended. */
+	struct text similar[MSG_SIMILAR_MAX];
+	uint8_t nsimilar;
 };
 
 MSG_CODEC(ask);

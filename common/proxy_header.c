@@ -255,13 +255,26 @@ proxy_header_parse(struct text in, struct proxy_header *h, size_t *len)
 	return in.p[0] == 'P' ? parse_v1(in, h, len) : parse_v2(in, h, len);
 }
 
-bool
-proxy_header_begins(struct text in)
+enum proxy_result
+proxy_header_look(struct text in)
 {
-	return text_caseprefix(in, "PROXY TCP") ||
-	    text_caseprefix(in, "PROXY UNKNOWN") ||
-	    (in.len >= SIGNATURE_LEN &&
-	        memcmp(in.p, signature, SIGNATURE_LEN) == 0);
+	static const struct text first[] = { TEXT_LIT("PROXY TCP"),
+		TEXT_LIT("PROXY UNKNOWN"), { signature, SIGNATURE_LEN } };
+	enum proxy_result r = PROXY_BAD;
+	struct text part;
+	size_t i;
+
+	for (i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+		part = first[i];
+		if (part.len > in.len)
+			part.len = in.len;
+		if (!text_casesame((struct text){ in.p, part.len }, part))
+			continue;
+		if (part.len == first[i].len)
+			return PROXY_OK;
+		r = PROXY_WAIT;
+	}
+	return r;
 }
 
 /* Both ends are of one family, as a TCP connection's are; else it is odd. */

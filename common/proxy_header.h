@@ -48,8 +48,11 @@ struct proxy_header {
 enum proxy_result proxy_header_parse(
     struct text in, struct proxy_header *h, size_t *len);
 
-/* Do these octets look like a header's first? */
-bool proxy_header_begins(struct text in);
+/*
+ * Do these octets look like a header's first?  PROXY_WAIT: so far, but they
+ * are too few to tell.
+ */
+enum proxy_result proxy_header_look(struct text in);
 
 /*
  * Write a header of version 1 or 2; its length is returned.  client NULL: we

@@ -28,7 +28,9 @@ enum {
 	PART_ROLE,
 	PART_END, /* how many there were of each list */
 	PART_STATS,
-	PART_METRICS
+	PART_METRICS,
+	PART_LOG,      /* how many lines are lost and not told of */
+	PART_LOG_LINES /* as struct log_queue has them */
 };
 
 #define PATH_LENGTH_MAX 4096
@@ -191,6 +193,21 @@ add_stats(int fd, const struct reload_state *st)
 	return add(fd, PART_METRICS, 0, &w);
 }
 
+static int
+add_log(int fd, const struct reload_state *st)
+{
+	const struct text lines = { st->log.lines, st->log.len };
+	struct writer w UNZEROED;
+
+	if (st->log.lost == 0 && lines.len == 0)
+		return 0;
+	begin(&w);
+	put_u64(&w, st->log.lost);
+	if (add(fd, PART_LOG, 0, &w) == -1)
+		return -1;
+	return handover_add(fd, (enum handover_kind)PART_LOG_LINES, 0, lines);
+}
+
 int
 reload_state_write(const struct reload_state *st)
 {
@@ -200,7 +217,7 @@ reload_state_write(const struct reload_state *st)
 		return -1;
 	if (add_head(fd, st) == 0 && add_keys(fd, st) == 0 &&
 	    add_lists(fd, st) == 0 && add_stats(fd, st) == 0 &&
-	    handover_seal(fd) == 0)
+	    add_log(fd, st) == 0 && handover_seal(fd) == 0)
 		return fd;
 	save = errno;
 	close(fd);
@@ -428,6 +445,26 @@ read_metrics(const struct handover *h, struct reload_state *st)
 	return get_end(&r);
 }
 
+static int
+read_log(const struct handover *h, struct reload_state *st)
+{
+	bool is_there;
+	struct reader r = part(h, PART_LOG, 0, &is_there);
+	struct text lines =
+	    handover_get(h, (enum handover_kind)PART_LOG_LINES, 0);
+
+	if (!is_there)
+		return 0;
+	if (get_u64(&r, &st->log.lost) == -1)
+		return -1;
+	if (lines.len > 0) {
+		st->log.lines = xmalloc(lines.len);
+		memcpy(st->log.lines, lines.p, lines.len);
+		st->log.len = lines.len;
+	}
+	return get_end(&r);
+}
+
 /* All of a list.  There are at most 65536 of each: numbers have 16 bits. */
 static int
 read_list(const struct handover *h, struct reload_state *st,
@@ -489,7 +526,8 @@ reload_state_read(int fd, const char **why)
 	    read_list(h, st, read_listener) == -1 ||
 	    read_list(h, st, read_crew) == -1 ||
 	    read_list(h, st, read_role) == -1 || read_end(h, st) == -1 ||
-	    read_list(h, st, read_stats) == -1 || read_metrics(h, st) == -1)
+	    read_list(h, st, read_stats) == -1 || read_metrics(h, st) == -1 ||
+	    read_log(h, st) == -1)
 		reload_state_free(&st);
 	handover_close(&h);
 	return st;
@@ -516,6 +554,7 @@ reload_state_free(struct reload_state **stp)
 	free(st->roles);
 	free(st->stats);
 	free(st->metrics_listen);
+	free(st->log.lines);
 	freezero(st, sizeof(*st));
 }
 

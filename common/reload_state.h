@@ -19,6 +19,7 @@
 
 #include "addr.h"
 #include "inherit.h"
+#include "log.h"
 #include "msg.h"
 
 #define RELOAD_VARIABLE "RELAIS_RELOAD"
@@ -88,6 +89,7 @@ struct reload_state {
 	size_t nstats;
 	char *metrics_listen; /* as it was written; NULL: none */
 	int metrics_fd;       /* which listens there; -1: none */
+	struct log_queue log; /* that the syslog daemon has not taken yet */
 };
 
 /* A sealed memfd, close-on-exec, or -1 with errno. */

@@ -454,8 +454,11 @@ session_leave(struct session *s)
 		offer_input(s);
 		if (s->server_done)
 			session_server_close(s);
-		if (s->state == SESSION_CLOSING)
+		if (s->state == SESSION_CLOSING) {
+			/* Half a command may have half a password. */
+			buf_free(&s->client.in);
 			stream_shutdown(&s->client);
+		}
 		/* A failure may end a login, and input counts again. */
 		flush(s);
 	} while (

@@ -99,6 +99,7 @@ struct session {
 	bool turned;               /* the last one was not even tried */
 	uint8_t handshakes;        /* with the client, up to 255 */
 	unsigned int commands;     /* since the start, TLS or a refusal */
+	uint8_t blanks;            /* of these, empty lines in front */
 	unsigned int server_lines; /* taken from this inner server */
 	uint32_t failure_delay_ms;
 	struct session_sasl *sasl; /* an exchange here; NULL: none */

@@ -257,7 +257,6 @@ void
 session_client_ready(int fd, short what, void *arg)
 {
 	struct session *s = arg;
-	struct text rest;
 
 	(void)fd;
 	if ((what & EV_READ) != 0)
@@ -277,7 +276,7 @@ session_client_ready(int fd, short what, void *arg)
 			break;
 		case SESSION_CLOSING:
 			/* Past caring what it is. */
-			switch (stream_read(&s->client, &rest)) {
+			switch (stream_discard(&s->client)) {
 			case STREAM_OK:
 			case STREAM_WAIT:
 				break;

@@ -9,10 +9,14 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include "log.h"
 #include "proxy_header.h"
 #include "session_impl.h"
+
+#define BLANK_LINES "\r\n\r\n" /* what no more than begins a header */
+#define LOOK_MAX 16            /* octets that tell whether it is one */
 
 /* No line of the log but this: there was no client. */
 static void
@@ -126,12 +130,47 @@ session_proxy_late(struct session *s)
 	give_up(s, "sent no PROXY header in time");
 }
 
+/*
+ * Does the client's first input look like a header?  That of version 2 begins
+ * with two empty lines, which may have come before, and been taken as commands.
+ */
+static enum proxy_result
+look(const struct session *s, size_t *len)
+{
+	char octets[sizeof(BLANK_LINES) - 1 + LOOK_MAX] = BLANK_LINES;
+	struct text in = buf_view(&s->client.in);
+	size_t n = s->blanks * 2U;
+
+	if (in.len > LOOK_MAX)
+		in.len = LOOK_MAX;
+	memcpy(octets + n, in.p, in.len);
+	*len = n + in.len;
+	return proxy_header_look((struct text){ octets, *len });
+}
+
 void
 session_refuse_header(struct session *s)
 {
-	if (!s->input || s->state != SESSION_DIALOGUE || s->commands > 0 ||
-	    !proxy_header_begins(buf_view(&s->client.in)))
+	size_t len;
+
+	if (s->commands == 0)
+		s->blanks = 0;
+	if (!s->input || s->state != SESSION_DIALOGUE ||
+	    s->commands != s->blanks || s->client.in.len == 0)
 		return;
+	switch (look(s, &len)) {
+	case PROXY_BAD:
+		return;
+	case PROXY_WAIT:
+		/* An empty line is answered: it may be all that was meant. */
+		if (len < sizeof(BLANK_LINES))
+			s->blanks = (uint8_t)(len / 2);
+		else
+			s->input = false;
+		return;
+	case PROXY_OK:
+		break;
+	}
 	STATS_ADD(refused[REFUSED_PROXY_HEADER], 1);
 	s->protocol->goodbye(s, "no PROXY header is taken from your address");
 	session_close(s, TLS_PROXY_HEADER);

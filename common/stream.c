@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "proxy_header.h"
 #include "stats.h"
 #include "stream.h"
 #include "xmalloc.h"
@@ -125,6 +126,7 @@ stream_close(struct stream *s)
 	if (s->fd == -1)
 		return;
 	if (tx_owner == s) {
+		explicit_bzero(tx, tx_len); /* as in empty_tx() */
 		tx_owner = NULL;
 		tx_len = 0;
 	}
@@ -274,18 +276,25 @@ stream_write(struct stream *s, const void *p, size_t n)
 void
 stream_printf(struct stream *s, const char *fmt, ...)
 {
-	va_list ap;
+	va_list ap, again;
 	char *text;
+	size_t size;
 	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (n < 0)
+		fatal("stream: words cannot be put together");
+	/* vasprintf(3) may leave copies of a secret behind as it grows. */
+	size = (size_t)n + 1;
+	text = xmalloc(size);
+	(void)vsnprintf(text, size, fmt, ap);
 	va_end(ap);
-	if (n == -1)
-		fatal("out of memory");
 	stream_write(s, text, (size_t)n);
 	/* It may hold a password. */
-	freezero(text, (size_t)n);
+	freezero(text, size);
 }
 
 enum stream_result
@@ -369,7 +378,7 @@ decrypt(struct stream *s, struct tls_io *io, size_t *n)
 
 /*
  * Is the first record (RFC 8446 5.1) there, as far as its header says?  What
- * begins in another way is TLS's to refuse.
+ * begins in another way is TLS's to refuse, a PROXY header by its name.
  */
 static bool
 is_whole(struct text t)
@@ -378,7 +387,7 @@ is_whole(struct text t)
 	size_t len;
 
 	if (t.len > 0 && p[0] != RECORD_HANDSHAKE)
-		return true;
+		return proxy_header_look(t) != PROXY_WAIT;
 	if (t.len < RECORD_HEADER)
 		return false;
 	len = (size_t)p[3] << 8 | p[4];
@@ -464,6 +473,17 @@ stream_read(struct stream *s, struct text *t)
 	}
 	if (r == STREAM_OK)
 		count_received(s, n);
+	return r;
+}
+
+enum stream_result
+stream_discard(struct stream *s)
+{
+	struct text t = TEXT_NONE;
+	enum stream_result r = stream_read(s, &t);
+
+	if (r == STREAM_OK)
+		explicit_bzero(s->tls != NULL ? plain : rx, t.len);
 	return r;
 }
 

@@ -105,6 +105,8 @@ bool stream_has_room(const struct stream *s); /* for one more such step */
  * valid until the next call on any stream.
  */
 enum stream_result stream_read(struct stream *s, struct text *t);
+/* The same for what nobody is to see: it is wiped. */
+enum stream_result stream_discard(struct stream *s);
 
 /* Gather; never fails here: s->failed is told by the next flush. */
 void stream_write(struct stream *s, const void *p, size_t n);

@@ -391,10 +391,10 @@ supervise_execute(struct supervisor *s)
 		return;
 	}
 	supervise_stats_look(s); /* the last time here */
+	(void)log_flush();       /* what is left goes along */
 	st = supervise_state(s);
 	state = reload_state_write(st);
 	if (state != -1) {
-		(void)log_flush();
 		reload_state_keep_open(st, true);
 		(void)fcntl(state, F_SETFD, 0);
 		name_state(state);

@@ -163,6 +163,7 @@ supervise_state(const struct supervisor *s)
 	st->log_level = log_wants(LOG_DEBUG) ? LOG_DEBUG
 	    : log_wants(LOG_INFO)            ? LOG_INFO
 	                                     : LOG_ERR;
+	log_queue_get(&st->log);
 	st->pid_fd = -1;
 	if (l->pid_file != NULL) {
 		st->pid_path = xstrdup(pid_file_path(l->pid_file));

@@ -213,7 +213,7 @@ tls_handshake(struct tls *t, struct tls_io *io)
 
 	t->io = io;
 	/* Should it fail, this is why. */
-	if (t->server != NULL && proxy_header_begins(io->in))
+	if (t->server != NULL && proxy_header_look(io->in) == PROXY_OK)
 		tls_set_error(t, "%s", TLS_PROXY_HEADER);
 	tls_key_set_current(t->session, t->transcript);
 	do

@@ -131,16 +131,48 @@ on_kick(int fd, short what, void *arg)
 			session_cut(w->sessions[i]);
 }
 
+/* What a kick finds. */
+struct found {
+	struct msg_kick_reply reply;
+	/* of reply.similar */
+	char names[MSG_SIMILAR_MAX][CREDENTIALS_NAME_MAX + 1];
+};
+
+/* Of a user whom the administrator may have meant. */
+static void
+note_similar(struct found *f, const char *name)
+{
+	const uint8_t n = f->reply.nsimilar;
+	uint8_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(f->names[i], name) == 0)
+			return;
+	if (n == MSG_SIMILAR_MAX)
+		return;
+	(void)strlcpy(f->names[n], name, sizeof(f->names[n]));
+	f->reply.similar[n] = text_of(f->names[n]);
+	f->reply.nsimilar++;
+}
+
+/* Is s this user's?  Else f is told what there is to tell of it. */
 static bool
-is_users(const struct session *s, struct text user, bool *unknown)
+is_users(const struct session *s, struct text user, struct found *f)
 {
 	char name[CREDENTIALS_NAME_MAX + 1];
 
 	if (s->kicked || s->state == SESSION_CLOSING)
 		return false;
-	*unknown =
-	    !s->logged_in && s->login == NULL && s->state == SESSION_AUTH;
-	return user_of(s, name) && text_eq(user, name);
+	if (!user_of(s, name)) {
+		f->reply.unknown += !s->logged_in && s->login == NULL &&
+		    s->state == SESSION_AUTH;
+		return false;
+	}
+	if (text_eq(user, name))
+		return true;
+	if (text_caseeq(user, name))
+		note_similar(f, name);
+	return false;
 }
 
 /* "Closing session:" has no room for it. */
@@ -159,34 +191,31 @@ static int
 do_kick(struct worker *w, struct reader *r, uint32_t id)
 {
 	const struct timeval soon = { .tv_usec = KICK_MS * 1000 };
-	struct msg_kick_reply reply = { 0 };
+	struct found found = { .reply.ended = 0 };
+	struct msg_kick_reply *const reply = &found.reply;
 	struct writer msg UNZEROED;
 	struct msg_kick m;
 	struct session *s;
-	bool unknown = false;
 	unsigned int i;
 
 	if (msg_get_kick(r, &m) == -1)
 		return -1;
 	for (i = 0; i < w->places; i++) {
 		s = w->sessions[i];
-		if (s == NULL)
+		if (s == NULL || !is_users(s, m.user, &found))
 			continue;
-		if (is_users(s, m.user, &unknown)) {
-			log_kick(s, &m);
-			reply.ended++;
-			reply.owed += session_is_owed(s);
-			session_kick(s); /* it may be gone */
-		} else if (unknown) {
-			reply.unknown++;
-		}
-		unknown = false;
+		log_kick(s, &m);
+		reply->ended++;
+		reply->owed += session_is_owed(s);
+		session_kick(s); /* it may be gone */
 	}
-	if (reply.ended > 0)
+	if (reply->ended > 0) {
+		reply->nsimilar = 0; /* that was the one */
 		(void)event_base_once(
 		    w->base, -1, EV_TIMEOUT, on_kick, w, &soon);
+	}
 	msg_start(&msg, MSG_KICK_REPLY, id);
-	msg_put_kick_reply(&msg, &reply);
+	msg_put_kick_reply(&msg, reply);
 	(void)ipc_send(w->control, &msg, -1);
 	ipc_flush(w->master); /* what was said of their ends */
 	return 0;

@@ -5,19 +5,20 @@
  *
  *     allowed ROLES NETWORK CALL ARGUMENT:OPERATION:VALUE:VALUE...
  */
-#include "../../common/sandbox_seccomp.c"
+#include "../../common/sandbox_rules.c"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static void
-print_rows(const char *what, const struct rule *rules, size_t nrules)
+print_rows(const char *what, const struct rules *rules)
 {
 	const struct scmp_arg_cmp *a;
 	const struct rule *r;
 	char *name;
 
-	for (r = rules; r < rules + nrules; r++) {
+	for (r = rules->rows; r < rules->rows + rules->n; r++) {
 		if (r->call < 0)
 			continue;
 		name =
@@ -35,9 +36,9 @@ print_rows(const char *what, const struct rule *rules, size_t nrules)
 int
 main(void)
 {
-	print_rows("allowed", allowed, nitems(allowed));
-	print_rows("refused", refused, nitems(refused));
-	print_rows("changing", changing, nitems(changing));
-	print_rows("killed", killed, nitems(killed));
+	print_rows("allowed", &sandbox_allowed);
+	print_rows("refused", &sandbox_refused);
+	print_rows("changing", &sandbox_changing);
+	print_rows("killed", &sandbox_killed);
 	return 0;
 }

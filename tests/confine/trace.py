@@ -6,7 +6,7 @@
 
 Runs end-to-end tests (those that the words pick, as in tests/run.py; default:
 a day's work) with each daemon under strace(1), and prints for each row of the
-tables in common/sandbox_seccomp.c how often each role came to it.  Then what
+tables in common/sandbox_rules.c how often each role came to it.  Then what
 was tried and met no row, which is ENOSYS.  A row that nobody comes to is to
 go, or has a comment that says what it is there for.
 

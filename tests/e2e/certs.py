@@ -5,6 +5,7 @@ import atexit
 import collections
 import functools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -107,3 +108,16 @@ def certificates():
 def gateway_pair(kind="ec"):
     """The gateway's usual certificate and key."""
     return certificates().make(kind=kind)
+
+
+def secret_numbers(key_file):
+    """What must be secret of a key, as octets: {name: octets}."""
+    text = openssl("pkey", "-in", key_file, "-text", "-noout").decode()
+    found = {}
+    for name, body in re.findall(
+            r"^(\w+):\n((?: +[0-9a-f:]+\n)+)", text, re.M):
+        if name in ("priv", "privateExponent", "prime1", "prime2",
+                    "exponent1", "exponent2", "coefficient"):
+            octets = bytes.fromhex(re.sub(r"[\s:]", "", body))
+            found[name] = octets.lstrip(b"\0")
+    return found

@@ -249,21 +249,30 @@ def began(pid):
     return int(rest[19]) if rest else None
 
 
-def memory(pid):
-    """The writable memory of a process, mapping by mapping."""
+def mappings(pid):
+    """The memory that a process may have written, mapping by mapping: a
+    name, and its octets.  What is mapped from a file for reading alone is as
+    it is in the file."""
     with open("/proc/%d/maps" % pid) as maps, \
             open("/proc/%d/mem" % pid, "rb", 0) as mem:
         for line in maps:
-            start, end, mode = re.match(
-                r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
-            if not mode.startswith("r"):
+            where, mode, _, _, _, *name = line.split(None, 5)
+            name = name[0].strip() if name else "anonymous"
+            if not mode.startswith("r") or (
+                    mode[1] != "w" and name.startswith("/") and
+                    not name.startswith("/memfd:")):
                 continue
-            start, end = int(start, 16), int(end, 16)
+            start, end = (int(n, 16) for n in where.split("-"))
             try:
                 mem.seek(start)
-                yield mem.read(end - start)
+                yield name, mem.read(end - start)
             except (OSError, OverflowError):
                 continue        # [vvar] and the like cannot be read
+
+
+def memory(pid):
+    """The same without the names."""
+    return (octets for _, octets in mappings(pid))
 
 
 def descriptors(pid):

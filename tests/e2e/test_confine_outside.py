@@ -12,13 +12,12 @@ import shutil
 import client
 import harness
 from case import TestCase, main, needs_root, not_sanitized
-from certs import Pair, gateway_pair
+from certs import Pair, gateway_pair, secret_numbers
 from harness import (DAEMON_USER, WORKER_USER, proc_read, proc_status,
                      wait_for)
 from inner import Pop3Script, Script, StandIn
 from reloading import reload
 from submission import SmtpClient, SmtpScript, sasl_lines
-from test_imap_processes import secret_numbers
 
 CLIENTS = 3
 LISTENERS = 3           # of a harness.Gateway

@@ -384,7 +384,7 @@ class Kick(Shared):
 
     def test_nobody(self):
         c = self.user()
-        for name in ("carol", "alic", "alice2", "ALICE", "alice\0", " alice"):
+        for name in ("carol", "alic", "alice2", "alice\0", " alice"):
             with self.subTest(name=name):
                 if "\0" in name:
                     raw = Raw(self, self.relais)
@@ -395,6 +395,32 @@ class Kick(Shared):
                 self.assertEqual(status, NOBODY)
                 self.assertEqual(out, '0 sessions of "%s" ended\n' % name)
         self.assertWorks(c)
+
+    def test_in_case_only(self):
+        """Names that differ in case may be two users': the one that is there
+        is named, and keeps its sessions; one that is meant is hit alone."""
+        self.inner.script.users["Alice"] = "secret"
+        self.addCleanup(self.inner.script.users.pop, "Alice")
+        small = [self.user() for _ in range(12)]
+        status, out, _ = ask(self.relais, "--kick", "ALICE")
+        self.assertEqual((status, out), (
+            NOBODY, '0 sessions of "ALICE" ended; did you mean "alice"?\n'))
+        big = self.user("Alice")
+        status, out, _ = ask(self.relais, "--kick", "ALICE")
+        self.assertEqual(status, NOBODY)
+        self.assertIn(out, ['0 sessions of "ALICE" ended; did you mean '
+                            '"%s" or "%s"?\n' % names for names in
+                            (("alice", "Alice"), ("Alice", "alice"))])
+        self.assertEqual(sorted(told(self.relais, "--kick", "aLICE")[
+            "similar"]), ["Alice", "alice"])
+        for c in small + [big]:
+            self.assertWorks(c)
+        status, out, _ = ask(self.relais, "--kick", "Alice")
+        self.assertEqual((status, out), (GOOD,
+                                         '1 session of "Alice" ended\n'))
+        self.assertEqual(has_ended(big), "")
+        for c in small:
+            self.assertWorks(c)
 
     def test_a_client_that_does_not_read(self):
         """It is gone from the inner server, too, within a second."""

@@ -9,7 +9,7 @@ import shutil
 
 import harness
 from case import StandInCase, TestCase, main, needs_root, not_sanitized
-from certs import Pair, certificates, gateway_pair, openssl
+from certs import Pair, certificates, gateway_pair, secret_numbers
 from harness import (DAEMON_USER, ROOT, WORKER_USER, folder, proc_read,
                      proc_status, wait_for)
 from inner import StandIn
@@ -165,19 +165,6 @@ class Confinement(Processes):
                 command = proc_read(pid, "cmdline")
                 self.assertNotIn(gateway_pair().key, command)
                 self.assertNotIn("secret", command)
-
-
-def secret_numbers(key_file):
-    """What must be secret of a key, as octets: {name: octets}."""
-    text = openssl("pkey", "-in", key_file, "-text", "-noout").decode()
-    found = {}
-    for name, body in re.findall(
-            r"^(\w+):\n((?: +[0-9a-f:]+\n)+)", text, re.M):
-        if name in ("priv", "privateExponent", "prime1", "prime2",
-                    "exponent1", "exponent2", "coefficient"):
-            octets = bytes.fromhex(re.sub(r"[\s:]", "", body))
-            found[name] = octets.lstrip(b"\0")
-    return found
 
 
 @needs_root

@@ -15,7 +15,7 @@ import unittest
 
 import client
 import harness
-from case import TestCase, main, needs_root
+from case import StandInCase, TestCase, main, needs_root
 from certs import gateway_pair
 from harness import (IMAPSD, POP3SD, SMTPSD, end, folder, free_port,
                      need_users, start, wait_for)
@@ -89,6 +89,57 @@ class Units(TestCase):
                     text = f.read()
                 self.assertIn("\nListenStream=%d\n" % port, text)
                 self.assertIn("\nFileDescriptorName=%s\n" % name, text)
+
+
+class Reload(StandInCase):
+    """What systemd runs for "systemctl reload", run by hand."""
+
+    def commands(self):
+        """Those of the unit, for the daemon that runs."""
+        own = ["-f", self.relais.conf, "--spool_directory", self.relais.spool]
+        with open(os.path.join(UNITS, "imapsd.service")) as f:
+            lines = re.findall(r"^ExecReload=(.*)$", f.read(), re.M)
+        for line in lines:
+            words = line.replace("$MAINPID", str(self.relais.pid)).split()
+            if words[0] == INSTALLED + "/imapsd":
+                words = [IMAPSD, *words[1:], *own]
+            yield words
+
+    def reload(self):
+        """The first that fails is the last (systemd.service(5)).  They have
+        the service's socket for notifications, and nothing to say there."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            path = os.path.join(self.relais.spool, "told")
+            told.bind(path)
+            self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+            for words in self.commands():
+                done = subprocess.run(
+                    words, stdin=subprocess.DEVNULL, capture_output=True,
+                    timeout=20 * harness.SLOW,
+                    env=dict(harness.ENVIRONMENT, NOTIFY_SOCKET=path))
+                if done.returncode != 0:
+                    break
+            self.assertRaises(BlockingIOError, told.recv, 1,
+                              socket.MSG_DONTWAIT)
+            os.unlink(path)
+        return done.returncode, done.stderr.decode()
+
+    def test_it_fails_where_the_configuration_does(self):
+        mark = self.relais.mark()
+        with open(self.relais.conf) as f:
+            good = f.read()
+        with open(self.relais.conf, "a") as f:
+            f.write("no_such_directive yes\n")
+        status, said = self.reload()
+        self.assertNotEqual(status, 0)
+        self.assertRegex(said, r"%s:%d: .*no_such_directive" % (
+            re.escape(self.relais.conf), good.count("\n") + 1))
+        time.sleep(0.2)
+        self.assertNotIn("reload", "\n".join(self.relais.log(mark)))
+        with open(self.relais.conf, "w") as f:
+            f.write(good)
+        self.assertEqual(self.reload(), (0, ""))
+        self.relais.wait_log("reloaded: generation 2 serves", mark)
 
 
 class Lines(TestCase):

@@ -3,16 +3,15 @@
 (and the authenticator) that needs it now; and nowhere else, while logins are
 under way and after many of each kind.
 
-RELAIS_LOGINS is how many of each kind (default: 25)."""
+RELAIS_LOGINS is how many of each kind (default: 25).  What a single login
+leaves is test_memory_traces.py's business."""
 
-import base64
 import os
-import re
 import ssl
-import subprocess
 import threading
 
 import harness
+import secret
 from case import TestCase, main, needs_root, not_sanitized
 from certs import gateway_pair
 from client import Client, Pop3Client, b64, plain_message, tls_context
@@ -22,7 +21,7 @@ from saslauthd import Mux, folder_in
 from submission import SmtpClient, SmtpScript
 
 LOGINS = int(os.environ.get("RELAIS_LOGINS", "25"))
-MARK = "Zq7xKw9vPm3t"           # in each password; 12 octets: whole base64
+MARKS = (14, 1, 3, 56, 7)       # passwords of all lengths
 
 
 class Users(dict):
@@ -43,34 +42,9 @@ class Users(dict):
 
     @staticmethod
     def secret(user):
-        return MARK + user
-
-
-def key_octets(path):
-    """The secret numbers of a key, as octets in both orders."""
-    text = subprocess.run(["openssl", "pkey", "-in", path, "-noout", "-text"],
-                          check=True, stdout=subprocess.PIPE).stdout.decode()
-    found = []
-    for name in "priv", "prime1", "prime2", "privateExponent":
-        m = re.search(r"^%s:\n((?: +[0-9a-f:]+\n)+)" % name, text, re.M)
-        if m:
-            number = bytes.fromhex(re.sub(r"[\s:]", "", m.group(1)))
-            number = number.lstrip(b"\0")
-            found += [number, number[::-1]]
-    with open(path, "rb") as f:
-        lines = f.read().splitlines()[1:-1]
-    # and the file's text, line by line, of which most is secret
-    return [n[:24] for n in found] + [n[-24:] for n in found] + lines[1:-1]
-
-
-def password_forms():
-    """Of all passwords, plain and as SASL has them in base64: whatever
-    stands before it, these octets are in it."""
-    forms = [MARK.encode()]
-    for shift in range(3):
-        coded = base64.b64encode(b"x" * shift + MARK.encode())
-        forms.append(coded[4 if shift else 0:-4])
-    return forms
+        """Each user has an own one: "u7" the 7th."""
+        n = int(user[1:]) if user[1:].isdigit() else 0
+        return secret.password(n, MARKS[n % len(MARKS)])
 
 
 @needs_root
@@ -82,12 +56,7 @@ class Memory(TestCase):
     versions = ("TLSv1_2", "TLSv1_3")
 
     def roles_with(self, forms):
-        found = set()
-        for pid, (role, _) in self.relais.processes().items():
-            for part in harness.memory(pid):
-                if any(form in part for form in forms):
-                    found.add(role)
-        return found
+        return secret.roles_with(self.relais.processes(), forms)
 
     @staticmethod
     def context(version):
@@ -97,8 +66,8 @@ class Memory(TestCase):
         """kinds: {name: function(port, context, user, password)}; each gives
         a client that has logged in.  holders: roles that have a password
         while it is looked at."""
-        secret = key_octets(self.pair.key)
-        self.assertEqual(self.roles_with(secret), {"keeper"})
+        key = secret.key_forms(self.pair.key)
+        self.assertEqual(self.roles_with(key), {"keeper"})
         self.half_a_command()
         kept = []
         for name, login in kinds.items():
@@ -117,7 +86,7 @@ class Memory(TestCase):
         while kept:
             kept.pop().close()
         self.nowhere()
-        self.assertEqual(self.roles_with(secret), {"keeper"})
+        self.assertEqual(self.roles_with(key), {"keeper"})
 
     def half_a_command(self):
         """It waits for its end in the worker: so we see what is to be
@@ -125,16 +94,18 @@ class Memory(TestCase):
         for form in Users.secret("x"), plain_message("x", Users.secret("x")):
             c = self.client(self.context("TLSv1_3"))
             c.send(self.before % form)
-            wait_for(lambda: self.roles_with(password_forms()) == {"worker"},
+            wait_for(lambda: self.roles_with(
+                secret.password_forms()) == {"worker"},
                      3, "a password in the worker", every=0.3)
             c.close()
             self.nowhere()
 
     def nowhere(self):
-        """A moment may pass until the last one has gone from it."""
-        wait_for(lambda: self.roles_with(password_forms()) == set(), 3,
-                 "passwords to be gone; they are in %s" %
-                 self.roles_with(password_forms()), every=0.3)
+        processes = secret.settle(self.relais)
+        found = [text for _, text in secret.traces(
+            processes, secret.password_forms())]
+        if found:
+            self.fail("\n".join(found))
 
     def during(self, login, version, holders):
         self.users.go.clear()
@@ -144,8 +115,8 @@ class Memory(TestCase):
             self.context(version), "hang", Users.secret("hang"))))
         thread.start()
         self.assertTrue(self.users.waiting.wait(10))
-        seen = self.roles_with(password_forms())
-        seen_key = self.roles_with(key_octets(self.pair.key))
+        seen = self.roles_with(secret.password_forms())
+        seen_key = self.roles_with(secret.key_forms(self.pair.key))
         self.users.go.set()
         thread.join(20)
         for c in result:
@@ -208,7 +179,6 @@ class Imap(Memory):
 
 class ImapRsa(Imap):
     keys = "rsa"
-    versions = ("TLSv1_3",)
 
 
 class Pop3(Memory):

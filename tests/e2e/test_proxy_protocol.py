@@ -331,6 +331,30 @@ class ByHand(StandInCase):
         self.assertNotIn("192.0.2.66", "\n".join(
             line for line in self.relais.log() if "Connect" in line))
 
+    def test_not_listed_in_parts(self):
+        """It is called what it is, wherever a segment ends."""
+        for header, tells in (v1("192.0.2.66"), 9), (v2("192.0.2.66"), 12):
+            parts = [(header[:n], header[n:]) for n in range(1, tells)]
+            parts.append([header[i:i + 1] for i in range(tells)])
+            for port in self.relais.ssl, self.relais.plain, \
+                    self.relais.starttls:
+                for some in parts:
+                    with self.subTest(port=port, parts=some):
+                        mark = self.relais.mark()
+                        c = self.begin(port, *some, source=CLIENT)
+                        self.refused(c, r"Closing NULL session: %s:\d+->.*"
+                                     r"reason=\"a PROXY header," % CLIENT,
+                                     mark)
+
+    def test_empty_lines(self):
+        """They begin a header of version 2, but are answered."""
+        c = self.begin(self.relais.plain, source=CLIENT)
+        c.greet()
+        for _ in range(3):
+            c.send("\r\n")
+            self.assertIn("BAD", c.line())
+        self.assertOK(c.login())
+
     def test_second(self):
         """One of the client's own, behind that of the proxy, in clear and
         within TLS."""

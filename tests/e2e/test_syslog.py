@@ -5,6 +5,7 @@ say, and no line is lost while that daemon is away."""
 import os
 import re
 import shutil
+import signal
 import subprocess
 import unittest
 
@@ -218,6 +219,40 @@ class Daemons(TestCase):
             r"Connect:  127\.0\.0\.1:(\d+)->\S+:%d$" % relais.plain).search,
             relais.log()) if m]
         self.assertEqual([p for p in found if p in ports], ports)
+
+    def test_away_at_a_reload(self):
+        """What waits for it is said by the next image of the master."""
+        syslogd = Rsyslog(self)
+        relais = self.gateway(syslogd, harness.IMAPSD)
+        ports = []
+
+        def connect(n):
+            for _ in range(n):
+                with Client(relais.plain) as c:
+                    c.greet()
+                    ports.append(c.sock.getsockname()[1])
+
+        connect(3)
+        relais.wait_log(r"Connect:  127\.0\.0\.1:%d->" % ports[-1])
+        syslogd.stop()
+        for _ in range(2):
+            connect(10)
+            old = relais.pids("worker")
+            os.kill(relais.pid, signal.SIGHUP)
+            wait_for(lambda: relais.pids("worker") and not relais.pids("old")
+                     and relais.pids("worker") != old, 15, "the next image")
+        connect(3)
+        syslogd.start()
+        relais.wait_log(r"Connect:  127\.0\.0\.1:%d->" % ports[-1],
+                        timeout=10)
+        found = [int(m.group(1)) for m in map(re.compile(
+            r"Connect:  127\.0\.0\.1:(\d+)->\S+:%d$" % relais.plain).search,
+            relais.log()) if m]
+        self.assertEqual([p for p in found if p in ports], ports)
+        self.assertEqual([m for m in re.findall(
+            r"reloaded: generation (\d) serves|reload: (checking)",
+            "\n".join(relais.log()))],
+            [("", "checking"), ("2", ""), ("", "checking"), ("3", "")])
 
     def test_away_for_too_long(self):
         """What nobody took is counted, and the number said."""

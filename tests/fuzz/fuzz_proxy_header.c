@@ -80,7 +80,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = proxy_header_parse(in, &h, &len);
 	if (r == PROXY_OK) {
 		MUST(len > 0 && len <= size && len <= PROXY_HEADER_MAX);
-		MUST(proxy_header_begins(in));
+		MUST(proxy_header_look(in) == PROXY_OK);
 	}
 	for (n = 0; n < end; n += fuzz_cut(&cuts, end - n)) {
 		s = check_cut(in, n, r, len, &h);

@@ -447,6 +447,14 @@ stream_read(struct stream *st, struct text *t)
 	return r;
 }
 
+enum stream_result
+stream_discard(struct stream *st)
+{
+	struct text t;
+
+	return stream_read(st, &t);
+}
+
 void
 stream_write(struct stream *st, const void *p, size_t n)
 {

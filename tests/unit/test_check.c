@@ -77,6 +77,9 @@ setup(void **state)
 	path = xasprintf("%s/fifo", top);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	free(path);
+	path = xasprintf("%s/sock", top);
+	assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
+	free(path);
 	path = xasprintf("%s/link", top);
 	assert_int_equal(symlink("dir", path), 0);
 	free(path);
@@ -118,6 +121,18 @@ struct trial {
 	const char *message; /* NULL: there must be none at all */
 };
 
+/* What was set is told with its line, which is another one in each trial. */
+static void
+hear(void *arg, bool is_error, const char *text)
+{
+	const char *colon;
+
+	if (strncmp(text, "t.conf:", 7) == 0 &&
+	    (colon = strstr(text + 7, ": ")) != NULL)
+		text = colon + 2;
+	fixture_hear(arg, is_error, text);
+}
+
 static void
 try(const struct trial *t)
 {
@@ -129,7 +144,7 @@ try(const struct trial *t)
 	unsigned int n;
 
 	fixture_check(t->in, &said, 0, NULL);
-	n = check_machine(c, &protocol, fixture_hear, &said);
+	n = check_machine(c, &protocol, hear, &said);
 	fixture_check(t->in, &said, t->faults, message);
 	assert_int_equal(n, t->faults);
 	conf_free(&c);
@@ -198,6 +213,42 @@ test_files(void **state)
 	(void)state;
 	for (i = 0; i < nitems(trials); i++)
 		try(&trials[i]);
+}
+
+/* Where it is said; not of a default. */
+static void
+test_where(void **state)
+{
+	static const struct {
+		const char *in, *message;
+	} cases[] = {
+		{ "listen 127.0.0.1:993 ssl\n\nssl_pair \"~/crt ~/fifo\"\n",
+		    "E t.conf:3: ssl_key_file or ssl_pair: ~/fifo is no" },
+		{ "ssl_cert_file ~/crt\nssl_key_file ~/dir\n",
+		    "E t.conf:2: ssl_key_file or ssl_pair: ~/dir is no" },
+		{ "ssl_cert_file ~/sock\nssl_key_file ~/key\n",
+		    "E t.conf:1: ssl_cert_file or ssl_pair: ~/sock: it is no "
+		    "regular file" },
+		{ "ssl_cert_file ~/crt\nssl_key_file ~/key\npid_file ~/dir\n",
+		    "E t.conf:3: pid_file: ~/dir is a folder" },
+	};
+	struct said said;
+	struct conf *c;
+	char *in, *message;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < nitems(cases); i++) {
+		in = expand(cases[i].in);
+		message = expand(cases[i].message);
+		c = fixture_settled(&said, in, NULL);
+		(void)check_machine(c, &protocol, fixture_hear, &said);
+		if (strstr(said.text, message) == NULL)
+			fail_msg("%s: %s", cases[i].in, said.text);
+		conf_free(&c);
+		free(message);
+		free(in);
+	}
 }
 
 #define NO_USER "no_such_user_relais"
@@ -281,6 +332,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_where),
 		cmocka_unit_test(test_as_root),
 		cmocka_unit_test(test_not_root),
 	};

@@ -299,6 +299,18 @@ test_sessions_json(void **state)
 	    "  \"count\": 2,\n  \"silent\": 1\n}\n");
 }
 
+static void
+check_harmless(struct buf *b, unsigned int octet)
+{
+	struct text t = buf_view(b);
+	size_t i;
+
+	for (i = 0; i < t.len; i++)
+		if (t.p[i] != '\n' && (t.p[i] < 0x20 || t.p[i] > 0x7e))
+			fail_msg("octet %u gets out", octet);
+	buf_free(b);
+}
+
 /* All octets, the longest there may be: it fits, and is ASCII in one line. */
 static void
 test_hostile(void **state)
@@ -306,11 +318,11 @@ test_hostile(void **state)
 	char name[MSG_NAME_MAX], server[MSG_SERVER_NAME_MAX], tls[MSG_TLS_MAX];
 	struct msg_session m = usual();
 	struct control_session s = { &m, &worker, NOW };
-	struct msg_kick_reply k = { UINT32_MAX, UINT32_MAX, UINT32_MAX };
+	struct msg_kick_reply k = {
+		.ended = UINT32_MAX, .owed = UINT32_MAX, .unknown = UINT32_MAX
+	};
 	struct buf b;
-	struct text t;
 	unsigned int octet, json;
-	size_t i;
 
 	(void)state;
 	for (octet = 0; octet < 256; octet++)
@@ -324,21 +336,29 @@ test_hostile(void **state)
 			m.seconds = octet % 2 == 0 ? UINT32_MAX : 0;
 			buf_init(&b, CONTROL_TEXT_MAX);
 			control_put_session(&b, &s, json, true);
+			check_harmless(&b, octet);
+			buf_init(&b, CONTROL_TEXT_MAX);
+			for (k.nsimilar = 0; k.nsimilar < MSG_SIMILAR_MAX;
+			     k.nsimilar++)
+				k.similar[k.nsimilar] = m.user;
 			control_put_kick(&b, "imapsd", m.user, &k, 7, json);
-			t = buf_view(&b);
-			for (i = 0; i < t.len; i++)
-				if (t.p[i] != '\n' &&
-				    (t.p[i] < 0x20 || t.p[i] > 0x7e))
-					fail_msg("octet %u gets out", octet);
-			buf_free(&b);
+			check_harmless(&b, octet);
 		}
 }
 
 static void
 test_kick(void **state)
 {
-	const struct msg_kick_reply none = { 0, 0, 0 }, some = { 3, 1, 2 },
-	                            single = { 1, 0, 0 };
+	const struct msg_kick_reply none = { .ended = 0 },
+	                            some = { .ended = 3,
+		                            .owed = 1,
+		                            .unknown = 2 },
+	                            single = { .ended = 1 },
+	                            other = { .similar = { TEXT_LIT("Ann") },
+		                            .nsimilar = 1 },
+	                            others = { .similar = { TEXT_LIT("Ann"),
+		                                   TEXT_LIT("A\"n") },
+		                            .nsimilar = 2 };
 	struct buf b;
 
 	(void)state;
@@ -347,6 +367,9 @@ test_kick(void **state)
 	control_put_kick(&b, "imapsd", TEXT_LIT("ann"), &single, 0, false);
 	control_put_kick(&b, "imapsd", TEXT_LIT("ann"), &some, 0, false);
 	control_put_kick(&b, "imapsd", TEXT_LIT("a\"b"), &some, 4, true);
+	control_put_kick(&b, "imapsd", TEXT_LIT("ann"), &other, 0, false);
+	control_put_kick(&b, "imapsd", TEXT_LIT("ann"), &others, 0, false);
+	control_put_kick(&b, "imapsd", TEXT_LIT("ann"), &others, 0, true);
 	check(&b,
 	    "0 sessions of \"a\\\"b\" ended\n"
 	    "1 session of \"ann\" ended\n"
@@ -354,7 +377,13 @@ test_kick(void **state)
 	    "server has said whether it took a message\n"
 	    "2 in a login of a user not known yet: ask again\n"
 	    "{\"daemon\": \"imapsd\", \"user\": \"a\\\"b\", \"ended\": 3, "
-	    "\"owed\": 1, \"unknown\": 2, \"silent\": 4}\n");
+	    "\"owed\": 1, \"unknown\": 2, \"silent\": 4, \"similar\": []}\n"
+	    "0 sessions of \"ann\" ended; did you mean \"Ann\"?\n"
+	    "0 sessions of \"ann\" ended; did you mean \"Ann\" or "
+	    "\"A\\\"n\"?\n"
+	    "{\"daemon\": \"imapsd\", \"user\": \"ann\", \"ended\": 0, "
+	    "\"owed\": 0, \"unknown\": 0, \"silent\": 0, "
+	    "\"similar\": [\"Ann\", \"A\\\"n\"]}\n");
 }
 
 int

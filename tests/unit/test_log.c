@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log: levels, sinks, and the master's targets.  The syslog daemon is a
- * socket of the test's own: connect() below leads there, so that the real
- * one is neither needed nor disturbed.
+ * log: levels, sinks, and the master's targets, but syslog.
  */
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,26 +24,10 @@
 #include "xmalloc.h"
 
 #define nitems(a) (sizeof(a) / sizeof((a)[0]))
-#define QUEUE_MAX 1024 /* lines that wait (log.c) */
 #define STAMP "[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
 
 static char folder[] = "/tmp/relais-log-XXXXXX";
-static char *file_path, *syslog_path;
-static int syslogd = -1; /* the daemon's socket */
-
-int
-connect(int fd, const struct sockaddr *to, socklen_t len)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-
-	assert_int_equal(to->sa_family, AF_UNIX);
-	assert_string_equal(
-	    ((const struct sockaddr_un *)(const void *)to)->sun_path,
-	    "/dev/log");
-	(void)len;
-	(void)strlcpy(sun.sun_path, syslog_path, sizeof(sun.sun_path));
-	return (int)syscall(SYS_connect, fd, &sun, sizeof(sun));
-}
+static char *file_path;
 
 static time_t pretended; /* what time(2) tells; 0: the truth */
 
@@ -381,205 +359,17 @@ test_streams_and_ends(void **state)
 	}
 }
 
-/* Start the syslog daemon, with the least room for what comes. */
-static void
-start_syslogd(void)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-
-	(void)strlcpy(sun.sun_path, syslog_path, sizeof(sun.sun_path));
-	syslogd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	assert_int_not_equal(syslogd, -1);
-	assert_int_equal(
-	    bind(syslogd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-}
-
-static void
-stop_syslogd(void)
-{
-	if (syslogd != -1)
-		close(syslogd);
-	syslogd = -1;
-	(void)unlink(syslog_path);
-}
-
-/* The next datagram, NULL when there is none. */
-static const char *
-datagram(void)
-{
-	static char text[LOG_LINE_MAX + 512];
-	ssize_t n = recv(syslogd, text, sizeof(text) - 1, 0);
-
-	if (n == -1)
-		return NULL;
-	assert_null(memchr(text, '\n', (size_t)n));
-	text[n] = '\0';
-	return text;
-}
-
 static int
 stop_after(void **state)
 {
 	(void)state;
-	stop_syslogd();
 	open_log("+");
 	return 0;
-}
-
-static void
-test_syslog_form(void **state)
-{
-	static const struct {
-		const char *facility;
-		int priority;
-		const char *pri;
-	} cases[] = {
-		{ "local5", LOG_INFO, "<174>" },
-		{ "local5", LOG_ERR, "<171>" },
-		{ "mail", LOG_WARNING, "<20>" },
-		{ "daemon", LOG_DEBUG, "<31>" },
-	};
-	char *pattern;
-	size_t i;
-
-	(void)state;
-	start_syslogd();
-	for (i = 0; i < nitems(cases); i++) {
-		open_log(cases[i].facility);
-		log_write(cases[i].priority, 4711, "Connect: 192.0.2.1");
-		pattern = xasprintf("^%s" STAMP
-		                    " testd\\[4711]: Connect: 192\\.0\\.2\\.1$",
-		    cases[i].pri);
-		assert_matches(datagram(), pattern);
-		free(pattern);
-	}
-	assert_null(datagram());
-	assert_false(log_flush());
-}
-
-static void
-say_number(unsigned int i)
-{
-	char text[32];
-
-	(void)snprintf(text, sizeof(text), "line %u.", i);
-	log_write(LOG_INFO, 1, text);
-}
-
-/* Take what is there from line *next on; the first other one, or NULL. */
-static const char *
-take_numbers(unsigned int *next)
-{
-	const char *text;
-	char want[32];
-
-	while ((text = datagram()) != NULL) {
-		(void)snprintf(want, sizeof(want), ": line %u.", *next);
-		if (strstr(text, want) == NULL)
-			break;
-		++*next;
-	}
-	return text;
-}
-
-/* A daemon that does not read: nobody waits, and what is lost is told. */
-static void
-test_syslog_full(void **state)
-{
-	unsigned int i, next = 0, kept;
-	const char *other = NULL;
-	char want[64];
-
-	(void)state;
-	start_syslogd();
-	open_log("local5");
-	for (i = 0; i < 2 * QUEUE_MAX; i++)
-		say_number(i);
-	assert_true(log_flush());
-	assert_true(log_flush());
-	assert_null(take_numbers(&next)); /* what the socket held */
-	assert_in_range(next, 1, QUEUE_MAX - 1);
-	kept = next + QUEUE_MAX;
-	for (i = 0; i < QUEUE_MAX && other == NULL; i++) {
-		(void)log_flush();
-		other = take_numbers(&next);
-	}
-	/* all that was kept, in order, then the number of the rest */
-	assert_int_equal(next, kept);
-	assert_non_null(other);
-	(void)snprintf(want, sizeof(want), "]: %u log lines were lost",
-	    2 * QUEUE_MAX - kept);
-	assert_non_null(strstr(other, want));
-	assert_false(log_flush());
-	assert_null(datagram());
-	log_write(LOG_INFO, 1, "and on");
-	assert_matches(datagram(), ": and on$");
-}
-
-/* Lines keep their order: a new one does not overtake those that wait. */
-static void
-test_syslog_order(void **state)
-{
-	struct pollfd room = { .events = POLLOUT };
-	unsigned int i, next = 0;
-
-	(void)state;
-	start_syslogd();
-	open_log("local5");
-	for (i = 0; i < 100; i++)
-		say_number(i);
-	assert_null(take_numbers(&next));
-	assert_in_range(next, 1, 99);
-	/* Room is to be waited for, and there is some. */
-	room.fd = log_room_fd();
-	assert_int_equal(poll(&room, 1, 0), 1);
-	say_number(100);
-	assert_null(datagram());
-	while (log_flush())
-		assert_null(take_numbers(&next));
-	assert_null(take_numbers(&next));
-	assert_int_equal(next, 101);
-	assert_int_equal(log_room_fd(), -1);
-}
-
-static void
-test_syslog_restarted(void **state)
-{
-	(void)state;
-	start_syslogd();
-	open_log("local5");
-	log_write(LOG_INFO, 1, "before");
-	assert_matches(datagram(), "before$");
-	stop_syslogd();
-	log_write(LOG_INFO, 1, "while it is away");
-	assert_true(log_flush());
-	start_syslogd();
-	assert_false(log_flush());
-	assert_matches(datagram(), "while it is away$");
-	stop_syslogd(); /* so quickly that nobody noticed */
-	start_syslogd();
-	log_write(LOG_INFO, 1, "after");
-	assert_matches(datagram(), "after$");
-}
-
-/* There is none when we start: what is said waits for it. */
-static void
-test_syslog_absent(void **state)
-{
-	(void)state;
-	open_log("local5");
-	log_write(LOG_INFO, 1, "early");
-	assert_true(log_flush());
-	assert_int_equal(log_room_fd(), -1); /* nobody to wait for */
-	start_syslogd();
-	assert_false(log_flush());
-	assert_matches(datagram(), "early$");
 }
 
 int
 main(void)
 {
-#define SYSLOG(name) cmocka_unit_test_teardown(name, stop_after)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_words),
@@ -590,21 +380,14 @@ main(void)
 		cmocka_unit_test_teardown(
 		    test_disk_full_within_a_line, stop_after),
 		cmocka_unit_test(test_streams_and_ends),
-		SYSLOG(test_syslog_form),
-		SYSLOG(test_syslog_full),
-		SYSLOG(test_syslog_order),
-		SYSLOG(test_syslog_restarted),
-		SYSLOG(test_syslog_absent),
 	};
 	int failed;
 
 	if (mkdtemp(folder) == NULL)
 		return 1;
 	file_path = xasprintf("%s/file", folder);
-	syslog_path = xasprintf("%s/log", folder);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	free(file_path);
-	free(syslog_path);
 	(void)rmdir(folder);
 	return failed;
 }

@@ -210,7 +210,8 @@ make(struct writer *w, enum msg_type type)
 		msg_put_kick(w, &(struct msg_kick){ 7, t });
 		return 0;
 	case MSG_KICK_REPLY:
-		msg_put_kick_reply(w, &(struct msg_kick_reply){ 3, 2, 1 });
+		msg_put_kick_reply(
+		    w, &(struct msg_kick_reply){ 3, 2, 1, { t, t }, 2 });
 		return 0;
 	case MSG_PAIRS:
 		msg_put_pairs(w, &(struct msg_pairs){ 7 });

@@ -256,15 +256,26 @@ test_endless(void **state)
 }
 
 static void
-test_begins(void **state)
+test_look(void **state)
 {
+	static const struct text good[] = { S("PROXY TCP4 1"),
+		S("PROXY UNKNOWN\r\n"), S(SIG), S(SIG "\x21") };
+	static const size_t whole[] = { 9, 13, 12, 12 };
+	struct text t;
+	size_t i, n;
+
 	(void)state;
-	assert_true(proxy_header_begins(S("PROXY TCP4 1")));
-	assert_true(proxy_header_begins(S("PROXY UNKNOWN\r\n")));
-	assert_true(proxy_header_begins(S(SIG)));
-	assert_false(proxy_header_begins(S("PROXY NOOP\r\n"))); /* IMAP */
-	assert_false(proxy_header_begins(S("\r\n\r\n")));
-	assert_false(proxy_header_begins(TEXT_NONE));
+	for (i = 0; i < NITEMS(good); i++)
+		for (n = 0; n <= good[i].len; n++) {
+			t = (struct text){ good[i].p, n };
+			assert_int_equal(proxy_header_look(t),
+			    n < whole[i] ? PROXY_WAIT : PROXY_OK);
+		}
+	assert_int_equal(proxy_header_look(S("PROXY NOOP\r\n")), PROXY_BAD);
+	assert_int_equal(proxy_header_look(S("PROXY N")), PROXY_BAD); /* IMAP */
+	assert_int_equal(proxy_header_look(S("\r\n\r\nQ")), PROXY_BAD);
+	assert_int_equal(proxy_header_look(S("\r\n\r\n\r")), PROXY_BAD);
+	assert_int_equal(proxy_header_look(S("\x16\3")), PROXY_BAD);
 }
 
 static struct addr
@@ -333,7 +344,7 @@ main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_endless),
-		cmocka_unit_test(test_begins),
+		cmocka_unit_test(test_look),
 		cmocka_unit_test(test_write),
 	};
 

@@ -89,6 +89,7 @@ add_stats(struct reload_state *st)
 {
 	static struct reload_stats pages[2];
 	static char where[] = "127.0.0.1:9993";
+	static char log_lines[] = "<1>one\0<2>two";
 
 	pages[0] =
 	    (struct reload_stats){ 7, ROLE_WORKER, 65535, listeners[0].fd };
@@ -97,6 +98,7 @@ add_stats(struct reload_state *st)
 	st->nstats = 2;
 	st->metrics_listen = where;
 	st->metrics_fd = listeners[0].fd;
+	st->log = (struct log_queue){ log_lines, sizeof(log_lines), 3 };
 }
 
 static int
@@ -170,6 +172,9 @@ test_all_of_it(void **state)
 	}
 	assert_string_equal(got->metrics_listen, st.metrics_listen);
 	assert_int_equal(got->metrics_fd, st.metrics_fd);
+	assert_int_equal(got->log.lost, 3);
+	assert_int_equal(got->log.len, st.log.len);
+	assert_memory_equal(got->log.lines, st.log.lines, st.log.len);
 	assert_int_equal(got->nlisteners, 2);
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(got->listeners[i].fd, listeners[i].fd);
@@ -210,6 +215,8 @@ test_only_what_must_be(void **state)
 	assert_non_null(got);
 	assert_null(got->pid_path);
 	assert_int_equal(got->nstats, 0);
+	assert_null(got->log.lines);
+	assert_int_equal(got->log.len + got->log.lost, 0);
 	assert_null(got->metrics_listen);
 	assert_int_equal(got->metrics_fd, -1);
 	assert_int_equal(got->pid_fd, -1);
