@@ -327,7 +327,7 @@ peer_new(uint16_t number, int *far)
 	p->broker = &broker;
 	p->number = number;
 	p->serial = 100U + number;
-	TAILQ_INIT(&p->requests);
+	RB_INIT(&p->requests);
 	p->ch = ipc_new(broker.base, fds[0], ROLE_BROKER, ROLE_WORKER,
 	    on_worker, on_worker_closed, p);
 	TAILQ_INSERT_HEAD(&broker.peers, p, entry);

@@ -350,7 +350,9 @@ say_member(unsigned int i, struct input *in)
 	uint8_t what = input_u8(in);
 	struct msg_list_end end = { what & 8 ? MSG_LIST_ALL : what / 16, what,
 		what / 2 };
-	struct msg_kick_reply kick = { what, what / 8, what / 64 };
+	struct msg_kick_reply kick = {
+		.ended = what, .owed = what / 8, .unknown = what / 64
+	};
 	struct msg_servers_reply up = { .n = 1,
 		.servers = { { what / 16, what } } };
 	static struct writer w;
@@ -361,6 +363,10 @@ say_member(unsigned int i, struct input *in)
 	switch (what % 8) {
 	case 0:
 	case 4:
+		if (what & 128) { /* a name like the one that was said */
+			kick.nsimilar = 1;
+			kick.similar[0] = input_text(in, what / 8 % 16);
+		}
 		msg_put_kick_reply(&w, &kick);
 		break;
 	case 1:
