@@ -32,6 +32,7 @@
  */
 #define FULL_US 100000
 #define FULL_LOOKS 10
+#define FULL_BATCH 16 /* clients of a listener in one turn of the loop */
 /*
  * Nothing left to accept with: the client stays where it is, and the listener
  * stays ready, so it is looked at again only after this.
@@ -64,6 +65,7 @@ struct acceptor {
 	_Atomic uint32_t *loads; /* clients of each worker */
 	unsigned int nloads, number;
 	unsigned int places; /* of each worker */
+	acceptor_room *can_make_room;
 	acceptor_client *client;
 	void *arg;
 };
@@ -202,7 +204,8 @@ is_shortage(int error)
 	    error == ENOMEM;
 }
 
-static void
+/* False: there was none, or none to be had. */
+static bool
 take_one(struct listener *l)
 {
 	struct acceptor *a = l->acceptor;
@@ -212,17 +215,31 @@ take_one(struct listener *l)
 	socklen_t len = sizeof(ss);
 	int client;
 
-	client = accept4(
-	    event_get_fd(&l->ready), from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	client = accept4(event_get_fd(&l->ready), from, &len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (client == -1) {
 		if (is_shortage(errno))
 			run_short(a);
-		return; /* a sibling was quicker, or it left */
+		return false; /* a sibling was quicker, or it left */
 	}
 	if (ends_of(l, client, from, len, &peer, &local) == -1)
 		close(client);
 	else
 		a->client(a->arg, client, l->number, &peer, &local);
+	return true;
+}
+
+/* Full, and nobody else has taken those that wait by now. */
+static void
+take_waiting(struct acceptor *a)
+{
+	struct listener *l = a->listeners;
+	unsigned int n;
+
+	for (; l < a->listeners + a->nlisteners; l++)
+		for (n = 0; n < FULL_BATCH && is_full(a); n++)
+			if (a->state == SCARCE || !take_one(l))
+				break;
 }
 
 /* Has one of the others room, as far as can be known? */
@@ -237,6 +254,21 @@ others_have_room(const struct acceptor *a)
 	return false;
 }
 
+/* The others go first: a look at how they fare, or a moment. */
+static bool
+lets_others_go(struct acceptor *a)
+{
+	if (is_full(a) && others_have_room(a)) {
+		a->others = load_of_others(a);
+		a->looks = 0;
+		enter(a, FULL);
+	} else if (!a->gave_way &&
+	    (is_full(a) ? !a->can_make_room(a->arg) : is_ahead(a))) {
+		enter(a, YIELDING);
+	}
+	return a->state != OPEN;
+}
+
 /*
  * One in a turn of the loop, which comes again for more: those that are
  * served are not starved, and nobody asks in vain whether there is another.
@@ -249,49 +281,42 @@ on_ready(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (a->state != OPEN)
+	if (a->state != OPEN || lets_others_go(a))
 		return;
-	if (is_full(a) && others_have_room(a)) {
-		a->others = load_of_others(a);
-		a->looks = 0;
-		enter(a, FULL);
-		return;
-	}
-	if (!is_full(a) && !a->gave_way && is_ahead(a)) {
-		enter(a, YIELDING);
-		return;
-	}
 	a->gave_way = false;
-	take_one(l);
+	(void)take_one(l);
 }
 
 static bool
-has_client(const struct listener *l)
+has_client(const struct acceptor *a)
 {
-	struct pollfd p = { .fd = event_get_fd(&l->ready), .events = POLLIN };
+	struct pollfd p = { .events = POLLIN };
+	unsigned int i;
 
-	return poll(&p, 1, 0) == 1;
+	for (i = 0; i < a->nlisteners; i++) {
+		p.fd = event_get_fd(&a->listeners[i].ready);
+		if (poll(&p, 1, 0) == 1)
+			return true;
+	}
+	return false;
 }
 
-/* Does somebody wait at a port, and for none of the others to take him? */
+/* Does somebody wait at a port, and do the others leave him there? */
 static void
 look_again(struct acceptor *a)
 {
 	uint32_t others = load_of_others(a);
-	bool waits = false;
-	unsigned int i;
 
 	a->looks = others == a->others ? a->looks + 1 : 0;
 	a->others = others;
-	for (i = 0; i < a->nlisteners && a->state == FULL; i++) {
-		if (!has_client(&a->listeners[i]))
-			continue;
-		waits = true;
-		if (a->looks >= FULL_LOOKS)
-			take_one(&a->listeners[i]);
+	if (!others_have_room(a) || !has_client(a)) {
+		enter(a, OPEN);
+		return;
 	}
+	if (a->looks >= FULL_LOOKS)
+		take_waiting(a);
 	if (a->state == FULL)
-		enter(a, waits ? FULL : OPEN);
+		enter(a, FULL);
 }
 
 /* The others had their chance: one is taken, come what may. */
@@ -304,6 +329,13 @@ on_yielded(int fd, short what, void *arg)
 	(void)what;
 	if (a->state == FULL) {
 		look_again(a);
+		return;
+	}
+	if (a->state == YIELDING && is_full(a)) {
+		/* not whoever comes next: another may give way for him */
+		take_waiting(a);
+		if (a->state == YIELDING)
+			enter(a, OPEN);
 		return;
 	}
 	enter(a, OPEN);
@@ -344,9 +376,11 @@ acceptor_set_load(struct acceptor *a, unsigned int clients)
 }
 
 void
-acceptor_set_places(struct acceptor *a, unsigned int places)
+acceptor_set_places(
+    struct acceptor *a, unsigned int places, acceptor_room *can_make_room)
 {
 	a->places = places;
+	a->can_make_room = can_make_room;
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 #include <limits.h>
+#include <stdbool.h>
 
 #include "addr.h"
 
@@ -46,9 +47,12 @@ void acceptor_set_load(struct acceptor *a, unsigned int clients);
 
 /*
  * With so many clients a worker is full: the next one is given to it only when
- * its siblings are as full, or when none of them has taken it within a second.
- * Without this it is never full.
+ * its siblings are as full, or when none of them has taken it within a second;
+ * and where it cannot make room for one more, a moment later than to those
+ * that can.  Without this it is never full.
  */
-void acceptor_set_places(struct acceptor *a, unsigned int places);
+typedef bool acceptor_room(void *arg);
+void acceptor_set_places(
+    struct acceptor *a, unsigned int places, acceptor_room *can_make_room);
 
 #endif

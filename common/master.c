@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "check.h"
 #include "control_client.h"
 #include "msg_control.h"
@@ -36,6 +37,8 @@
 #define OUTPUT_MAX 67108864 /* octets of --help, --print_config, --ledger */
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
+/* The master's: memfds, channels; and FILES_KEPT for a new generation. */
+#define FILES_BESIDE_PROCESSES 128
 
 static struct pid_file *pid_file;
 static int parent = -1; /* the process that waits for us to be ready */
@@ -115,6 +118,29 @@ find_hostname(struct conf *c)
 		c->hostname = hostname_full();
 }
 
+/*
+ * With a process for each client the master has a descriptor for each: whoever
+ * cannot have one is to hear it from the broker, and not to wait.
+ */
+static void
+fit_to_files(struct conf *c)
+{
+	const rlim_t beside = FILES_BESIDE_PROCESSES + c->nlisten +
+	    2 * (rlim_t)c->workers + c->keepers + c->authenticators_max;
+	unsigned int most = broker_places(c) - c->workers;
+	struct rlimit r;
+
+	if (c->one_client || getrlimit(RLIMIT_NOFILE, &r) == -1 ||
+	    r.rlim_max >= beside + most)
+		return;
+	c->connection_limit = r.rlim_max > beside
+	    ? (unsigned int)(r.rlim_max - beside)
+	    : 1;
+	log_warnx("connection_limit is %u: the limit of open files allows no "
+	          "more",
+	    c->connection_limit);
+}
+
 /* Fill in what depends on the machine. */
 static void
 fit_to_machine(struct conf *c)
@@ -151,6 +177,14 @@ fit_to_machine(struct conf *c)
 		    (unsigned long long)want);
 		c->worker_connections = (unsigned int)want;
 	}
+}
+
+static void
+fit(struct conf *c)
+{
+	fit_to_machine(c);
+	if (c->worker_connections == 1)
+		fit_to_files(c);
 }
 
 /* The log, as configured; until we serve, stderr hears of it too. */
@@ -322,7 +356,7 @@ serve(struct conf *c, const struct protocol *p, struct launch *l)
 	int chatty = c->one_client ? LOG_DEBUG : LOG_INFO;
 	int *listeners, status = 1;
 
-	fit_to_machine(c);
+	fit(c);
 	find_hostname(c);
 	if (find_listeners(c, l, &listeners) == -1)
 		return 1;
@@ -369,7 +403,7 @@ take_over(
 	struct supervisor *s;
 	int *listeners = NULL, status;
 
-	fit_to_machine(c);
+	fit(c);
 	find_hostname(c);
 	if (is_good &&
 	    (find_listeners(c, l, &listeners) == -1 ||
@@ -435,7 +469,7 @@ check(struct conf *c, const struct protocol *p, const struct launch *l,
 	if (priv_am_root() && spool_prepare(c->spool_directory) == -1)
 		errors++;
 	find_hostname(c);
-	fit_to_machine(c);
+	fit(c);
 	if (pairs_are_there(c) && supervise_check(c, p, again) == -1)
 		errors++;
 	if (again)

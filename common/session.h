@@ -57,6 +57,13 @@ enum session_debtor {
 	DEBTOR_CLIENT_SENDS
 };
 
+/*
+ * So long a client without a login gives way to nobody: a login takes a
+ * fraction of it, with round trips around the world.  Else whoever opens
+ * connections fast enough would throw out those who are about to log in.
+ */
+#define SESSION_YOUNG 3 /* seconds */
+
 enum login_failure {
 	LOGIN_REFUSED,     /* by the inner server: answered after the delay */
 	LOGIN_UNAVAILABLE, /* no inner server did its part: answered at once */

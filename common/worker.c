@@ -118,10 +118,10 @@ worker_forget(struct worker *w, struct session *s)
 	if (s->lesson)
 		return;
 	worker_leave_queue(w, s);
-	if (s->unplaced)
-		return;
-	worker_unplace(w, s);
-	acceptor_set_load(w->acceptor, w->used);
+	if (!s->unplaced) {
+		worker_unplace(w, s);
+		acceptor_set_load(w->acceptor, w->used);
+	}
 	if (w->draining)
 		worker_show_sessions(w);
 	worker_leave_if_done(w);
@@ -254,6 +254,9 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	case MSG_DRAIN:
 		worker_drain(w);
 		return 0;
+	case MSG_GIVE_WAY:
+		(void)worker_make_room(w, NULL);
+		return 0;
 	default:
 		return -1; /* msg_allowed() has let nothing else in */
 	}
@@ -347,7 +350,8 @@ worker_load(const struct role_start *start)
 	    nursery ? ACCEPTOR_NOBODY : start->number, loads + 1,
 	    (unsigned int)w->conf->nlisten, on_client, w);
 	if (w->places > 1)
-		acceptor_set_places(w->acceptor, w->places);
+		acceptor_set_places(
+		    w->acceptor, w->places, worker_can_make_room);
 	return w;
 }
 

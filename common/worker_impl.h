@@ -70,6 +70,8 @@ void worker_unplace(struct worker *w, struct session *s);
 /* There is no place for this client, and nobody who gives way. */
 void worker_refuse(struct worker *w, int fd, unsigned int listener,
     const struct addr *peer, const struct addr *local);
+/* Would worker_make_room() find one for a new client? */
+bool worker_can_make_room(void *worker);
 /* The session has ended. */
 void worker_leave_queue(struct worker *w, struct session *s);
 

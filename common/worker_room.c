@@ -4,15 +4,10 @@
  * a client hears for whom nobody does.  Runs in the worker.
  *
  * Sessions without a login stand in a queue, in the order in which they came.
- * Who fails at a login begins anew at its end.  One that is young is left
- * alone: whoever opens connections faster than places allow is not to throw
- * out those who are about to log in.
+ * Who fails at a login begins anew at its end.
  */
 #include "clock.h"
 #include "worker_impl.h"
-
-/* A login takes a fraction of this, with round trips around the world. */
-#define YOUNG_SECONDS 3
 
 void
 worker_leave_queue(struct worker *w, struct session *s)
@@ -54,14 +49,31 @@ keep_unplaced(struct worker *w, struct session *s)
 		session_abandon(TAILQ_FIRST(&w->unplaced));
 }
 
-bool
-worker_make_room(struct worker *w, const struct session *wanted)
+/* Who gives way now, for wanted or, NULL, for whoever is next; NULL: nobody. */
+static struct session *
+who_yields(const struct worker *w, const struct session *wanted)
 {
 	struct session *s = TAILQ_FIRST(&w->yielding);
 
 	if (s != NULL && s == wanted)
 		s = TAILQ_NEXT(s, entry);
-	if (s == NULL || clock_seconds() - s->yields_since < YOUNG_SECONDS)
+	if (s == NULL || clock_seconds() - s->yields_since < SESSION_YOUNG)
+		return NULL;
+	return s;
+}
+
+bool
+worker_can_make_room(void *worker)
+{
+	return who_yields(worker, NULL) != NULL;
+}
+
+bool
+worker_make_room(struct worker *w, const struct session *wanted)
+{
+	struct session *s = who_yields(w, wanted);
+
+	if (s == NULL)
 		return false;
 	worker_leave_queue(w, s);
 	worker_unplace(w, s);

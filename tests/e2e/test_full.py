@@ -226,5 +226,42 @@ class Limit(TestCase):
         self.assertRegex(self.raw(relais.plain).rest(), r"^\* BYE too many")
 
 
+class Single(StandInCase):
+    """A process for each client."""
+
+    LIMIT = 8
+    SPARES = 2
+
+    @classmethod
+    def setUpClass(cls):
+        cls.inner = StandIn(cls, cls.script)
+
+    def gateway(self):
+        relais = harness.Gateway(
+            self, self.inner.port, "worker_connections 1",
+            "connection_limit %d" % self.LIMIT, workers=self.SPARES)
+        wait_for(lambda: len(relais.pids("worker")) == self.SPARES, 10,
+                 "the spares and no more")
+        return relais
+
+    def test_silent_ones_give_way(self):
+        relais = self.gateway()
+        mark = relais.mark()
+        silent = [self.connect(relais.plain) for _ in range(self.LIMIT)]
+        self.assertRegex(self.raw(relais.plain).rest(), r"^\* BYE too many")
+        time.sleep(YOUNG + 2)   # and one place is kept free
+        for _ in range(self.LIMIT):
+            time.sleep(0.3)
+            self.assertOK(self.connect(relais.ssl, True).login())
+        for c in silent:
+            self.assertRegex(c.rest(), r"^\* BYE no login so far")
+        self.assertRegex(self.raw(relais.plain).rest(), r"^\* BYE too many")
+        wait_for(lambda: len([l for l in relais.log(mark)
+                              if "no login so far" in l]) == self.LIMIT, 5,
+                 "a line for each")
+        bad = [l for l in relais.log(mark) if "exited" in l or "killed" in l]
+        self.assertEqual(bad, [])
+
+
 if __name__ == "__main__":
     main()
