@@ -215,8 +215,8 @@ take_one(struct listener *l)
 	socklen_t len = sizeof(ss);
 	int client;
 
-	client = accept4(event_get_fd(&l->ready), from, &len,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	client = accept4(
+	    event_get_fd(&l->ready), from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (client == -1) {
 		if (is_shortage(errno))
 			run_short(a);

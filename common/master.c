@@ -133,9 +133,8 @@ fit_to_files(struct conf *c)
 	if (c->one_client || getrlimit(RLIMIT_NOFILE, &r) == -1 ||
 	    r.rlim_max >= beside + most)
 		return;
-	c->connection_limit = r.rlim_max > beside
-	    ? (unsigned int)(r.rlim_max - beside)
-	    : 1;
+	c->connection_limit =
+	    r.rlim_max > beside ? (unsigned int)(r.rlim_max - beside) : 1;
 	log_warnx("connection_limit is %u: the limit of open files allows no "
 	          "more",
 	    c->connection_limit);
