@@ -102,8 +102,8 @@ static const struct script yields[] = {
 	        "C close"),
 	    "admit Null(" GAVE_WAY ") forget" },
 	{ "in the dialogue", 0,
-	    STEPS("admit", HELLO, "yields", "give way",
-	        "C<bye " GAVE_WAY "\n", "C eof", "C close"),
+	    STEPS("admit", HELLO, "yields", "give way", "C<bye " GAVE_WAY "\n",
+	        "C eof", "C close"),
 	    "admit Connect Null(" GAVE_WAY ") forget" },
 	{ "while its list is awaited", LIST_AWAITED,
 	    STEPS("admit", "yields", "give way", "C<bye " GAVE_WAY "\n",
@@ -132,9 +132,9 @@ static const struct script yields[] = {
 	    "admit Connect connect:0 Auth(joe failed: Re-Authentication "
 	    "Failure) refused@0 Null(the client left) forget" },
 	{ "never after a login", 0,
-	    STEPS("admit", HELLO, "C>login joe\n", "connect 0",
-	        "S>greet\r\n", JOE, "S>ok\r\n", "C<ok\n", "stays", "C close",
-	        "S eof", "S close"),
+	    STEPS("admit", HELLO, "C>login joe\n", "connect 0", "S>greet\r\n",
+	        JOE, "S>ok\r\n", "C<ok\n", "stays", "C close", "S eof",
+	        "S close"),
 	    "admit Connect connect:0 Auth(joe ok) ok@0 "
 	    "Close(0/0) forget" },
 };
