@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -24,6 +25,14 @@
 /* Who has this many clients more than the idlest worker lets it go first. */
 #define LEAD_MIN 2
 #define YIELD_US 2000 /* for so long */
+/*
+ * Who is full lets those that are not go first: they take what comes within a
+ * turn of their loop.  Unless they stand still: so often it is looked whether
+ * somebody waits and none of them has moved, and then there is no other.
+ */
+#define FULL_US 100000
+#define FULL_LOOKS 10
+#define FULL_BATCH 16 /* clients of a listener in one turn of the loop */
 /*
  * Nothing left to accept with: the client stays where it is, and the listener
  * stays ready, so it is looked at again only after this.
@@ -41,17 +50,22 @@ struct listener {
 
 struct acceptor {
 	/*
-	 * CLOSED: it takes none; YIELDING: the others go first; SCARCE: the
-	 * kernel has no descriptor or memory for one.
+	 * CLOSED: it takes none; YIELDING: the others go first; FULL: the
+	 * same, and for longer; SCARCE: the kernel has no descriptor or
+	 * memory for one.
 	 */
-	enum { CLOSED, OPEN, YIELDING, SCARCE } state;
+	enum { CLOSED, OPEN, YIELDING, FULL, SCARCE } state;
 	time_t told_scarce; /* 0: not yet */
 	struct listener *listeners;
 	unsigned int nlisteners;
 	struct event yielded;
-	bool gave_way; /* the next client is ours, if it is still there */
+	bool gave_way;   /* the next client is ours, if it is still there */
+	uint32_t others; /* FULL: how many clients they had at the last look */
+	unsigned int looks;      /* and at how many it was the same */
 	_Atomic uint32_t *loads; /* clients of each worker */
 	unsigned int nloads, number;
+	unsigned int places; /* of each worker */
+	acceptor_room *can_make_room;
 	acceptor_client *client;
 	void *arg;
 };
@@ -76,16 +90,51 @@ watch(struct acceptor *a, bool on)
 	}
 }
 
+static uint32_t
+load_of(const struct acceptor *a, unsigned int number)
+{
+	return atomic_load_explicit(&a->loads[number], memory_order_relaxed);
+}
+
+static bool
+is_full(const struct acceptor *a)
+{
+	return load_of(a, a->number) >= a->places;
+}
+
+/* How many clients the siblings have; it wraps, and only has to change. */
+static uint32_t
+load_of_others(const struct acceptor *a)
+{
+	uint32_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < a->nloads; i++)
+		if (i != a->number)
+			sum += load_of(a, i);
+	return sum;
+}
+
+static struct timeval
+pause_of(const struct acceptor *a, int state)
+{
+	if (state == YIELDING)
+		return (struct timeval){ .tv_usec = YIELD_US };
+	if (state == SCARCE)
+		return (struct timeval){ .tv_usec = SCARCE_US };
+	return (
+	    struct timeval){ .tv_usec = a->looks < FULL_LOOKS ? FULL_US : 0 };
+}
+
 /* The only place that changes a->state. */
 static void
 enter(struct acceptor *a, int next)
 {
-	const struct timeval pause = { .tv_usec = next == SCARCE ? SCARCE_US
-		                                                 : YIELD_US };
+	const struct timeval pause = pause_of(a, next);
 
 	if ((a->state == OPEN) != (next == OPEN))
 		watch(a, next == OPEN);
-	if (next == YIELDING || next == SCARCE)
+	if (next == YIELDING || next == FULL || next == SCARCE)
 		event_add(&a->yielded, &pause);
 	else
 		event_del(&a->yielded);
@@ -107,12 +156,6 @@ on_born_with(int fd, short what, void *arg)
 		role_end(); /* it has left already */
 	l->acceptor->client(
 	    l->acceptor->arg, client, l->number, &peer, &l->local);
-}
-
-static uint32_t
-load_of(const struct acceptor *a, unsigned int number)
-{
-	return atomic_load_explicit(&a->loads[number], memory_order_relaxed);
 }
 
 /*
@@ -161,6 +204,71 @@ is_shortage(int error)
 	    error == ENOMEM;
 }
 
+/* False: there was none, or none to be had. */
+static bool
+take_one(struct listener *l)
+{
+	struct acceptor *a = l->acceptor;
+	struct sockaddr_storage ss;
+	struct sockaddr *from = (struct sockaddr *)&ss;
+	struct addr peer, local;
+	socklen_t len = sizeof(ss);
+	int client;
+
+	client = accept4(
+	    event_get_fd(&l->ready), from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (client == -1) {
+		if (is_shortage(errno))
+			run_short(a);
+		return false; /* a sibling was quicker, or it left */
+	}
+	if (ends_of(l, client, from, len, &peer, &local) == -1)
+		close(client);
+	else
+		a->client(a->arg, client, l->number, &peer, &local);
+	return true;
+}
+
+/* Full, and nobody else has taken those that wait by now. */
+static void
+take_waiting(struct acceptor *a)
+{
+	struct listener *l = a->listeners;
+	unsigned int n;
+
+	for (; l < a->listeners + a->nlisteners; l++)
+		for (n = 0; n < FULL_BATCH && is_full(a); n++)
+			if (a->state == SCARCE || !take_one(l))
+				break;
+}
+
+/* Has one of the others room, as far as can be known? */
+static bool
+others_have_room(const struct acceptor *a)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->nloads; i++)
+		if (i != a->number && load_of(a, i) < a->places)
+			return true;
+	return false;
+}
+
+/* The others go first: a look at how they fare, or a moment. */
+static bool
+lets_others_go(struct acceptor *a)
+{
+	if (is_full(a) && others_have_room(a)) {
+		a->others = load_of_others(a);
+		a->looks = 0;
+		enter(a, FULL);
+	} else if (!a->gave_way &&
+	    (is_full(a) ? !a->can_make_room(a->arg) : is_ahead(a))) {
+		enter(a, YIELDING);
+	}
+	return a->state != OPEN;
+}
+
 /*
  * One in a turn of the loop, which comes again for more: those that are
  * served are not starved, and nobody asks in vain whether there is another.
@@ -170,30 +278,45 @@ on_ready(int fd, short what, void *arg)
 {
 	struct listener *l = arg;
 	struct acceptor *a = l->acceptor;
-	struct sockaddr_storage ss;
-	struct sockaddr *from = (struct sockaddr *)&ss;
-	struct addr peer, local;
-	socklen_t len = sizeof(ss);
-	int client;
 
+	(void)fd;
 	(void)what;
-	if (a->state != OPEN)
+	if (a->state != OPEN || lets_others_go(a))
 		return;
-	if (!a->gave_way && is_ahead(a)) {
-		enter(a, YIELDING);
-		return;
-	}
 	a->gave_way = false;
-	client = accept4(fd, from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (client == -1) {
-		if (is_shortage(errno))
-			run_short(a);
-		return; /* a sibling was quicker, or it left */
+	(void)take_one(l);
+}
+
+static bool
+has_client(const struct acceptor *a)
+{
+	struct pollfd p = { .events = POLLIN };
+	unsigned int i;
+
+	for (i = 0; i < a->nlisteners; i++) {
+		p.fd = event_get_fd(&a->listeners[i].ready);
+		if (poll(&p, 1, 0) == 1)
+			return true;
 	}
-	if (ends_of(l, client, from, len, &peer, &local) == -1)
-		close(client);
-	else
-		a->client(a->arg, client, l->number, &peer, &local);
+	return false;
+}
+
+/* Does somebody wait at a port, and do the others leave him there? */
+static void
+look_again(struct acceptor *a)
+{
+	uint32_t others = load_of_others(a);
+
+	a->looks = others == a->others ? a->looks + 1 : 0;
+	a->others = others;
+	if (!others_have_room(a) || !has_client(a)) {
+		enter(a, OPEN);
+		return;
+	}
+	if (a->looks >= FULL_LOOKS)
+		take_waiting(a);
+	if (a->state == FULL)
+		enter(a, FULL);
 }
 
 /* The others had their chance: one is taken, come what may. */
@@ -204,6 +327,17 @@ on_yielded(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (a->state == FULL) {
+		look_again(a);
+		return;
+	}
+	if (a->state == YIELDING && is_full(a)) {
+		/* not whoever comes next: another may give way for him */
+		take_waiting(a);
+		if (a->state == YIELDING)
+			enter(a, OPEN);
+		return;
+	}
 	enter(a, OPEN);
 	a->gave_way = true;
 }
@@ -237,6 +371,16 @@ acceptor_set_load(struct acceptor *a, unsigned int clients)
 {
 	atomic_store_explicit(
 	    &a->loads[a->number], clients, memory_order_relaxed);
+	if (a->state == FULL && !is_full(a))
+		enter(a, OPEN);
+}
+
+void
+acceptor_set_places(
+    struct acceptor *a, unsigned int places, acceptor_room *can_make_room)
+{
+	a->places = places;
+	a->can_make_room = can_make_room;
 }
 
 void
@@ -289,6 +433,7 @@ acceptor_new(struct event_base *base, int loads, unsigned int number,
 	unsigned int i;
 
 	a->nlisteners = nlisteners;
+	a->places = UINT_MAX;
 	a->client = client;
 	a->arg = arg;
 	map_loads(a, loads);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * acceptor: takes clients from the listeners that all workers share, so that
- * none of the workers gets many more than the others.  Runs in workers.
+ * none of the workers gets many more than the others, and no client waits for
+ * a place.  Runs in workers.
  */
 #ifndef ACCEPTOR_H
 #define ACCEPTOR_H
 
 #include <event2/event.h>
 #include <limits.h>
+#include <stdbool.h>
 
 #include "addr.h"
 
@@ -42,5 +44,15 @@ void acceptor_leave(struct acceptor *a);
 
 /* Tell the siblings how many clients we have. */
 void acceptor_set_load(struct acceptor *a, unsigned int clients);
+
+/*
+ * With so many clients a worker is full: the next one is given to it only when
+ * its siblings are as full, or when none of them has taken it within a second;
+ * and where it cannot make room for one more, a moment later than to those
+ * that can.  Without this it is never full.
+ */
+typedef bool acceptor_room(void *arg);
+void acceptor_set_places(
+    struct acceptor *a, unsigned int places, acceptor_room *can_make_room);
 
 #endif

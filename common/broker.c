@@ -411,6 +411,15 @@ on_old_books(int fd, short what, void *arg)
 		event_del(&b->old_books);
 }
 
+/* A process per client: those beyond are there to say that there is no room. */
+static unsigned int
+most_clients(const struct conf *c, unsigned int places)
+{
+	if (c->connection_limit != 0 || c->worker_connections > 1)
+		return c->connection_limit;
+	return places - c->workers;
+}
+
 static void
 open_limit(struct broker *b, const struct role_start *start)
 {
@@ -435,8 +444,8 @@ open_limit(struct broker *b, const struct role_start *start)
 	for (i = 0; i < n; i++)
 		old[i] =
 		    map_book(ROLE_FD_FIRST + 2 + (int)i, PROT_READ, &sizes[i]);
-	b->limit = limit_new(
-	    mem, b->places, c->connection_limit, c->connection_limit_address);
+	b->limit = limit_new(mem, b->places, most_clients(c, b->places),
+	    c->connection_limit_address);
 	for (i = 0; i < n; i++)
 		limit_add_old(b->limit, old[i], sizes[i]);
 	event_assign(&b->old_books, b->base, -1, EV_PERSIST, on_old_books, b);

@@ -62,9 +62,6 @@ static void
 count(enum admit_verdict v)
 {
 	switch (v) {
-	case ADMIT_TOO_MANY:
-		STATS_ADD(refused[REFUSED_TOO_MANY], 1);
-		break;
 	case ADMIT_TOO_MANY_ADDRESS:
 		STATS_ADD(refused[REFUSED_TOO_MANY_ADDRESS], 1);
 		break;
@@ -74,6 +71,7 @@ count(enum admit_verdict v)
 	case ADMIT_TOO_OFTEN:
 		STATS_ADD(refused[REFUSED_TOO_OFTEN], 1);
 		break;
+	case ADMIT_TOO_MANY: /* the worker counts: another may give way */
 	case ADMIT_OK:
 	case ADMIT_GONE:
 	case ADMIT_VERDICTS:

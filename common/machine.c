@@ -7,12 +7,15 @@
 
 #include <unistd.h>
 
+#include "broker.h"
 #include "hostname.h"
 #include "log.h"
 #include "machine.h"
 
 #define FILES_PER_CLIENT 2 /* the client's, the inner server's */
 #define FILES_BESIDE 256   /* channels, listeners, memfds */
+/* The master's: memfds, channels; and FILES_KEPT for a new generation. */
+#define FILES_BESIDE_PROCESSES 128
 
 static void
 fit_processors(struct conf *c)
@@ -58,6 +61,28 @@ fit_files(struct conf *c)
 	}
 }
 
+/*
+ * With a process for each client the master has a descriptor for each: whoever
+ * cannot have one is to hear it from the broker, and not to wait.
+ */
+static void
+fit_processes(struct conf *c)
+{
+	const rlim_t beside = FILES_BESIDE_PROCESSES + c->nlisten +
+	    2 * (rlim_t)c->workers + c->keepers + c->authenticators_max;
+	unsigned int most = broker_places(c) - c->workers;
+	struct rlimit r;
+
+	if (c->one_client || getrlimit(RLIMIT_NOFILE, &r) == -1 ||
+	    r.rlim_max >= beside + most)
+		return;
+	c->connection_limit =
+	    r.rlim_max > beside ? (unsigned int)(r.rlim_max - beside) : 1;
+	log_warnx("connection_limit is %u: the limit of open files allows no "
+	          "more",
+	    c->connection_limit);
+}
+
 /* What it calls itself where others can check it (RFC 5321 4.1.1.1). */
 static void
 find_hostname(struct conf *c)
@@ -71,6 +96,8 @@ machine_fit(struct conf *c)
 {
 	fit_processors(c);
 	fit_files(c);
+	if (c->worker_connections == 1)
+		fit_processes(c);
 	find_hostname(c);
 }
 

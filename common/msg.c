@@ -108,6 +108,8 @@ static const struct {
 	    NO_FD },
 	[MSG_EXPIRIES] = { "expiries", FROM(ROLE_MASTER),
 	    FROM(ROLE_METRICS) | FROM(ROLE_CONTROL), WITH_FD },
+	[MSG_GIVE_WAY] = { "give-way", FROM(ROLE_MASTER), FROM(ROLE_WORKER),
+	    NO_FD },
 	[MSG_MANY] = { "many", 0, 0, NO_FD }, /* never within another */
 	[MSG_DRAIN] = { "drain", FROM(ROLE_MASTER), ASKED, NO_FD },
 	[MSG_SETTLED] = { "settled", FROM(ROLE_WORKER), FROM(ROLE_MASTER),

@@ -105,6 +105,7 @@ enum msg_type {
 	MSG_HANDSHAKES,   /* worker to broker: of a client with TLS */
 	MSG_EXPIRIES, /* master to metrics, control: how long all are good */
 	MSG_TOTALS,   /* master to control: see msg_control.h */
+	MSG_GIVE_WAY, /* master to worker: if your client has no login */
 	MSG_TYPES
 };
 

@@ -91,6 +91,23 @@ await_login(struct session *s, time_t now, unsigned int part)
 		event_del(&s->timer);
 }
 
+/*
+ * Who has not logged in gives way where all places are taken; not so while
+ * its password is being looked at, or the word on that held back.
+ */
+static enum worker_yield
+yield_of(const struct session *s)
+{
+	static const unsigned int idle = 1U << SESSION_ADMIT |
+	    1U << SESSION_PROXY | 1U << SESSION_LEARN |
+	    1U << SESSION_HANDSHAKE | 1U << SESSION_DIALOGUE |
+	    1U << SESSION_CLOSING;
+
+	return !s->logged_in && !s->lesson && (idle >> s->state & 1) != 0
+	    ? YIELD_IN_TURN
+	    : YIELD_NEVER;
+}
+
 void
 session_enter(struct session *s, enum session_state next)
 {
@@ -99,6 +116,7 @@ session_enter(struct session *s, enum session_state next)
 	log_debug("session=%" PRIu32 " state=%s->%s", s->number,
 	    state_names[s->state], state_names[next]);
 	s->state = next;
+	worker_set_yield(s->worker, s, yield_of(s));
 	switch (next) {
 	case SESSION_ADMIT:
 		await_login(s, now, ADMIT_SECONDS);
@@ -171,18 +189,27 @@ session_new_bare(struct worker *w)
 }
 
 struct session *
-session_new(struct worker *w, int fd, const struct conf_listen *l,
-    const struct addr *peer, const struct addr *local, uint32_t number)
+session_new_client(struct worker *w, int fd, const struct conf_listen *l,
+    const struct addr *local)
 {
 	struct session *s = session_new_bare(w);
 
-	s->number = number;
 	s->accepted = fd;
 	s->clear_login = l->clear_login;
 	s->can_starttls = l->mode == LISTEN_STARTTLS;
 	if (l->mode == LISTEN_SSL)
 		s->client_secure = SECURE_SSL;
 	s->local_addr = *local;
+	return s;
+}
+
+struct session *
+session_new(struct worker *w, int fd, const struct conf_listen *l,
+    const struct addr *peer, const struct addr *local, uint32_t number)
+{
+	struct session *s = session_new_client(w, fd, l, local);
+
+	s->number = number;
 	if (conf_is_proxy(s->conf, peer)) {
 		s->proxy_addr = *peer;
 		session_proxy_begin(s);
@@ -293,6 +320,8 @@ finish_closing(struct session *s)
 	 * may overtake our last words at the client: read on for a moment.
 	 */
 	s->lingers = true;
+	if (!s->logged_in)
+		worker_set_yield(s->worker, s, YIELD_FIRST);
 	set_timer(s, LINGER_SECONDS, 0);
 }
 

@@ -11,6 +11,8 @@
 #ifndef SESSION_H
 #define SESSION_H
 
+#include <sys/queue.h>
+
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
@@ -55,6 +57,13 @@ enum session_debtor {
 	DEBTOR_CLIENT_SENDS
 };
 
+/*
+ * So long a client without a login gives way to nobody: a login takes a
+ * fraction of it, with round trips around the world.  Else whoever opens
+ * connections fast enough would throw out those who are about to log in.
+ */
+#define SESSION_YOUNG 3 /* seconds */
+
 enum login_failure {
 	LOGIN_REFUSED,     /* by the inner server: answered after the delay */
 	LOGIN_UNAVAILABLE, /* no inner server did its part: answered at once */
@@ -84,6 +93,8 @@ struct session {
 	bool kicked;   /* session_kick() */
 	bool lingers;  /* all is said; the client's end is waited for */
 	bool dead;     /* to be destroyed at the end of this turn */
+	bool unplaced; /* all places are taken: it is told so, and ends */
+	bool retried;  /* another has given way for it at connection_limit */
 	int accepted;  /* the client's descriptor until it is admitted */
 	struct addr client_addr, local_addr;
 	struct addr proxy_addr; /* whose header is awaited; family 0: none is */
@@ -109,6 +120,10 @@ struct session {
 	struct credentials *login; /* while a login is under way, else NULL */
 	char *user, *authz;        /* of the last login; for the log */
 	struct event timer;
+	/* The worker's: see worker_set_yield(). */
+	TAILQ_ENTRY(session) entry;
+	bool queued;
+	time_t yields_since; /* CLOCK_MONOTONIC seconds */
 	/* CLOCK_MONOTONIC seconds */
 	time_t began, active, login_deadline, relog_at;
 	/*
@@ -402,6 +417,17 @@ void session_close(struct session *s, const char *reason);
 struct session *session_new(struct worker *w, int fd,
     const struct conf_listen *l, const struct addr *peer,
     const struct addr *local, uint32_t number);
+/*
+ * There is no place for it: it is told so, and it ends.  NULL: at once.  Else
+ * a moment later, with worker_forget(); it is unplaced meanwhile.
+ */
+struct session *session_refuse(struct worker *w, int fd,
+    const struct conf_listen *l, const struct addr *peer,
+    const struct addr *local);
+/* The same for one that has just lost its place (s->unplaced). */
+void session_give_way(struct session *s);
+/* Its descriptor is needed: whatever was to be said. */
+void session_abandon(struct session *s);
 void session_admitted(struct session *s, enum admit_verdict v);
 void session_connected(struct session *s, int fd, uint16_t server,
     uint32_t failure_delay_ms); /* fd -1: no inner server to be had */

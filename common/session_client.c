@@ -139,6 +139,42 @@ session_not_admitted(struct session *s)
 	turn_away(s, "not admitted in time");
 }
 
+struct session *
+session_refuse(struct worker *w, int fd, const struct conf_listen *l,
+    const struct addr *peer, const struct addr *local)
+{
+	struct session *s = session_new_client(w, fd, l, local);
+
+	s->unplaced = true;
+	s->client_addr = *peer;
+	open_client(s);
+	STATS_ADD(refused[REFUSED_TOO_MANY], 1);
+	turn_away(s, "all places are taken");
+	return session_leave(s) ? s : NULL;
+}
+
+void
+session_give_way(struct session *s)
+{
+	STATS_ADD(refused[REFUSED_GAVE_WAY], 1);
+	if (s->client_addr.sa.sa_family == AF_UNSPEC) /* a proxy, and silent */
+		s->client_addr = s->proxy_addr;
+	if (s->accepted != -1)
+		open_client(s);
+	if (s->state == SESSION_CLOSING)
+		session_drop(s, NULL); /* it was told to go already */
+	else
+		turn_away(s, "no login so far, and others wait");
+	(void)session_leave(s);
+}
+
+void
+session_abandon(struct session *s)
+{
+	session_drop(s, NULL);
+	(void)session_leave(s);
+}
+
 static void
 shake_hands(struct session *s)
 {
@@ -162,16 +198,30 @@ session_begin(struct session *s)
 	handshake(s); /* the ClientHello is most often there by now */
 }
 
+/* connection_limit: the oldest of this worker gives way, if there is such. */
+static bool
+another_gives_way(struct session *s)
+{
+	if (s->retried || !worker_make_room(s->worker, s))
+		return false;
+	s->retried = true;
+	(void)worker_admit(s->worker, s);
+	return true;
+}
+
 void
 session_admitted(struct session *s, enum admit_verdict v)
 {
 	if (s->admitted || s->dead || s->state == SESSION_CLOSING)
+		return;
+	if (v == ADMIT_TOO_MANY && another_gives_way(s))
 		return;
 	s->admitted = true;
 	if (v != ADMIT_OK && s->accepted != -1)
 		open_client(s);
 	switch (v) {
 	case ADMIT_TOO_MANY:
+		STATS_ADD(refused[REFUSED_TOO_MANY], 1);
 		turn_away(s, "too many connections");
 		break;
 	case ADMIT_TOO_MANY_ADDRESS:

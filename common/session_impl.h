@@ -76,6 +76,10 @@ void session_refuse_header(struct session *s);
 /* Tell the inner server who the client is, where it is to have a header. */
 void session_send_header(struct session *s);
 
+/* As session_new(), before anything is said. */
+struct session *session_new_client(struct worker *w, int fd,
+    const struct conf_listen *l, const struct addr *local);
+
 /* The broker has not said in time that the client is served. */
 void session_not_admitted(struct session *s);
 /* The client is served from now on. */

@@ -22,15 +22,16 @@
 #include "msg.h"  /* enum role */
 
 /* Another number for another struct stats: then nothing is taken over. */
-#define STATS_VERSION 1
+#define STATS_VERSION 2
 
 /* Why a client was turned away. */
 enum stats_refused {
-	REFUSED_TOO_MANY,         /* connection_limit */
+	REFUSED_TOO_MANY,         /* connection_limit, worker_connections */
 	REFUSED_TOO_MANY_ADDRESS, /* connection_limit_address */
 	REFUSED_LOOP,             /* this very daemon */
 	REFUSED_PROXY_HEADER,     /* there was none, or a bad one */
 	REFUSED_TOO_OFTEN,        /* a rate, or too many failed logins */
+	REFUSED_GAVE_WAY,         /* no login so far, and others wanted in */
 	STATS_REFUSED
 };
 

@@ -10,7 +10,7 @@
 #define N(names) (sizeof(names) / sizeof((names)[0]))
 
 static const char *const refused[] = { "limit", "address_limit", "loop",
-	"proxy_header", "too_often" };
+	"proxy_header", "too_often", "gave_way" };
 _Static_assert(N(refused) == STATS_REFUSED, "name all");
 
 static const char *const login_results[] = { "ok", "refused", "unavailable",

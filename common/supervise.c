@@ -319,6 +319,7 @@ supervise_hear(struct supervisor *s)
 	evsignal_assign(&s->usr1, s->base, SIGUSR1, on_usr1, s);
 	evtimer_assign(&s->ticket, s->base, on_ticket, s);
 	evtimer_assign(&s->deadline, s->base, on_deadline, s);
+	supervise_room_init(s);
 	event_assign(&s->flush, s->base, -1, EV_PERSIST, on_flush, s);
 	event_assign(&s->room, s->base, -1, EV_WRITE, on_room, s);
 	event_assign(&s->copy, s->base, -1, EV_PERSIST, on_copy, s);

@@ -41,6 +41,7 @@ struct place {
 	bool ready, busy;
 	bool settled;       /* of an old worker: MSG_SETTLED */
 	bool logged_in;     /* of a worker's only client */
+	time_t busy_since;  /* it has that one, or was asked to give way */
 	bool accused;       /* its death is our doing */
 	bool given_up;      /* the same, and not for a fault of its own */
 	uint32_t kin;       /* of a worker: its nursery's serial; 0: by exec */
@@ -85,7 +86,7 @@ struct supervisor {
 	uint32_t told_missing;
 	bool told_full; /* that no more workers are to be had */
 	struct event chld, term, intr, hup, usr1;
-	struct event ticket, flush, room, deadline, copy, alive;
+	struct event ticket, flush, room, deadline, copy, alive, crowd;
 
 	uint32_t number;               /* of this generation: 1 at the start */
 	TAILQ_HEAD(crews, crew) crews; /* those of before, the oldest first */
@@ -168,6 +169,9 @@ void supervise_set_ticket_timer(struct supervisor *s);
 void supervise_change_ticket_key(struct supervisor *s);
 /* With a process per client: as many that wait as there are to be. */
 void supervise_want_spares(struct supervisor *s);
+/* The same; there is one client more: does another give way to the next? */
+void supervise_room_init(struct supervisor *s);
+void supervise_make_room(struct supervisor *s);
 /* Are there descriptors beside those that are kept for what must be? */
 bool supervise_has_room(const struct supervisor *s);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "crew.h"
 #include "log.h"
 #include "session_log.h"
@@ -215,6 +216,8 @@ do_busy(struct place *p, struct reader *r)
 	if (!has_one_client(p) || p->busy || get_end(r) == -1)
 		return -1;
 	p->busy = true;
+	p->busy_since = clock_seconds();
+	supervise_make_room(p->s);
 	supervise_want_spares(p->s);
 	return 0;
 }

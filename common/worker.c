@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "stats.h"
 #include "tls_key.h"
@@ -14,7 +15,8 @@
 #include "xmalloc.h"
 
 /* Descriptors beside the clients': channels, listeners, epoll, memfds. */
-#define SPARE_FILES 64
+#define SPARE_FILES (64 + UNPLACED_MAX)
+#define FULL_SECONDS 60 /* from one word on that to the next */
 /* FD_LOADS, and the listeners behind it; a nursery has these alone. */
 enum { FD_BROKER = ROLE_FD_FIRST, FD_KEEPER, FD_LOADS };
 
@@ -96,12 +98,10 @@ worker_record(struct worker *w, const struct msg_record *m)
 }
 
 void
-worker_forget(struct worker *w, struct session *s)
+worker_unplace(struct worker *w, struct session *s)
 {
 	unsigned int place = s->number % w->places;
 
-	if (s->lesson)
-		return;
 	worker_release(w, s);
 	w->sessions[place] = NULL;
 	w->free_places[w->nfree++] = place;
@@ -110,9 +110,18 @@ worker_forget(struct worker *w, struct session *s)
 		STATS_SUB(clients, 1);
 		STATS_SUB(sessions, s->logged_in);
 	}
-	acceptor_set_load(w->acceptor, w->used);
-	if (!w->stopping && !w->draining && w->places > 1)
-		acceptor_open(w->acceptor);
+}
+
+void
+worker_forget(struct worker *w, struct session *s)
+{
+	if (s->lesson)
+		return;
+	worker_leave_queue(w, s);
+	if (!s->unplaced) {
+		worker_unplace(w, s);
+		acceptor_set_load(w->acceptor, w->used);
+	}
 	if (w->draining)
 		worker_show_sessions(w);
 	worker_leave_if_done(w);
@@ -120,15 +129,20 @@ worker_forget(struct worker *w, struct session *s)
 
 /* All places are taken. */
 static void
-stop_accepting(struct worker *w)
+become_full(struct worker *w)
 {
+	time_t now = clock_seconds();
 	struct writer msg UNZEROED;
 
-	acceptor_close(w->acceptor);
-	if (w->places > 1) {
-		log_info("all %u worker_connections are taken", w->places);
+	if (w->places > 1) { /* others give way now, or clients are told */
+		if (w->told_full == 0 || now - w->told_full >= FULL_SECONDS) {
+			log_info(
+			    "all %u worker_connections are taken", w->places);
+			w->told_full = now;
+		}
 		return;
 	}
+	acceptor_close(w->acceptor);
 	/* A process per client: the master sees to the next one. */
 	msg_start(&msg, MSG_BUSY, 0);
 	(void)ipc_send(w->master, &msg, -1);
@@ -139,19 +153,25 @@ on_client(void *arg, int fd, unsigned int listener, const struct addr *peer,
     const struct addr *local)
 {
 	struct worker *w = arg;
-	unsigned int place = w->free_places[--w->nfree];
-	uint32_t number = w->turn[place] * w->places + place;
+	unsigned int place;
+	uint32_t number;
 	struct session *s;
 
+	STATS_ADD(connections, 1);
+	if (w->nfree == 0 && !worker_make_room(w, NULL)) {
+		worker_refuse(w, fd, listener, peer, local);
+		return;
+	}
 	/* So that a number always tells its place. */
+	place = w->free_places[--w->nfree];
+	number = w->turn[place] * w->places + place;
 	w->turn[place] = (w->turn[place] + 1) % (UINT32_MAX / w->places);
 	w->used++;
-	STATS_ADD(connections, 1);
 	if (w->places > 1)
 		STATS_ADD(clients, 1);
 	acceptor_set_load(w->acceptor, w->used);
 	if (w->nfree == 0)
-		stop_accepting(w);
+		become_full(w);
 	/* A session that ends at once gives its place back by itself. */
 	s = session_new(w, fd, &w->conf->listen[listener], peer, local, number);
 	if (s != NULL)
@@ -234,6 +254,9 @@ on_master(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 	case MSG_DRAIN:
 		worker_drain(w);
 		return 0;
+	case MSG_GIVE_WAY:
+		(void)worker_make_room(w, NULL);
+		return 0;
 	default:
 		return -1; /* msg_allowed() has let nothing else in */
 	}
@@ -251,6 +274,8 @@ make_places(struct worker *w)
 	for (i = 0; i < w->places; i++)
 		w->free_places[i] = w->places - 1 - i;
 	w->nfree = w->places;
+	TAILQ_INIT(&w->yielding);
+	TAILQ_INIT(&w->unplaced);
 }
 
 /* Some of ours serve without TLS. */
@@ -324,6 +349,9 @@ worker_load(const struct role_start *start)
 	w->acceptor = acceptor_new(w->base, loads,
 	    nursery ? ACCEPTOR_NOBODY : start->number, loads + 1,
 	    (unsigned int)w->conf->nlisten, on_client, w);
+	if (w->places > 1)
+		acceptor_set_places(
+		    w->acceptor, w->places, worker_can_make_room);
 	return w;
 }
 

@@ -66,6 +66,17 @@ void worker_learned(
 void worker_event(struct worker *w, const struct msg_event *e);
 void worker_record(struct worker *w, const struct msg_record *m);
 
+/*
+ * Where all places are taken the oldest session without a login gives way to
+ * a new client (session_give_way()).  YIELD_IN_TURN: it may be this one, from
+ * now on, unless it was already; YIELD_FIRST: before those, however young.
+ */
+enum worker_yield { YIELD_NEVER, YIELD_IN_TURN, YIELD_FIRST };
+void worker_set_yield(
+    struct worker *w, struct session *s, enum worker_yield yield);
+/* Have one do so, but not wanted.  False: there is none that may. */
+bool worker_make_room(struct worker *w, const struct session *wanted);
+
 /* The session is about to be freed: its place is free again. */
 void worker_forget(struct worker *w, struct session *s);
 

@@ -13,7 +13,7 @@
 void
 worker_leave_if_done(struct worker *w)
 {
-	if (w->used == 0 &&
+	if (w->used == 0 && w->nunplaced == 0 &&
 	    (w->stopping || w->draining || w->conf->worker_connections == 1))
 		event_base_loopbreak(w->base);
 }

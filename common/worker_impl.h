@@ -2,11 +2,14 @@
 /*
  * worker_impl: what worker.c (the start, clients and their places, the
  * master), worker_broker.c (requests to the broker, and its answers),
- * worker_control.c (requests of the control socket) and worker_end.c (the
- * end) know of each other.
+ * worker_control.c (requests of the control socket), worker_room.c (who gives
+ * way where all places are taken) and worker_end.c (the end) know of each
+ * other.
  */
 #ifndef WORKER_IMPL_H
 #define WORKER_IMPL_H
+
+#include <sys/queue.h>
 
 #include <event2/event_struct.h>
 #include <time.h>
@@ -14,6 +17,11 @@
 #include "acceptor.h"
 #include "siphash.h"
 #include "worker.h"
+
+/* Sessions without a place, which hear their last words: so many at most. */
+#define UNPLACED_MAX 32
+
+TAILQ_HEAD(sessions, session);
 
 struct worker {
 	const struct role_start *start;
@@ -32,6 +40,10 @@ struct worker {
 	unsigned int places, used;
 	unsigned int *free_places;
 	unsigned int nfree;
+	struct sessions yielding; /* who gives way, in this order */
+	struct sessions unplaced; /* who has given way, or got no place */
+	unsigned int nunplaced;
+	time_t told_full; /* 0: not yet */
 	bool began; /* it has its channels, and accepts */
 	bool stopping;
 	bool draining; /* MSG_DRAIN: the clients it has, and no more */
@@ -52,6 +64,16 @@ void worker_set_broker(struct worker *w, int fd);
 void worker_bereft(struct worker *w);
 /* The session is over: so is its place in the broker's book. */
 void worker_release(struct worker *w, const struct session *s);
+
+/* The session loses its place, and who is in the broker's book with it. */
+void worker_unplace(struct worker *w, struct session *s);
+/* There is no place for this client, and nobody who gives way. */
+void worker_refuse(struct worker *w, int fd, unsigned int listener,
+    const struct addr *peer, const struct addr *local);
+/* Would worker_make_room() find one for a new client? */
+bool worker_can_make_room(void *worker);
+/* The session has ended. */
+void worker_leave_queue(struct worker *w, struct session *s);
 
 /* The role control; fd is our end of its channel, and taken over. */
 void worker_set_control(struct worker *w, int fd);

@@ -62,13 +62,34 @@ trouble_of(const struct session *s, enum smtp_log_type *type)
 	return true;
 }
 
+/* There was no place for it: Postfix has such a line of postscreen's. */
+static bool
+log_no_place(struct session *s)
+{
+	const struct smtp_session *p = s->data;
+	struct smtp_log_event e = { .type = SMTP_LOG_REJECT,
+		.reject = { .verb = p->verb,
+		    .code = 421,
+		    .dsn = TEXT_LIT("4.3.2"),
+		    .reason = text_of(s->end_reason),
+		    .esmtp = p->esmtp,
+		    .helo = text_of(p->helo) } };
+
+	if (!s->unplaced)
+		return false;
+	if (!s->greeted)
+		e.reject.verb = SMTP_CONNECT;
+	record(s, &e);
+	return true;
+}
+
 static void
 log_end(struct session *s, const char *status)
 {
 	const struct smtp_session *p = s->data;
 	struct smtp_log_event e = { .type = SMTP_LOG_LOST };
 
-	if (trouble_of(s, &e.type)) {
+	if (!log_no_place(s) && trouble_of(s, &e.type)) {
 		e.trouble.after = p->verb;
 		if (s->state == SESSION_MESSAGE)
 			e.trouble.octets = p->mail.bdat

@@ -157,14 +157,17 @@ class Besieger:
             key.fileobj.close()
             self.open -= 1
 
-    def run(self, began, until, result):
-        pace = ARRIVALS / BESIEGERS
+    def run(self, began, until, arrivals, result):
+        pace = arrivals / BESIEGERS
         for i in range(self.count):
             self.connect(i * BESIEGERS + self.part)
             left = began + (i + 1) / pace - time.monotonic()
             if left > 0 or i % 50 == 0:
                 self.drip()
                 self.hear(max(0, left))
+            # one that is sent away makes nobody come sooner
+            while (left := began + (i + 1) / pace - time.monotonic()) > 0:
+                self.hear(left)
         result.put(("there", self.open, self.refused))
         while self.open and time.monotonic() < until:
             self.drip()
@@ -172,10 +175,10 @@ class Besieger:
         result.put(("left", self.open, time.monotonic()))
 
 
-def run_besieger(port, count, part, began, until, result):
+def run_besieger(port, count, part, began, until, arrivals, result):
     resource.setrlimit(resource.RLIMIT_NOFILE, (
         resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    Besieger(port, count, part).run(began, until, result)
+    Besieger(port, count, part).run(began, until, arrivals, result)
 
 
 # --- all together -------------------------------------------------------------
@@ -193,9 +196,10 @@ def p99(times):
 
 
 class Siege:
-    def __init__(self, case, connections, limit, workers=4, quiet=QUIET):
+    def __init__(self, case, connections, limit, workers=4, quiet=QUIET,
+                 places=None, arrivals=ARRIVALS):
         self.case, self.connections, self.limit = case, connections, limit
-        self.quiet = quiet
+        self.quiet, self.arrivals = quiet, arrivals
         self.inside = harness.free_port()
         self.processes = []
         self.queue = multiprocessing.Queue()
@@ -208,7 +212,8 @@ class Siege:
         self.relais = harness.Gateway(
             case, self.inside, "handshake_timeout %d" % limit,
             "authenticate_timeout %d" % max(60, limit),
-            "worker_connections %d" % (connections // workers * 5 // 4 + 500),
+            "worker_connections %d" % (
+                places or connections // workers * 5 // 4 + 500),
             "connection_limit_address 2000", workers=workers)
 
     def begin(self, function, *args):
@@ -231,11 +236,12 @@ class Siege:
         time.sleep(self.quiet)
         before = self.memory()
         began = time.monotonic()
-        arrival = self.connections / ARRIVALS
+        arrival = self.connections / self.arrivals
         for part in range(BESIEGERS):
             self.begin(run_besieger, self.relais.ssl,
                        self.connections // BESIEGERS, part, began,
-                       began + arrival + self.limit + 10, self.queue)
+                       began + arrival + self.limit + 10, self.arrivals,
+                       self.queue)
         there = [self.queue.get(timeout=300) for _ in range(BESIEGERS)]
         standing = time.monotonic()
         memory = self.memory()

@@ -29,6 +29,11 @@ ROWS = {
     "word of the broker on a new client": (
         "unit/test_session.c:test_admit",
         "e2e/test_faults_resources.py:Stopped.test_full_queues",),
+    "place for a client, where all are taken": (
+        "unit/test_acceptor.c:test_others_stand_still",
+        "e2e/test_full.py:Siblings.test_one_stands_still",
+        "e2e/test_full.py:Imap.test_flood_of_those_that_are_told",
+        "e2e/test_full.py:Single.test_silent_ones_give_way",),
     "name of a client's host": (
         "e2e/test_smtp_peername.py:Silent.test_silence",),
     "list of what inner servers can do": (

@@ -247,12 +247,12 @@ class Limit(TestCase):
 
         # the places that looking whether it serves took are free by then
         clients = [wait_for(let_in, 5, "a place") for _ in range(4)]
+        for c in clients:       # or they would give way
+            self.assertOK(c.login())
         for _ in range(5):
             c = self.connect(relais.plain)
             self.assertRegex(c.greeting, r"^\* BYE ")
             self.assertEqual(c.rest(), "")
-        for c in clients:
-            self.assertOK(c.login())
         clients[1].close()
         self.assertOK(wait_for(let_in, 5, "the place").login())
         self.assertRegex(self.connect(relais.plain).greeting, r"^\* BYE ")
@@ -300,19 +300,28 @@ class Descriptors(StandInCase):
             self.assertOK(c.login())
 
     def test_hard_limit(self):
-        """Clients wait until others have left; reloads are possible."""
-        relais = self.limited(110, 110)
-        clients = [self.raw(relais.plain) for _ in range(30)]
-        relais.wait_log("the limit of open files is reached")
+        """Who is one too many is told; reloads are possible."""
+        relais = self.limited(190, 190)
+        limit = int(relais.wait_log(
+            r"connection_limit is (\d+): the limit of open files").group(1))
+        self.settled(relais)
+        clients = [self.connect(relais.plain) for _ in range(limit)]
+        for c in clients:
+            self.assertOK(c.login())
+        self.assertRegex(self.raw(relais.plain).rest(), r"^\* BYE too many")
         reload(relais)
-        clients[0].greet()
-        self.assertOK(clients[0].login())
-        clients[0].close()
-        for c in clients[1:]:   # in the order in which they came
-            c.greet()
+        self.assertRegex(self.raw(relais.plain).rest(), r"^\* BYE too many")
+        for c in clients:
             c.close()
+        self.settled(relais)
         self.assertOK(self.connect(relais.plain).login())
         all_old_gone(relais)
+        self.assertEqual([l for l in relais.log() if "is reached" in l], [])
+
+    @staticmethod
+    def settled(relais):
+        wait_for(lambda: len(relais.pids("worker")) == relais.workers, 10,
+                 "the spares and no more")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,24 @@ class Besieged(TestCase):
         self.assertLess(max(f.standing, f.leaving), 2 * f.before + 0.25)
         self.assertLess(f.seconds, 12)      # the last one's time, and a bit
 
+    def test_more_than_there_are_places(self):
+        """The silent give way, and no honest client has to come again."""
+        places, workers = 450, 2
+        try:
+            siege = Siege(self, 2400, 20, workers=workers, quiet=4,
+                          places=places, arrivals=150)
+        except PermissionError:
+            raise unittest.SkipTest("needs root") from None
+        f = siege.run()
+        show(f)
+        self.assertEqual((f.refused, f.left, f.failed), (0, 0, []))
+        self.assertLess(max(f.arriving, f.standing, f.leaving),
+                        2 * f.before + 0.25)
+        log = siege.relais.log()
+        gone = [l for l in log if "no login so far, and others wait" in l]
+        self.assertGreater(len(gone), 1000)
+        self.assertEqual([l for l in log if "all places are taken" in l], [])
+
 
 if __name__ == "__main__":
     main()

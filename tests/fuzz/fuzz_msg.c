@@ -138,6 +138,7 @@ take(enum msg_type type, struct reader r, struct writer *w)
 	case MSG_ALIVE_REPLY:
 	case MSG_DRAIN:
 	case MSG_SETTLED:
+	case MSG_GIVE_WAY:
 	case MSG_LOGGED_IN:
 	case MSG_SERVERS:
 	case MSG_PAIRS_REPLY:

@@ -224,6 +224,20 @@ worker_record(struct worker *w, const struct msg_record *m)
 }
 
 void
+worker_set_yield(struct worker *w, struct session *s, enum worker_yield yield)
+{
+	(void)w;
+	MUST(yield == YIELD_NEVER || !s->logged_in);
+}
+
+bool
+worker_make_room(struct worker *w, const struct session *wanted)
+{
+	MUST(w->session == NULL || w->session == wanted);
+	return w->hasty; /* so that both are seen */
+}
+
+void
 worker_forget(struct worker *w, struct session *s)
 {
 	MUST(w->session == NULL || w->session == s);

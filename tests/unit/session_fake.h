@@ -33,6 +33,8 @@ struct worker {
 	bool hasty;              /* clients do not wait to be admitted */
 	struct session *session; /* NULL: there is none any more */
 	unsigned int ended;      /* times that protocol.end() was called */
+	enum worker_yield yield; /* the session's */
+	bool has_room;           /* another may give way */
 	char trace[4096];
 };
 
@@ -202,6 +204,22 @@ worker_record(struct worker *w, const struct msg_record *m)
 {
 	(void)w;
 	trace("record%u", m->type);
+}
+
+void
+worker_set_yield(struct worker *w, struct session *s, enum worker_yield yield)
+{
+	(void)s;
+	w->yield = yield;
+}
+
+bool
+worker_make_room(struct worker *w, const struct session *wanted)
+{
+	assert_true(w->session == NULL || w->session == wanted);
+	if (w->has_room)
+		trace("room");
+	return w->has_room;
 }
 
 void

@@ -367,6 +367,32 @@ admission(const char *what)
 	return false;
 }
 
+/* Whether it gives way, or another for it. */
+static bool
+room(const char *what)
+{
+	static const char *const names[] = { [YIELD_NEVER] = "stays",
+		[YIELD_IN_TURN] = "yields",
+		[YIELD_FIRST] = "yields first" };
+	size_t i;
+
+	for (i = 0; i < NITEMS(names); i++)
+		if (strcmp(what, names[i]) == 0) {
+			if (fake.yield != i)
+				script_fail(names[fake.yield]);
+			return true;
+		}
+	if (strcmp(what, "room") == 0) {
+		fake.has_room = true;
+		return true;
+	}
+	if (strcmp(what, "give way") != 0)
+		return false;
+	fake.session->unplaced = true;
+	session_give_way(fake.session);
+	return true;
+}
+
 static void
 list_known(void)
 {
@@ -418,7 +444,7 @@ role_does(const char *what)
 		session_stop(fake.session);
 	else if (strcmp(what, "broker") == 0)
 		session_broker_back(fake.session);
-	else if (!admission(what))
+	else if (!admission(what) && !room(what))
 		script_fail("no such step");
 }
 
@@ -462,6 +488,7 @@ set_situation(unsigned int situation)
 	fake.conf.authenticate_timeout = limits ? 60 : 0;
 	fake.conf.timeout = limits ? 40 : 0;
 	fake.hasty = (situation & HASTY) != 0;
+	fake.has_room = false;
 	fake.conf.authenticate_in = (situation & CHECK_HERE) != 0;
 	fake.conf.sasl_timeout = 10;
 	fake.conf.outgoing_timeout = 30;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <netinet/in.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -37,11 +38,18 @@ static struct sockaddr_in addresses[NLISTENERS];
 /* What each acceptor took, by listener, since forget(). */
 static unsigned int taken[NWORKERS][NLISTENERS];
 static unsigned int close_after; /* clients of a worker; 0: never */
+static bool rooms[NWORKERS];     /* could it make room for one more? */
 
 static unsigned int
 taken_by(unsigned int worker)
 {
 	return taken[worker][0] + taken[worker][1];
+}
+
+static bool
+has_room(void *arg)
+{
+	return rooms[(uintptr_t)arg];
 }
 
 /* The client hears who took it, and that is all. */
@@ -152,6 +160,8 @@ setup(void **state)
 	for (i = 0; i < NWORKERS; i++) {
 		acceptor_close(acceptors[i]);
 		acceptor_set_load(acceptors[i], 0);
+		acceptor_set_places(acceptors[i], UINT_MAX, has_room);
+		rooms[i] = true;
 	}
 	return 0;
 }
@@ -378,6 +388,140 @@ test_fair(void **state)
 	assert_int_equal(n[0] + n[1], 40);
 }
 
+/* Both open, with so many clients where there are places for PLACES. */
+#define PLACES 10
+static void
+open_with(unsigned int first, unsigned int second)
+{
+	const unsigned int n[NWORKERS] = { first, second };
+	unsigned int i;
+
+	for (i = 0; i < NWORKERS; i++) {
+		acceptor_set_places(acceptors[i], PLACES, has_room);
+		acceptor_set_load(acceptors[i], n[i]);
+		acceptor_open(acceptors[i]);
+	}
+}
+
+/* How long until somebody has taken a client. */
+static unsigned int
+ms_until_taken(void)
+{
+	unsigned int ms, before = taken_by(0) + taken_by(1);
+
+	for (ms = 0; taken_by(0) + taken_by(1) == before; ms++) {
+		assert_true(ms < LIMIT_MS);
+		turn();
+		usleep(1000);
+	}
+	return ms;
+}
+
+/* A full worker leaves all clients to one that is not. */
+static void
+test_full_and_room(void **state)
+{
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	open_with(PLACES, 0);
+	for (i = 0; i < 30; i++) {
+		fd = arrive(i % NLISTENERS);
+		turn_until(i + 1);
+		assert_int_equal(taken_once(fd), 1);
+		acceptor_set_load(acceptors[1], i % PLACES);
+	}
+}
+
+/* All are full: no client waits for a place. */
+static void
+test_all_full(void **state)
+{
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	open_with(PLACES, PLACES);
+	for (i = 0; i < 10; i++) {
+		fd = arrive(i % NLISTENERS);
+		turn();
+		assert_int_equal(taken_by(0) + taken_by(1), i + 1);
+		(void)taken_once(fd);
+	}
+}
+
+/* Where nobody gives way it is left to the other, but not for long. */
+static void
+test_full_for_good(void **state)
+{
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < 20; i++) {
+		forget();
+		rooms[0] = i % 2 == 0;
+		rooms[1] = !rooms[0];
+		open_with(PLACES, PLACES);
+		fd = arrive(i % NLISTENERS);
+		turn_until(1);
+		assert_int_equal(taken_once(fd), i % 2);
+	}
+	forget();
+	rooms[0] = rooms[1] = false;
+	fd = arrive(0);
+	turn_until(1);
+	(void)taken_once(fd);
+	/* nor is that a debt: the next one is another's again */
+	rooms[1] = true;
+	usleep(10000);
+	turn();
+	fd = arrive(0);
+	turn_until(2);
+	assert_int_equal(taken_once(fd), 1);
+}
+
+/* The other has room and stands still: a second, and then all that wait. */
+static void
+test_others_stand_still(void **state)
+{
+	int fds[5];
+	unsigned int i;
+
+	(void)state;
+	open_with(PLACES, PLACES - 1);
+	acceptor_close(acceptors[1]);
+	for (i = 0; i < NITEMS(fds); i++)
+		fds[i] = arrive(i % NLISTENERS);
+	assert_in_range(ms_until_taken(), 700, 3000);
+	assert_int_equal(taken_by(0), NITEMS(fds));
+	for (i = 0; i < NITEMS(fds); i++)
+		assert_int_equal(taken_once(fds[i]), 0);
+}
+
+/* It moves, if slowly; or a place of our own is free. */
+static void
+test_others_move(void **state)
+{
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	open_with(PLACES, 0);
+	acceptor_close(acceptors[1]);
+	fd = arrive(0);
+	for (i = 0; i < 150; i++) {
+		acceptor_set_load(acceptors[1], i / 20 + 1);
+		turn();
+		usleep(10000);
+	}
+	assert_int_equal(taken_by(0), 0);
+	acceptor_set_load(acceptors[0], PLACES - 1);
+	assert_in_range(ms_until_taken(), 0, 50);
+	assert_int_equal(taken_once(fd), 0);
+}
+
 /* A worker in a process of its own, until its clients are no more. */
 static _Noreturn void
 serve(int fd, unsigned int worker)
@@ -491,6 +635,11 @@ main(void)
 		cmocka_unit_test_setup(test_yield, setup),
 		cmocka_unit_test_setup(test_yield_and_close, setup),
 		cmocka_unit_test_setup(test_fair, setup),
+		cmocka_unit_test_setup(test_full_and_room, setup),
+		cmocka_unit_test_setup(test_all_full, setup),
+		cmocka_unit_test_setup(test_full_for_good, setup),
+		cmocka_unit_test_setup(test_others_stand_still, setup),
+		cmocka_unit_test_setup(test_others_move, setup),
 		cmocka_unit_test_setup(test_processes, setup),
 		cmocka_unit_test_setup(test_no_place, setup),
 		cmocka_unit_test_setup(test_born_with, setup),

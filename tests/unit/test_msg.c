@@ -241,6 +241,7 @@ make(struct writer *w, enum msg_type type)
 	case MSG_ALIVE_REPLY:
 	case MSG_DRAIN:
 	case MSG_SETTLED:
+	case MSG_GIVE_WAY:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -378,6 +379,7 @@ take(enum msg_type type, const char *p, size_t n)
 	case MSG_ALIVE_REPLY:
 	case MSG_DRAIN:
 	case MSG_SETTLED:
+	case MSG_GIVE_WAY:
 	case MSG_MANY:
 	case MSG_TYPES:
 		break;
@@ -610,6 +612,8 @@ test_who_may(void **state)
 		{ MSG_DRAIN, ROLE_MASTER, ROLE_BROKER, false, true },
 		{ MSG_DRAIN, ROLE_BROKER, ROLE_WORKER, false, false },
 		{ MSG_SETTLED, ROLE_WORKER, ROLE_MASTER, false, true },
+		{ MSG_GIVE_WAY, ROLE_MASTER, ROLE_WORKER, false, true },
+		{ MSG_GIVE_WAY, ROLE_BROKER, ROLE_WORKER, false, false },
 		{ MSG_SETTLED, ROLE_BROKER, ROLE_MASTER, false, false },
 		{ MSG_PEER, ROLE_WORKER, ROLE_MASTER, true, false },
 		{ MSG_ACCUSE, ROLE_WORKER, ROLE_MASTER, false, false },

@@ -28,6 +28,13 @@ static const struct script admit[] = {
 	        "C<bye too many connections from your address\n", "C eof",
 	        "wait 2"),
 	    "admit Null(too many connections from your address) forget" },
+	{ "another gives way", 0,
+	    STEPS("room", "too many", "C silent", "admit", HELLO, "C close"),
+	    "admit room admit Connect Null(the client left) forget" },
+	{ "another was quicker", 0,
+	    STEPS("room", "too many", "too many",
+	        "C<bye too many connections\n", "C eof", "C close"),
+	    "admit room admit Null(too many connections) forget" },
 	{ "too many, TLS", IMPLICIT_TLS, STEPS("too many", "C gone"),
 	    "admit Null(too many connections) forget" },
 	{ "loop", IMPLICIT_TLS, STEPS("loop", "C gone"),
@@ -84,6 +91,52 @@ static const struct script hasty[] = {
 	{ "a new broker, too late", HASTY,
 	    STEPS(HELLO, "admit", "broker", "C close"),
 	    "admit Connect Null(the client left) forget" },
+};
+
+#define GAVE_WAY "no login so far, and others wait"
+
+/* Who gives way where all places are taken, and what it hears. */
+static const struct script yields[] = {
+	{ "before it is admitted", 0,
+	    STEPS("yields", "give way", "C<bye " GAVE_WAY "\n", "C eof",
+	        "C close"),
+	    "admit Null(" GAVE_WAY ") forget" },
+	{ "in the dialogue", 0,
+	    STEPS("admit", HELLO, "yields", "give way", "C<bye " GAVE_WAY "\n",
+	        "C eof", "C close"),
+	    "admit Connect Null(" GAVE_WAY ") forget" },
+	{ "while its list is awaited", LIST_AWAITED,
+	    STEPS("admit", "yields", "give way", "C<bye " GAVE_WAY "\n",
+	        "C eof", "C close"),
+	    "admit Connect Null(" GAVE_WAY ") forget" },
+	{ "before TLS", IMPLICIT_TLS,
+	    STEPS("admit", "yields", "give way", "C gone"),
+	    "admit Connect Null(" GAVE_WAY ") forget" },
+	{ "within TLS", IMPLICIT_TLS,
+	    STEPS("admit", "C tls", HELLO, "yields", "give way",
+	        "C<bye " GAVE_WAY "\n", "C eof", "C close"),
+	    "admit Connect Null(" GAVE_WAY ") forget" },
+	{ "a silent proxy", PROXIED,
+	    STEPS("yields", "give way", "C<bye " GAVE_WAY "\n", "C eof",
+	        "C close"),
+	    "Null(" GAVE_WAY ") forget" },
+	{ "when it was told to go", 0,
+	    STEPS("too many", "C<bye too many connections\n", "C eof",
+	        "yields first", "give way", "C gone"),
+	    "admit Null(too many connections) forget" },
+	{ "never in a login, but after it has failed", 0,
+	    STEPS("admit", HELLO, "C>login joe\n", "stays", "connect 0",
+	        "stays", "S>greet\r\n", JOE, "stays", "S>no\r\n", "stays",
+	        "S eof", "C silent", "wait 2", "C<failed refused\n", "yields",
+	        "C close"),
+	    "admit Connect connect:0 Auth(joe failed: Re-Authentication "
+	    "Failure) refused@0 Null(the client left) forget" },
+	{ "never after a login", 0,
+	    STEPS("admit", HELLO, "C>login joe\n", "connect 0", "S>greet\r\n",
+	        JOE, "S>ok\r\n", "C<ok\n", "stays", "C close", "S eof",
+	        "S close"),
+	    "admit Connect connect:0 Auth(joe ok) ok@0 "
+	    "Close(0/0) forget" },
 };
 
 static const struct script learn[] = {
@@ -287,6 +340,7 @@ static const struct script slow_client[] = {
 
 SCRIPTS(admit)
 SCRIPTS(hasty)
+SCRIPTS(yields)
 SCRIPTS(learn)
 SCRIPTS(handshake)
 SCRIPTS(dialogue)
@@ -300,6 +354,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		SCRIPT_TEST(test_admit),
 		SCRIPT_TEST(test_hasty),
+		SCRIPT_TEST(test_yields),
 		SCRIPT_TEST(test_learn),
 		SCRIPT_TEST(test_handshake),
 		SCRIPT_TEST(test_dialogue),
