@@ -6,6 +6,7 @@
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #include <errno.h>
@@ -19,10 +20,13 @@
 
 #define SYSLOG_NAMES /* facilitynames[] */
 #include "log.h"
+#include "unzeroed.h"
 #include "xmalloc.h"
 
 #define DEV_LOG "/dev/log"
 #define QUEUE_MAX 1024 /* lines that wait for a busy syslog daemon */
+#define GATHER_LINES 32
+#define GATHER_SIZE 16384
 
 static log_sink *the_sink;
 static void *sink_arg;
@@ -41,7 +45,17 @@ struct line {
 };
 static TAILQ_HEAD(, line) queue = TAILQ_HEAD_INITIALIZER(queue);
 static unsigned int queued;
+static void (*on_wait)(void *arg);
+static void *on_wait_arg;
 static unsigned long dropped;
+/* Lines of log_gather(), one behind the other. */
+static struct {
+	bool on;
+	unsigned int n;
+	size_t used;
+	struct iovec lines[GATHER_LINES];
+	char text[GATHER_SIZE];
+} gathered;
 static struct log_counts counts;
 static bool torn; /* a file's last line has no end: its disk was full */
 
@@ -76,7 +90,7 @@ emit(int priority, const char *text)
 static void __attribute__((format(printf, 3, 0)))
 vlog(int priority, int error, const char *fmt, va_list ap)
 {
-	char text[LOG_LINE_MAX];
+	char text[LOG_LINE_MAX] UNZEROED;
 	size_t n;
 	int save = errno;
 
@@ -150,6 +164,7 @@ fatal(const char *fmt, ...)
 	va_start(ap, fmt);
 	vlog(LOG_ERR, errno, fmt, ap);
 	va_end(ap);
+	log_gather(false);
 	exit(1);
 }
 
@@ -161,6 +176,7 @@ fatalx(const char *fmt, ...)
 	va_start(ap, fmt);
 	vlog(LOG_ERR, 0, fmt, ap);
 	va_end(ap);
+	log_gather(false);
 	exit(1);
 }
 
@@ -279,7 +295,56 @@ enqueue(const char *text, size_t len)
 	l->len = len;
 	memcpy(l->text, text, len);
 	TAILQ_INSERT_TAIL(&queue, l, entry);
-	queued++;
+	if (queued++ == 0 && on_wait != NULL)
+		on_wait(on_wait_arg);
+}
+
+/* To the syslog daemon, behind what waits for it. */
+static void
+say_to_syslog(const char *text, size_t len)
+{
+	if (!TAILQ_EMPTY(&queue) || send_syslog(text, len) == -1)
+		enqueue(text, len);
+}
+
+/* What is gathered goes; lines that the socket does not take go singly. */
+static void
+send_gathered(void)
+{
+	struct mmsghdr m[GATHER_LINES] = { 0 };
+	unsigned int i, n = gathered.n;
+	int sent = 0;
+
+	for (i = 0; i < n; i++) {
+		m[i].msg_hdr.msg_iov = &gathered.lines[i];
+		m[i].msg_hdr.msg_iovlen = 1;
+	}
+	if (n > 1 && TAILQ_EMPTY(&queue) && target_fd != -1)
+		sent = sendmmsg(target_fd, m, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	for (i = sent > 0 ? (unsigned int)sent : 0; i < n; i++)
+		say_to_syslog(
+		    gathered.lines[i].iov_base, gathered.lines[i].iov_len);
+	gathered.n = 0;
+	gathered.used = 0;
+}
+
+void
+log_gather(bool on)
+{
+	if (gathered.n > 0)
+		send_gathered();
+	gathered.on = on;
+}
+
+static void
+gather_line(const char *text, size_t len)
+{
+	if (gathered.n == GATHER_LINES || len > GATHER_SIZE - gathered.used)
+		send_gathered();
+	memcpy(gathered.text + gathered.used, text, len);
+	gathered.lines[gathered.n++] =
+	    (struct iovec){ gathered.text + gathered.used, len };
+	gathered.used += len;
 }
 
 /* "Nov 24 04:01:03", made once a second: it costs as much as the rest. */
@@ -355,6 +420,13 @@ log_room_fd(void)
 	return TAILQ_EMPTY(&queue) ? -1 : target_fd;
 }
 
+void
+log_on_wait(void (*waits)(void *arg), void *arg)
+{
+	on_wait = waits;
+	on_wait_arg = arg;
+}
+
 const char *
 log_ident(void)
 {
@@ -399,7 +471,7 @@ log_write(int priority, pid_t pid, const char *text)
 void
 log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 {
-	char line[1 + LOG_LINE_MAX + 256];
+	char line[1 + LOG_LINE_MAX + 256] UNZEROED;
 	size_t len;
 	int fd = STDERR_FILENO;
 
@@ -408,9 +480,10 @@ log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 	    format_line(line + 1, sizeof(line) - 2, ident, priority, pid, text);
 	switch (target_kind) {
 	case TO_SYSLOG:
-		if (!TAILQ_EMPTY(&queue) ||
-		    send_syslog(line + 1, len - 1) == -1)
-			enqueue(line + 1, len - 1);
+		if (gathered.on)
+			gather_line(line + 1, len - 1);
+		else
+			say_to_syslog(line + 1, len - 1);
 		return;
 	case TO_FILE:
 		fd = target_fd;

@@ -61,6 +61,12 @@ void log_write(int priority, pid_t pid, const char *text);
 /* The same with another identity than log_open()'s, which is log_ident(). */
 void log_write_as(const char *ident, int priority, pid_t pid, const char *text);
 const char *log_ident(void);
+/*
+ * Lines that came together may go together: what log_write() is given while
+ * on, syslog gets in the same order with one system call when it is switched
+ * off, or earlier.  Calls do not nest.
+ */
+void log_gather(bool on);
 
 /* What log_write() was given so far, and what of it nobody took. */
 struct log_counts {
@@ -72,5 +78,7 @@ struct log_counts log_counts(void);
 bool log_flush(void);
 /* The descriptor whose room the queue waits for; -1: it is something else. */
 int log_room_fd(void);
+/* Called when the first line begins to wait; it must not log.  NULL: nobody. */
+void log_on_wait(void (*waits)(void *arg), void *arg);
 
 #endif
