@@ -20,6 +20,7 @@
 #include "log.h"
 #include "stats.h"
 #include "stream.h"
+#include "unzeroed.h"
 #include "xmalloc.h"
 
 /*
@@ -34,6 +35,7 @@
 #define TX_SIZE (RX_PLAIN_SIZE * 2 + 65536)
 /* Longer clear text is sent from where it stands rather than gathered. */
 #define GATHER_MAX 16384
+#define LINE_SIZE 1024 /* octets of text that are formatted on the stack */
 /* RFC 8446 5.1 */
 #define RECORD_HANDSHAKE 22
 #define RECORD_HEADER 5
@@ -271,21 +273,30 @@ stream_write(struct stream *s, const void *p, size_t n)
 	}
 }
 
+/* Here or there, it may hold a password. */
 void
 stream_printf(struct stream *s, const char *fmt, ...)
 {
-	va_list ap;
-	char *text;
+	char line[LINE_SIZE] UNZEROED, *text = line;
+	va_list ap, again;
 	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	va_copy(again, ap);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	if (n >= (int)sizeof(line)) {
+		text = xmalloc((size_t)n + 1);
+		n = vsnprintf(text, (size_t)n + 1, fmt, again);
+	}
+	va_end(again);
 	va_end(ap);
-	if (n == -1)
-		fatal("out of memory");
+	if (n < 0)
+		fatal("stream: a line cannot be formatted");
 	stream_write(s, text, (size_t)n);
-	/* It may hold a password. */
-	freezero(text, (size_t)n);
+	explicit_bzero(
+	    line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line));
+	if (text != line)
+		freezero(text, (size_t)n);
 }
 
 enum stream_result

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "smtp_log.h"
+#include "unzeroed.h"
 
 /* Octets of a text as it is shown, escaped, with a NUL. */
 #define ADDRESS_SHOWN 260 /* RFC 5321 4.5.3.1.3 has 256 for a path */
@@ -79,7 +80,7 @@ static void
 add_text(struct line *l, const char *before, struct text t, size_t shown,
     const char *after)
 {
-	char s[LOG_LINE_MAX];
+	char s[LOG_LINE_MAX] UNZEROED;
 
 	add(l, "%s%s%s", before, text_printable(t, s, shown), after);
 }
@@ -89,7 +90,7 @@ static void
 add_bracketed(struct line *l, const char *before, struct text t, size_t shown,
     const char *after)
 {
-	char s[LOG_LINE_MAX], *p;
+	char s[LOG_LINE_MAX] UNZEROED, *p;
 
 	for (p = text_printable(t, s, shown); *p != '\0'; p++) {
 		if (*p == '<' || *p == '>')

@@ -98,6 +98,18 @@ safe_length(struct text t, const char *unsafe, bool utf8)
 	return utf8 ? utf8_length(t) : 0;
 }
 
+/* How many octets at the front of t are ASCII that may stand as it is. */
+static size_t
+plain_length(struct text t, size_t max, const char *unsafe)
+{
+	size_t n = 0;
+
+	while (n < t.len && n < max && t.p[n] >= ' ' && t.p[n] <= '~' &&
+	    strchr(unsafe, t.p[n]) == NULL)
+		n++;
+	return n;
+}
+
 /* At most max octets of t, made safe; no character is cut in two. */
 static void
 put_safe(
@@ -106,7 +118,9 @@ put_safe(
 	size_t n, left = max;
 
 	while (t.len > 0) {
-		n = safe_length(t, unsafe, utf8);
+		n = plain_length(t, left, unsafe);
+		if (n == 0)
+			n = safe_length(t, unsafe, utf8);
 		if ((n > 0 ? n : 1) > left)
 			return;
 		put(f, n > 0 ? (struct text){ t.p, n } : TEXT_LIT("?"));

@@ -281,7 +281,7 @@ bool
 smtp_server_input(struct session *s)
 {
 	struct smtp_session *p = s->data;
-	char octets[SESSION_SERVER_LINE_MAX];
+	char octets[SESSION_SERVER_LINE_MAX] UNZEROED;
 	struct text line;
 
 	/*
