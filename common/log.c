@@ -365,20 +365,52 @@ stamp_now(void)
 	return stamp;
 }
 
+/* s at dst, or what of it is before end, where its NUL would be. */
+static char *
+put(char *dst, const char *end, const char *s)
+{
+	size_t n = strnlen(s, (size_t)(end - dst));
+
+	memcpy(dst, s, n);
+	dst[n] = '\0';
+	return dst + n;
+}
+
+static char *
+put_number(char *dst, const char *end, unsigned long n)
+{
+	char s[24];
+	size_t at = sizeof(s) - 1;
+
+	s[at] = '\0';
+	do
+		s[--at] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	return put(dst, end, s + at);
+}
+
 /* "<134>Nov 24 04:01:03 imapsd[17]: text": the traditional form (RFC 3164). */
 static size_t
 format_line(char *dst, size_t size, const char *ident, int priority, pid_t pid,
     const char *text)
 {
-	char pri[16] = "";
-	int n;
+	const char *end = dst + size - 1;
+	char *p = dst;
 
-	if (target_kind == TO_SYSLOG)
-		(void)snprintf(
-		    pri, sizeof(pri), "<%d>", target_facility | priority);
-	n = snprintf(dst, size, "%s%s %s[%ld]: %s", pri, stamp_now(), ident,
-	    (long)pid, text);
-	return n < 0 ? 0 : (size_t)n >= size ? size - 1 : (size_t)n;
+	if (target_kind == TO_SYSLOG) {
+		p = put(p, end, "<");
+		p = put_number(
+		    p, end, (unsigned long)(target_facility | priority));
+		p = put(p, end, ">");
+	}
+	p = put(p, end, stamp_now());
+	p = put(p, end, " ");
+	p = put(p, end, ident);
+	p = put(p, end, "[");
+	p = put_number(p, end, (unsigned long)pid);
+	p = put(p, end, "]: ");
+	p = put(p, end, text);
+	return (size_t)(p - dst);
 }
 
 bool

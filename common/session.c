@@ -70,7 +70,7 @@ stop_timer(struct session *s)
 void
 session_watch(struct session *s)
 {
-	time_t now = clock_seconds(), at = 0;
+	time_t now, at = 0;
 
 	if (s->answer_by != 0)
 		at = s->answer_by;
@@ -83,6 +83,7 @@ session_watch(struct session *s)
 	if (at == 0) {
 		stop_timer(s);
 	} else if (s->watched_at == 0 || s->watched_at > at) {
+		now = clock_seconds();
 		set_timer(s, at > now ? at - now : 0, 0);
 		s->watched_at = at;
 	}

@@ -304,7 +304,7 @@ smtp_server_input(struct session *s)
 		break;
 	}
 	take_reply(s);
-	smtp_reply_free(&p->reply);
+	smtp_reply_reset(&p->reply);
 	return true;
 }
 
