@@ -346,16 +346,33 @@ addr_net_compare(const struct addr_net *a, const struct addr_net *b)
 	return (a->net > b->net) - (a->net < b->net);
 }
 
+/* Each line of the log has one or two: inet_ntop(3) calls sprintf(3). */
+static void
+print_v4(const struct in_addr *in, char *dst)
+{
+	const unsigned char *octets = (const unsigned char *)&in->s_addr;
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		if (octets[i] >= 100)
+			*dst++ = (char)('0' + octets[i] / 100);
+		if (octets[i] >= 10)
+			*dst++ = (char)('0' + octets[i] / 10 % 10);
+		*dst++ = (char)('0' + octets[i] % 10);
+		*dst++ = i < 3 ? '.' : '\0';
+	}
+}
+
 char *
 addr_print_host(const struct addr *a, char *dst)
 {
 	size_t n;
 
-	dst[0] = '\0'; /* inet_ntop(3) fails for no family of ours */
 	if (a->sa.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &a->in.sin_addr, dst, ADDR_STRLEN);
+		print_v4(&a->in.sin_addr, dst);
 		return dst;
 	}
+	dst[0] = '\0'; /* inet_ntop(3) fails for no family of ours */
 	inet_ntop(AF_INET6, &a->in6.sin6_addr, dst, ADDR_STRLEN);
 	if (a->in6.sin6_scope_id != 0) {
 		/* By number: a worker may not ask for the interface's name. */

@@ -81,7 +81,7 @@ static void
 tell(struct grant *g, enum step step)
 {
 	struct msg_step m = { .exchange = g->number, .step = (uint8_t)step };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	if (g->broker != g->a->brokers || g->a->broker == NULL)
 		return;
@@ -125,7 +125,7 @@ static void
 reply(struct grant *g, enum sasl_result result, struct text text)
 {
 	struct msg_sasl_reply m = { (uint8_t)result, text };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	if (g->ch == NULL)
 		return;
@@ -364,7 +364,7 @@ static void
 tell_broken(struct channel *ch)
 {
 	struct msg_broken m = { ch->number, ch->serial };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	if (ch->a->broker == NULL)
 		return;
@@ -476,7 +476,7 @@ static void
 set_broker(struct authenticator *a, int fd)
 {
 	struct msg_sasl_mechs m = { text_of(a->mechanisms) };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	if (a->broker != NULL)
 		ipc_drain(a->broker); /* what it granted, is */

@@ -86,7 +86,7 @@ on_granted(void *arg, const struct pool_grant *g)
 {
 	struct auth *a = arg;
 	struct msg_auth_reply m = { .session = a->session, .ok = g != NULL };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	if (g != NULL) {
 		m.exchange = g->exchange;

@@ -34,7 +34,7 @@ static void
 want(struct pool *p, unsigned int wanted)
 {
 	struct msg_pool m = { (uint16_t)wanted };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	if (wanted == p->wanted)
 		return;
@@ -96,7 +96,7 @@ grant(struct pool_exchange *e, struct helper *h)
 	struct msg_exchange m = { e->number, e->worker, e->worker_serial,
 		e->failure_delay_ms, e->client, e->strict };
 	struct pool_grant g = { .exchange = e->number, .serial = h->serial };
-	struct writer w;
+	struct writer w UNZEROED;
 	int ends[2];
 
 	if (make_channel(h, e->worker_serial, ends) == -1) {

@@ -264,8 +264,13 @@ take_one(struct ipc *ch, char *data, const char **why)
 	if (n == -1 || n == 0)
 		return -1; /* ECONNRESET: the peer died */
 	t = (struct text){ data, (size_t)n };
-	result = msg_is_many(t) ? hand_on_many(ch, t, fd, why)
-	                        : hand_on(ch, t, fd, why);
+	if (msg_is_many(t)) {
+		log_gather(true); /* most of them, the master has to write */
+		result = hand_on_many(ch, t, fd, why);
+		log_gather(false);
+	} else {
+		result = hand_on(ch, t, fd, why);
+	}
 	explicit_bzero(data, (size_t)n); /* it may have been a password */
 	return result == -1 ? -1 : 1;
 }

@@ -6,6 +6,7 @@
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #include <errno.h>
@@ -19,11 +20,14 @@
 
 #define SYSLOG_NAMES /* facilitynames[] */
 #include "log.h"
+#include "unzeroed.h"
 #include "xmalloc.h"
 
 #define DEV_LOG "/dev/log"
 #define QUEUE_MAX 1024 /* lines that wait for a busy syslog daemon */
 #define WRITTEN_MAX (LOG_LINE_MAX + 256) /* octets of one as it is written */
+#define GATHER_LINES 32
+#define GATHER_SIZE 16384
 
 static log_sink *the_sink;
 static void *sink_arg;
@@ -42,7 +46,17 @@ struct line {
 };
 static TAILQ_HEAD(, line) queue = TAILQ_HEAD_INITIALIZER(queue);
 static unsigned int queued;
+static void (*on_wait)(void *arg);
+static void *on_wait_arg;
 static unsigned long dropped;
+/* Lines of log_gather(), one behind the other. */
+static struct {
+	bool on;
+	unsigned int n;
+	size_t used;
+	struct iovec lines[GATHER_LINES];
+	char text[GATHER_SIZE];
+} gathered;
 static struct log_counts counts;
 static bool torn; /* a file's last line has no end: its disk was full */
 
@@ -77,7 +91,7 @@ emit(int priority, const char *text)
 static void __attribute__((format(printf, 3, 0)))
 vlog(int priority, int error, const char *fmt, va_list ap)
 {
-	char text[LOG_LINE_MAX];
+	char text[LOG_LINE_MAX] UNZEROED;
 	size_t n;
 	int save = errno;
 
@@ -151,6 +165,7 @@ fatal(const char *fmt, ...)
 	va_start(ap, fmt);
 	vlog(LOG_ERR, errno, fmt, ap);
 	va_end(ap);
+	log_gather(false);
 	exit(1);
 }
 
@@ -162,6 +177,7 @@ fatalx(const char *fmt, ...)
 	va_start(ap, fmt);
 	vlog(LOG_ERR, 0, fmt, ap);
 	va_end(ap);
+	log_gather(false);
 	exit(1);
 }
 
@@ -352,7 +368,56 @@ enqueue(const char *text, size_t len)
 	l->len = len;
 	memcpy(l->text, text, len);
 	TAILQ_INSERT_TAIL(&queue, l, entry);
-	queued++;
+	if (queued++ == 0 && on_wait != NULL)
+		on_wait(on_wait_arg);
+}
+
+/* To the syslog daemon, behind what waits for it. */
+static void
+say_to_syslog(const char *text, size_t len)
+{
+	if (!TAILQ_EMPTY(&queue) || send_syslog(text, len) == -1)
+		enqueue(text, len);
+}
+
+/* What is gathered goes; lines that the socket does not take go singly. */
+static void
+send_gathered(void)
+{
+	struct mmsghdr m[GATHER_LINES] = { 0 };
+	unsigned int i, n = gathered.n;
+	int sent = 0;
+
+	for (i = 0; i < n; i++) {
+		m[i].msg_hdr.msg_iov = &gathered.lines[i];
+		m[i].msg_hdr.msg_iovlen = 1;
+	}
+	if (n > 1 && TAILQ_EMPTY(&queue) && target_fd != -1)
+		sent = sendmmsg(target_fd, m, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	for (i = sent > 0 ? (unsigned int)sent : 0; i < n; i++)
+		say_to_syslog(
+		    gathered.lines[i].iov_base, gathered.lines[i].iov_len);
+	gathered.n = 0;
+	gathered.used = 0;
+}
+
+void
+log_gather(bool on)
+{
+	if (gathered.n > 0)
+		send_gathered();
+	gathered.on = on;
+}
+
+static void
+gather_line(const char *text, size_t len)
+{
+	if (gathered.n == GATHER_LINES || len > GATHER_SIZE - gathered.used)
+		send_gathered();
+	memcpy(gathered.text + gathered.used, text, len);
+	gathered.lines[gathered.n++] =
+	    (struct iovec){ gathered.text + gathered.used, len };
+	gathered.used += len;
 }
 
 /* "Nov 24 04:01:03", made once a second: it costs as much as the rest. */
@@ -373,20 +438,52 @@ stamp_now(void)
 	return stamp;
 }
 
+/* s at dst, or what of it is before end, where its NUL would be. */
+static char *
+put(char *dst, const char *end, const char *s)
+{
+	size_t n = strnlen(s, (size_t)(end - dst));
+
+	memcpy(dst, s, n);
+	dst[n] = '\0';
+	return dst + n;
+}
+
+static char *
+put_number(char *dst, const char *end, unsigned long n)
+{
+	char s[24];
+	size_t at = sizeof(s) - 1;
+
+	s[at] = '\0';
+	do
+		s[--at] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	return put(dst, end, s + at);
+}
+
 /* "<134>Nov 24 04:01:03 imapsd[17]: text": the traditional form (RFC 3164). */
 static size_t
 format_line(char *dst, size_t size, const char *ident, int priority, pid_t pid,
     const char *text)
 {
-	char pri[16] = "";
-	int n;
+	const char *end = dst + size - 1;
+	char *p = dst;
 
-	if (target_kind == TO_SYSLOG)
-		(void)snprintf(
-		    pri, sizeof(pri), "<%d>", target_facility | priority);
-	n = snprintf(dst, size, "%s%s %s[%ld]: %s", pri, stamp_now(), ident,
-	    (long)pid, text);
-	return n < 0 ? 0 : (size_t)n >= size ? size - 1 : (size_t)n;
+	if (target_kind == TO_SYSLOG) {
+		p = put(p, end, "<");
+		p = put_number(
+		    p, end, (unsigned long)(target_facility | priority));
+		p = put(p, end, ">");
+	}
+	p = put(p, end, stamp_now());
+	p = put(p, end, " ");
+	p = put(p, end, ident);
+	p = put(p, end, "[");
+	p = put_number(p, end, (unsigned long)pid);
+	p = put(p, end, "]: ");
+	p = put(p, end, text);
+	return (size_t)(p - dst);
 }
 
 bool
@@ -428,6 +525,13 @@ log_room_fd(void)
 	return TAILQ_EMPTY(&queue) ? -1 : target_fd;
 }
 
+void
+log_on_wait(void (*waits)(void *arg), void *arg)
+{
+	on_wait = waits;
+	on_wait_arg = arg;
+}
+
 const char *
 log_ident(void)
 {
@@ -443,16 +547,17 @@ log_write(int priority, pid_t pid, const char *text)
 void
 log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 {
-	char line[1 + WRITTEN_MAX];
+	char line[1 + WRITTEN_MAX] UNZEROED;
 	size_t len;
 
 	counts.lines++;
 	len = 1 +
 	    format_line(line + 1, sizeof(line) - 2, ident, priority, pid, text);
 	if (target_kind == TO_SYSLOG) {
-		if (!TAILQ_EMPTY(&queue) ||
-		    send_syslog(line + 1, len - 1) == -1)
-			enqueue(line + 1, len - 1);
+		if (gathered.on)
+			gather_line(line + 1, len - 1);
+		else
+			say_to_syslog(line + 1, len - 1);
 		return;
 	}
 	line[len++] = '\n';

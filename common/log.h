@@ -61,6 +61,12 @@ void log_write(int priority, pid_t pid, const char *text);
 /* The same with another identity than log_open()'s, which is log_ident(). */
 void log_write_as(const char *ident, int priority, pid_t pid, const char *text);
 const char *log_ident(void);
+/*
+ * Lines that came together may go together: what log_write() is given while
+ * on, syslog gets in the same order with one system call when it is switched
+ * off, or earlier.  Calls do not nest.
+ */
+void log_gather(bool on);
 
 /* What log_write() was given so far, and what of it nobody took. */
 struct log_counts {
@@ -85,5 +91,7 @@ void log_queue_get(struct log_queue *out);
 void log_queue_put(const struct log_queue *q);
 /* The descriptor whose room the queue waits for; -1: it is something else. */
 int log_room_fd(void);
+/* Called when the first line begins to wait; it must not log.  NULL: nobody. */
+void log_on_wait(void (*waits)(void *arg), void *arg);
 
 #endif

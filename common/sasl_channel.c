@@ -155,7 +155,7 @@ sasl_channels_find(const struct sasl_channels *cs, uint32_t serial)
 void
 sasl_channel_cancel(struct sasl_channel *ch, uint32_t number)
 {
-	struct writer w;
+	struct writer w UNZEROED;
 
 	msg_start(&w, MSG_SASL_CANCEL, number);
 	(void)ipc_send(ch->ipc, &w, -1);

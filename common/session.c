@@ -52,13 +52,25 @@ set_timer(struct session *s, time_t seconds, uint32_t ms)
 
 	if (tv.tv_sec < 0)
 		tv = (struct timeval){ 0, 0 };
+	s->watched_at = 0;
 	event_add(&s->timer, &tv);
 }
 
+static void
+stop_timer(struct session *s)
+{
+	s->watched_at = 0;
+	event_del(&s->timer);
+}
+
+/*
+ * With each command and each answer the time is put off.  The timer stays as
+ * it is when it ends before that: then it is set anew.
+ */
 void
 session_watch(struct session *s)
 {
-	time_t now = clock_seconds(), at = 0;
+	time_t now, at = 0;
 
 	if (s->answer_by != 0)
 		at = s->answer_by;
@@ -68,10 +80,13 @@ session_watch(struct session *s)
 		at = s->relog_at;
 	if (s->pace_by != 0 && (at == 0 || s->pace_by < at))
 		at = s->pace_by;
-	if (at != 0)
+	if (at == 0) {
+		stop_timer(s);
+	} else if (s->watched_at == 0 || s->watched_at > at) {
+		now = clock_seconds();
 		set_timer(s, at > now ? at - now : 0, 0);
-	else
-		event_del(&s->timer);
+		s->watched_at = at;
+	}
 }
 
 /* The time until a login, or, where that is less, a part of it. */
@@ -88,7 +103,7 @@ await_login(struct session *s, time_t now, unsigned int part)
 	if (s->conf->authenticate_timeout != 0 || part != 0)
 		set_timer(s, left, 0);
 	else
-		event_del(&s->timer);
+		stop_timer(s);
 }
 
 /*
@@ -530,6 +545,7 @@ on_timer(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	s->watched_at = 0;
 	switch (s->state) {
 	case SESSION_ADMIT:
 		session_not_admitted(s);

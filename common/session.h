@@ -126,11 +126,13 @@ struct session {
 	time_t yields_since; /* CLOCK_MONOTONIC seconds */
 	/* CLOCK_MONOTONIC seconds */
 	time_t began, active, login_deadline, relog_at;
+	time_t watched_at; /* when session_watch() has the timer end; 0: no */
 	/*
-	 * minimum_rate: who is watched, when its window ends (0: never) and
-	 * what it had paid when that began.
+	 * minimum_rate: who is watched, when its window begins (pace_begins)
+	 * or ends (0: never) and what it had paid when that began.
 	 */
 	enum session_debtor debtor;
+	bool pace_begins;
 	time_t pace_by;
 	uint64_t paid;
 	/*

@@ -322,7 +322,10 @@ session_client_ready(int fd, short what, void *arg)
 			break;
 		case SESSION_MAIL:
 			s->active = clock_seconds();
+			/* Passwords are behind it: as in relay.c. */
+			tls_set_wiping(false);
 			client_fill(s);
+			tls_set_wiping(true);
 			break;
 		case SESSION_CLOSING:
 			/* Past caring what it is. */

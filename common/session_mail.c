@@ -78,9 +78,9 @@ session_message(struct session *s, bool on)
 void
 session_await(struct session *s, unsigned int seconds)
 {
-	s->answer_seconds = seconds;
-	s->answer_by = seconds != 0 ? clock_seconds() + seconds : 0;
 	s->active = clock_seconds();
+	s->answer_seconds = seconds;
+	s->answer_by = seconds != 0 ? s->active + seconds : 0;
 	session_watch(s);
 }
 

@@ -13,6 +13,9 @@
 #include "pace.h"
 #include "session_impl.h"
 
+/* Until a debtor is watched. */
+#define GRACE_SECONDS 1
+
 static enum session_debtor
 debtor_of(const struct session *s)
 {
@@ -46,14 +49,22 @@ paid_by(const struct session *s, uint64_t *octets)
 	return result;
 }
 
-/* A window begins. */
+/* The window begins. */
+static void
+begin_window(struct session *s)
+{
+	s->pace_begins = false;
+	s->pace_by = paid_by(s, &s->paid) == 0
+	    ? clock_seconds() + (time_t)s->conf->minimum_rate_time
+	    : 0;
+}
+
+/* Most pay at once: the kernel is not asked about those. */
 static void
 watch_debtor(struct session *s)
 {
-	s->pace_by = 0;
-	if (s->debtor == DEBTOR_NONE || paid_by(s, &s->paid) == -1)
-		return;
-	s->pace_by = clock_seconds() + (time_t)s->conf->minimum_rate_time;
+	s->pace_begins = s->debtor != DEBTOR_NONE;
+	s->pace_by = s->pace_begins ? clock_seconds() + GRACE_SECONDS : 0;
 }
 
 void
@@ -107,10 +118,10 @@ session_pace_timer(struct session *s)
 
 	if (s->pace_by == 0 || clock_seconds() < s->pace_by)
 		return false;
-	if (paid_by(s, &octets) == -1 ||
+	if (s->pace_begins || paid_by(s, &octets) == -1 ||
 	    octets - s->paid >=
 	        (uint64_t)s->conf->minimum_rate * s->conf->minimum_rate_time) {
-		watch_debtor(s);
+		begin_window(s);
 		return false;
 	}
 	s->pace_by = 0;

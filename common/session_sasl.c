@@ -20,7 +20,9 @@ struct session_sasl {
 static void
 forget_first(struct session_sasl *x)
 {
-	freezero(x->first, sizeof(*x->first));
+	if (x->first != NULL)
+		explicit_bzero(x->first->data, x->first->len);
+	free(x->first);
 	x->first = NULL;
 }
 
@@ -200,7 +202,7 @@ void
 session_sasl_step(struct session *s, struct text data)
 {
 	struct msg_sasl_step m = { data };
-	struct writer w;
+	struct writer w UNZEROED;
 
 	if (data.len > MSG_SASL_MAX) {
 		conclude(s, AUTH_BAD_PROTOCOL, TEXT_NONE);
@@ -215,7 +217,7 @@ session_sasl_step(struct session *s, struct text data)
 	msg_start(&w, MSG_SASL_STEP, 0);
 	msg_put_sasl_step(&w, &m);
 	sasl_exchange_say(s->sasl->exchange, &w);
-	explicit_bzero(&w, sizeof(w));
+	explicit_bzero(w.data, w.len);
 }
 
 const char *

@@ -21,6 +21,7 @@
 #include "proxy_header.h"
 #include "stats.h"
 #include "stream.h"
+#include "unzeroed.h"
 #include "xmalloc.h"
 
 /*
@@ -35,6 +36,7 @@
 #define TX_SIZE (RX_PLAIN_SIZE * 2 + 65536)
 /* Longer clear text is sent from where it stands rather than gathered. */
 #define GATHER_MAX 16384
+#define LINE_SIZE 1024 /* octets of text that are formatted on the stack */
 /* RFC 8446 5.1 */
 #define RECORD_HANDSHAKE 22
 #define RECORD_HEADER 5
@@ -273,28 +275,30 @@ stream_write(struct stream *s, const void *p, size_t n)
 	}
 }
 
+/* Here or there, it may hold a password. */
 void
 stream_printf(struct stream *s, const char *fmt, ...)
 {
+	char line[LINE_SIZE] UNZEROED, *text = line;
 	va_list ap, again;
-	char *text;
-	size_t size;
 	int n;
 
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	if (n >= (int)sizeof(line)) {
+		text = xmalloc((size_t)n + 1);
+		n = vsnprintf(text, (size_t)n + 1, fmt, again);
+	}
 	va_end(again);
-	if (n < 0)
-		fatal("stream: words cannot be put together");
-	/* vasprintf(3) may leave copies of a secret behind as it grows. */
-	size = (size_t)n + 1;
-	text = xmalloc(size);
-	(void)vsnprintf(text, size, fmt, ap);
 	va_end(ap);
+	if (n < 0)
+		fatal("stream: a line cannot be formatted");
 	stream_write(s, text, (size_t)n);
-	/* It may hold a password. */
-	freezero(text, size);
+	explicit_bzero(
+	    line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line));
+	if (text != line)
+		freezero(text, (size_t)n);
 }
 
 enum stream_result

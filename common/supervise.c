@@ -261,18 +261,22 @@ on_usr1(int fd, short what, void *arg)
 		log_warnx("log_facility %s: %s", supervise_log_target(s), why);
 }
 
+static void wait_for_room(void *arg);
+
 static void
 on_room(int fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
 	(void)log_flush();
-	supervise_wait_for_room(arg);
+	wait_for_room(arg);
 }
 
-void
-supervise_wait_for_room(struct supervisor *s)
+/* For the lines that wait: as soon as there is some. */
+static void
+wait_for_room(void *arg)
 {
+	struct supervisor *s = arg;
 	int fd = log_room_fd();
 
 	if (fd == -1 || event_pending(&s->room, EV_WRITE, NULL))
@@ -329,6 +333,7 @@ supervise_hear(struct supervisor *s)
 	event_add(&s->hup, NULL);
 	event_add(&s->usr1, NULL);
 	event_add(&s->flush, &every);
+	log_on_wait(wait_for_room, s);
 }
 
 bool

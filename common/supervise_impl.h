@@ -144,8 +144,6 @@ void supervise_give_up(struct supervisor *s);
 /* After stop_timeout and a little more all are killed. */
 void supervise_set_end(struct supervisor *s);
 
-/* The log's lines may have to wait for room: go on when there is some. */
-void supervise_wait_for_room(struct supervisor *s);
 /* All that the next image is to have (to be freed; supervise_state.c). */
 struct reload_state *supervise_state(const struct supervisor *s);
 

@@ -37,7 +37,7 @@ log_missing(struct supervisor *s, uint32_t missing)
 static void
 write_log(struct place *p, const struct msg_log *m)
 {
-	char plain[LOG_LINE_MAX + 64];
+	char plain[LOG_LINE_MAX + 64] UNZEROED;
 	size_t i, n;
 
 	/* A role's free words do not pass for a line of ours, "Auth: ...". */
@@ -82,7 +82,7 @@ accuses(const struct msg_event *e)
 static void
 write_event(struct place *p, const struct msg_event *e)
 {
-	char line[LOG_LINE_MAX];
+	char line[LOG_LINE_MAX] UNZEROED;
 	int level;
 
 	level = session_log_format(conf_of(p), e, line, sizeof(line));
@@ -97,7 +97,7 @@ static int
 do_record(struct place *p, struct reader *r)
 {
 	const struct protocol *protocol = p->s->protocol;
-	char line[LOG_LINE_MAX], ident[LOG_IDENT_MAX];
+	char line[LOG_LINE_MAX] UNZEROED, ident[LOG_IDENT_MAX];
 	struct msg_record m;
 	int level;
 
@@ -111,7 +111,6 @@ do_record(struct place *p, struct reader *r)
 		write_log(p, &(struct msg_log){ LOG_WARNING, text_of(line) });
 	else if (log_wants(level))
 		log_write_as(ident, level, p->pid, line);
-	supervise_wait_for_room(p->s);
 	return 0;
 }
 
@@ -261,13 +260,11 @@ supervise_message(void *arg, struct ipc *ch, enum msg_type type, uint32_t id,
 		if (msg_get_log(r, &log) == -1)
 			return -1;
 		write_log(p, &log);
-		supervise_wait_for_room(p->s);
 		return 0;
 	case MSG_EVENT:
 		if (msg_get_event(r, &event) == -1)
 			return -1;
 		write_event(p, &event);
-		supervise_wait_for_room(p->s);
 		return 0;
 	case MSG_RECORD:
 		return do_record(p, r);

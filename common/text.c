@@ -175,6 +175,23 @@ text_u64(struct text a, uint64_t max, uint64_t *out)
 	return true;
 }
 
+/* The log shows it as it is. */
+static bool
+is_plain(char c)
+{
+	return c >= ' ' && c <= '~' && c != '\\' && c != '"';
+}
+
+static size_t
+count_plain(struct text a)
+{
+	size_t n = 0;
+
+	while (n < a.len && is_plain(a.p[n]))
+		n++;
+	return n;
+}
+
 /* One octet as the log shows it, in esc[TEXT_VIS_MAX + 1].  Its length. */
 static size_t
 printable_octet(struct text a, size_t i, char *esc)
@@ -184,7 +201,7 @@ printable_octet(struct text a, size_t i, char *esc)
 	unsigned char next = i + 1 < a.len ? (unsigned char)a.p[i + 1] : 0;
 	char *end = esc;
 
-	if (c >= ' ' && c <= '~' && c != '\\' && c != '"')
+	if (is_plain(a.p[i]))
 		*end++ = (char)c;
 	else
 		end = vis(esc, c, TEXT_VIS | VIS_NOLOCALE, next);
@@ -203,7 +220,12 @@ text_printable(struct text a, char *dst, size_t size)
 	size_t i, n, len = 0;
 	size_t cut = 0; /* the last place that leaves room for TEXT_CUT */
 
-	for (i = 0; i < a.len; i++) {
+	n = count_plain(a);
+	if (n > 0 && n + sizeof(TEXT_CUT) <= size) { /* mostly all of it */
+		memcpy(dst, a.p, n);
+		len = n;
+	}
+	for (i = len; i < a.len; i++) {
 		if (len + sizeof(TEXT_CUT) <= size)
 			cut = len;
 		n = printable_octet(a, i, esc);

@@ -258,6 +258,18 @@ no_data(struct tls *t, int code, enum tls_result *result)
 	return -1;
 }
 
+/*
+ * Nothing is left in io->in nor of the record that was just read: GnuTLS,
+ * which takes no octet beyond a record's, would take buffers for the next one
+ * only to find that out.
+ */
+static bool
+is_drained(const struct tls *t)
+{
+	return t->io->in.len == 0 &&
+	    gnutls_record_check_pending(t->session) == 0;
+}
+
 enum tls_result
 tls_decrypt(struct tls *t, struct tls_io *io, void *dst, size_t size, size_t *n)
 {
@@ -275,6 +287,8 @@ tls_decrypt(struct tls *t, struct tls_io *io, void *dst, size_t size, size_t *n)
 		    gnutls_record_recv(t->session, (char *)dst + *n, size - *n);
 		if (got > 0) {
 			*n += (size_t)got;
+			if (is_drained(t))
+				break;
 			continue;
 		}
 		/* GnuTLS also says so after a ticket or a new key. */

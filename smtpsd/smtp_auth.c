@@ -84,7 +84,7 @@ static void
 pass_on(struct session *s, struct text coded, bool initial)
 {
 	struct smtp_session *p = s->data;
-	char octets[SMTP_AUTH_MAX];
+	char octets[SMTP_AUTH_MAX] UNZEROED;
 	struct text t = { octets, 0 };
 
 	if (base64_decode(coded, octets, sizeof(octets), &t.len) == -1) {

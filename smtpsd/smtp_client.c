@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "smtp.h"
 #include "smtp_scan.h"
 #include "xmalloc.h"
@@ -15,6 +16,8 @@
 /* Input is read while there is room for what one turn of the loop brings. */
 _Static_assert(SMTP_AUTH_MAX <= SESSION_IN_MAX / 4,
     "the longest command fits into the client's buffer");
+
+#define LINE_EXTRA 6 /* "250-" and CRLF, around what a line has */
 
 void
 smtp_count_good(struct smtp_session *p)
@@ -159,12 +162,24 @@ take_helo(struct session *s, struct text args, const char *syntax)
 	return true;
 }
 
+/* "250-KEYWORD", or with a blank where it is the last. */
+static void
+add_line(struct buf *reply, bool more, struct text t)
+{
+	if (buf_append(reply, more ? "250-" : "250 ", 4) == -1 ||
+	    buf_append(reply, t.p, t.len) == -1 ||
+	    buf_append(reply, "\r\n", 2) == -1)
+		fatalx("smtp: a list that is too long");
+}
+
+/* All of it is written at once: with TLS each write is a record. */
 static void
 cmd_ehlo(struct session *s, struct text args)
 {
 	struct smtp_session *p = s->data;
 	struct capability c;
 	struct text entry, next;
+	struct buf reply;
 	size_t at = 0;
 	bool more;
 
@@ -174,15 +189,18 @@ cmd_ehlo(struct session *s, struct text args)
 	p->esmtp = true;
 	smtp_promise(s, &c);
 	p->utf8 = capability_has_keyword(&c, "SMTPUTF8");
+	/* An entry may be one octet, with its end two. */
+	buf_init(&reply,
+	    LINE_EXTRA * (CAPABILITY_MAX + 1) + strlen(s->conf->hostname));
 	more = capability_next(&c, &at, &next);
-	stream_printf(
-	    &s->client, "250%c%s\r\n", more ? '-' : ' ', s->conf->hostname);
+	add_line(&reply, more, text_of(s->conf->hostname));
 	while (more) {
 		entry = next;
 		more = capability_next(&c, &at, &next);
-		stream_printf(&s->client, "250%c%.*s\r\n", more ? '-' : ' ',
-		    TEXT_ARG(entry));
+		add_line(&reply, more, entry);
 	}
+	stream_write(&s->client, buf_view(&reply).p, reply.len);
+	buf_free(&reply);
 }
 
 static void

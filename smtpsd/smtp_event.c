@@ -231,7 +231,7 @@ smtp_log_deliveries(struct session *s, struct text reply)
 {
 	const struct smtp_session *p = s->data;
 	const struct smtp_mail *m = &p->mail;
-	char words[MSG_RECORD_TEXT_MAX];
+	char words[MSG_RECORD_TEXT_MAX] UNZEROED;
 	struct smtp_log_event e = { .type = SMTP_LOG_TO, .id = text_of(m->id) };
 	size_t i;
 

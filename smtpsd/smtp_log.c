@@ -7,8 +7,6 @@
  * are cut so that none can push what stands behind it out of the line, and
  * none can pose as the beginning of another field.
  */
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,21 +55,42 @@ struct line {
 	size_t len;
 };
 
-static void add(struct line *l, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+static void
+put(struct line *l, const char *s)
+{
+	size_t n = strlen(s), left = LOG_LINE_MAX - l->len;
+
+	if (n >= left)
+		n = left - 1;
+	memcpy(l->dst + l->len, s, n);
+	l->len += n;
+	l->dst[l->len] = '\0';
+}
 
 static void
-add(struct line *l, const char *fmt, ...)
+put_number(struct line *l, uint64_t n)
 {
-	size_t left = LOG_LINE_MAX - l->len;
-	va_list ap;
-	int n;
+	char s[24];
+	size_t at = sizeof(s) - 1;
 
-	va_start(ap, fmt);
-	n = vsnprintf(l->dst + l->len, left, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		l->len += (size_t)n < left ? (size_t)n : left - 1;
+	s[at] = '\0';
+	do
+		s[--at] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	put(l, s + at);
+}
+
+/* At most shown octets of t; what of the line it is. */
+static char *
+put_text(struct line *l, struct text t, size_t shown)
+{
+	char *s = l->dst + l->len;
+
+	if (shown <= LOG_LINE_MAX - l->len) { /* as it is, by the sums above */
+		text_printable(t, s, shown);
+		l->len += strlen(s);
+	}
+	return s;
 }
 
 /* t between before and after, at most shown octets of it. */
@@ -79,9 +98,9 @@ static void
 add_text(struct line *l, const char *before, struct text t, size_t shown,
     const char *after)
 {
-	char s[LOG_LINE_MAX];
-
-	add(l, "%s%s%s", before, text_printable(t, s, shown), after);
+	put(l, before);
+	(void)put_text(l, t, shown);
+	put(l, after);
 }
 
 /* The same where after has a '>', which t must not bring about. */
@@ -89,13 +108,14 @@ static void
 add_bracketed(struct line *l, const char *before, struct text t, size_t shown,
     const char *after)
 {
-	char s[LOG_LINE_MAX], *p;
+	char *p;
 
-	for (p = text_printable(t, s, shown); *p != '\0'; p++) {
+	put(l, before);
+	for (p = put_text(l, t, shown); *p != '\0'; p++) {
 		if (*p == '<' || *p == '>')
 			*p = '?';
 	}
-	add(l, "%s%s%s", before, s, after);
+	put(l, after);
 }
 
 /* What DNS gives as a client's name comes from whoever owns the address. */
@@ -120,8 +140,9 @@ add_peer(struct line *l, struct text name, const struct addr *a)
 {
 	char host[ADDR_STRLEN];
 
-	add_text(l, "", name, NAME_SHOWN, "");
-	add(l, "[%s]", addr_print_host(a, host));
+	add_text(l, "", name, NAME_SHOWN, "[");
+	put(l, addr_print_host(a, host));
+	put(l, "]");
 }
 
 static void
@@ -144,7 +165,7 @@ format_client(struct line *l, const struct smtp_log_event *e)
 	const struct smtp_log_client *c = &e->login;
 
 	add_id(l, e->id);
-	add(l, "client=");
+	put(l, "client=");
 	add_client(l, &e->client);
 	if (c->mechanism.len == 0)
 		return;
@@ -168,8 +189,11 @@ format_from(struct line *l, const struct smtp_log_event *e)
 
 	add_id(l, e->id);
 	add_bracketed(l, "from=<", f->sender, ADDRESS_SHOWN, ">");
-	add(l, ", size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", f->size,
-	    f->recipients);
+	put(l, ", size=");
+	put_number(l, f->size);
+	put(l, ", nrcpt=");
+	put_number(l, f->recipients);
+	put(l, " (queue active)");
 }
 
 /*
@@ -183,11 +207,14 @@ add_delay(struct line *l, const char *before, uint64_t ms)
 	uint64_t hundredths = (ms + unit / 2) / unit * unit / 10;
 	unsigned int rest = (unsigned int)(hundredths % 100);
 
-	add(l, "%s%" PRIu64, before, hundredths / 100);
+	put(l, before);
+	put_number(l, hundredths / 100);
+	if (rest == 0)
+		return;
+	put(l, ".");
+	put_number(l, rest / 10);
 	if (rest % 10 != 0)
-		add(l, ".%02u", rest);
-	else if (rest != 0)
-		add(l, ".%u", rest / 10);
+		put_number(l, rest % 10);
 }
 
 static void
@@ -216,13 +243,16 @@ format_to(struct line *l, const struct smtp_log_event *e)
 	add_bracketed(l, "to=<", t->recipient, ADDRESS_SHOWN, ">, relay=");
 	if (t->has_relay) {
 		add_peer(l, t->relay.name, &t->relay.addr);
-		add(l, ":%u, ", (unsigned int)addr_port(&t->relay.addr));
+		put(l, ":");
+		put_number(l, addr_port(&t->relay.addr));
+		put(l, ", ");
 	} else {
-		add(l, "none, ");
+		put(l, "none, ");
 	}
 	add_delays(l, t->delays_ms);
 	add_text(l, ", dsn=", t->dsn, WORD_SHOWN, "");
-	add(l, ", status=%s", names[t->status]);
+	put(l, ", status=");
+	put(l, names[t->status]);
 	add_text(l, " (", t->reply, REASON_SHOWN, ")");
 }
 
@@ -232,9 +262,13 @@ format_reject(struct line *l, const struct smtp_log_event *e)
 	const struct smtp_log_reject *r = &e->reject;
 
 	add_id(l, e->id);
-	add(l, "reject: %s from ", place_names[r->verb]);
+	put(l, "reject: ");
+	put(l, place_names[r->verb]);
+	put(l, " from ");
 	add_client(l, &e->client);
-	add(l, ": %u ", (unsigned int)r->code);
+	put(l, ": ");
+	put_number(l, r->code);
+	put(l, " ");
 	if (r->dsn.len > 0)
 		add_text(l, "", r->dsn, WORD_SHOWN, " ");
 	if (r->about.len > 0)
@@ -245,7 +279,7 @@ format_reject(struct line *l, const struct smtp_log_event *e)
 	if (r->has_recipient)
 		add_bracketed(l, " to=<", r->recipient, ADDRESS_SHOWN, ">");
 	if (r->helo.len > 0) {
-		add(l, " proto=%s", r->esmtp ? "ESMTP" : "SMTP");
+		put(l, r->esmtp ? " proto=ESMTP" : " proto=SMTP");
 		add_bracketed(l, " helo=<", r->helo, HELO_SHOWN, ">");
 	}
 	if (r->user.len > 0)
@@ -257,7 +291,7 @@ format_sasl_failed(struct line *l, const struct smtp_log_event *e)
 {
 	const struct smtp_log_sasl *s = &e->sasl;
 
-	add(l, "warning: ");
+	put(l, "warning: ");
 	add_client(l, &e->client);
 	add_text(l, ": SASL ", s->mechanism, WORD_SHOWN, "");
 	add_text(l, " authentication failed: ", s->reason, REASON_SHOWN, "");
@@ -271,10 +305,15 @@ format_trouble(struct line *l, const struct smtp_log_event *e, const char *what)
 {
 	const struct smtp_log_trouble *t = &e->trouble;
 
-	add(l, "%s after %s", what, place_names[t->after]);
-	if (t->after == SMTP_DATA)
-		add(l, " (%" PRIu64 " bytes)", t->octets);
-	add(l, " from ");
+	put(l, what);
+	put(l, " after ");
+	put(l, place_names[t->after]);
+	if (t->after == SMTP_DATA) {
+		put(l, " (");
+		put_number(l, t->octets);
+		put(l, " bytes)");
+	}
+	put(l, " from ");
 	add_client(l, &e->client);
 	if (t->detail.len > 0)
 		add_text(l, ": ", t->detail, REASON_SHOWN, "");
@@ -283,7 +322,7 @@ format_trouble(struct line *l, const struct smtp_log_event *e, const char *what)
 static void
 format_tls_failed(struct line *l, const struct smtp_log_event *e)
 {
-	add(l, "SSL_accept error from ");
+	put(l, "SSL_accept error from ");
 	add_client(l, &e->client);
 	add_text(l, ": ", e->trouble.detail, REASON_SHOWN, "");
 }
@@ -292,9 +331,14 @@ format_tls_failed(struct line *l, const struct smtp_log_event *e)
 static void
 add_count(struct line *l, const char *name, uint64_t good, uint64_t all)
 {
-	add(l, " %s=%" PRIu64, name, good);
-	if (good != all || all == 0)
-		add(l, "/%" PRIu64, all);
+	put(l, " ");
+	put(l, name);
+	put(l, "=");
+	put_number(l, good);
+	if (good == all && all != 0)
+		return;
+	put(l, "/");
+	put_number(l, all);
 }
 
 static void
@@ -307,7 +351,7 @@ format_disconnect(struct line *l, const struct smtp_log_event *e)
 	uint64_t good = 0, all = 0;
 	size_t i;
 
-	add(l, "disconnect from ");
+	put(l, "disconnect from ");
 	add_client(l, &e->client);
 	for (i = 0; i < SMTP_VERBS; i++) {
 		if (c->of[i].all == 0)
@@ -327,7 +371,7 @@ smtp_log_format(const struct smtp_log_event *e, char dst[static LOG_LINE_MAX])
 	dst[0] = '\0';
 	switch (e->type) {
 	case SMTP_LOG_CONNECT:
-		add(&l, "connect from ");
+		put(&l, "connect from ");
 		add_client(&l, &e->client);
 		break;
 	case SMTP_LOG_CLIENT:
@@ -344,7 +388,7 @@ smtp_log_format(const struct smtp_log_event *e, char dst[static LOG_LINE_MAX])
 		break;
 	case SMTP_LOG_REMOVED:
 		add_id(&l, e->id);
-		add(&l, "removed");
+		put(&l, "removed");
 		break;
 	case SMTP_LOG_REJECT:
 		format_reject(&l, e);
@@ -418,13 +462,23 @@ smtp_log_ident(const char *ident, enum smtp_log_type type,
 		    (int)(n - tail), ident, program(type));
 }
 
+/* The lowest digits of v. */
+static char *
+put_hex(char *dst, uint32_t v, unsigned int digits)
+{
+	while (digits-- > 0)
+		*dst++ = "0123456789ABCDEF"[v >> 4 * digits & 0xf];
+	return dst;
+}
+
 void
 smtp_log_id(
     time_t now, pid_t pid, uint32_t sequence, char dst[static SMTP_ID_SIZE])
 {
-	(void)snprintf(dst, SMTP_ID_SIZE,
-	    "%08" PRIX32 "%06" PRIX32 "%04" PRIX32, (uint32_t)now,
-	    (uint32_t)pid & 0xffffff, sequence & 0xffff);
+	dst = put_hex(dst, (uint32_t)now, 8);
+	dst = put_hex(dst, (uint32_t)pid, 6);
+	dst = put_hex(dst, sequence, 4);
+	*dst = '\0';
 }
 
 enum smtp_verb

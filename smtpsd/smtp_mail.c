@@ -125,7 +125,7 @@ static const struct smtp_refusal *
 take_mail(struct session *s, struct text args)
 {
 	struct smtp_session *p = s->data;
-	char command[SMTP_COMMAND_OUT_MAX];
+	char command[SMTP_COMMAND_OUT_MAX] UNZEROED;
 	const struct smtp_refusal *refusal;
 	enum smtp_path_result r;
 	struct smtp_path path;
@@ -261,7 +261,7 @@ void
 smtp_mail_to(struct session *s, struct text args)
 {
 	const struct smtp_session *p = s->data;
-	char command[SMTP_COMMAND_OUT_MAX];
+	char command[SMTP_COMMAND_OUT_MAX] UNZEROED;
 	const struct smtp_refusal *r;
 	struct smtp_path path;
 
@@ -280,7 +280,7 @@ bool
 smtp_mail_to_ahead(struct session *s, struct text args)
 {
 	const struct smtp_session *p = s->data;
-	char command[SMTP_COMMAND_OUT_MAX];
+	char command[SMTP_COMMAND_OUT_MAX] UNZEROED;
 	struct smtp_path path;
 
 	if (p->asked != SMTP_ASKED_RCPT || !p->pipelining ||

@@ -138,7 +138,7 @@ begin_chunks(struct session *s)
 static void
 announce_chunk(struct session *s, uint64_t size, bool last, bool first)
 {
-	char received[SMTP_RECEIVED_SIZE];
+	char received[SMTP_RECEIVED_SIZE] UNZEROED;
 	size_t n = first ? format_received(s, received) : 0;
 
 	stream_printf(&s->server, "BDAT %" PRIu64 "%s\r\n", size + n,
@@ -262,7 +262,7 @@ static void
 write_received(struct session *s)
 {
 	struct smtp_session *p = s->data;
-	char received[SMTP_RECEIVED_SIZE];
+	char received[SMTP_RECEIVED_SIZE] UNZEROED;
 
 	stream_write(&s->server, received, format_received(s, received));
 	p->mail.traced = true;

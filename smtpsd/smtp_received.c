@@ -5,7 +5,6 @@
  * client chose (what it calls itself, the name that its address resolves to,
  * users and recipients) may end a line or change what stands around it.
  */
-#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,6 +97,18 @@ safe_length(struct text t, const char *unsafe, bool utf8)
 	return utf8 ? utf8_length(t) : 0;
 }
 
+/* How many octets at the front of t are ASCII that may stand as it is. */
+static size_t
+plain_length(struct text t, size_t max, const char *unsafe)
+{
+	size_t n = 0;
+
+	while (n < t.len && n < max && t.p[n] >= ' ' && t.p[n] <= '~' &&
+	    strchr(unsafe, t.p[n]) == NULL)
+		n++;
+	return n;
+}
+
 /* At most max octets of t, made safe; no character is cut in two. */
 static void
 put_safe(
@@ -106,7 +117,9 @@ put_safe(
 	size_t n, left = max;
 
 	while (t.len > 0) {
-		n = safe_length(t, unsafe, utf8);
+		n = plain_length(t, left, unsafe);
+		if (n == 0)
+			n = safe_length(t, unsafe, utf8);
 		if ((n > 0 ? n : 1) > left)
 			return;
 		put(f, n > 0 ? (struct text){ t.p, n } : TEXT_LIT("?"));
@@ -213,6 +226,20 @@ date_of(int64_t n, int64_t *year, int64_t *month, int64_t *day)
 	*year = y + 400 * cycle + (*month <= 2 ? 1 : 0);
 }
 
+/* n, which is not negative, with at least so many digits. */
+static void
+put_number(struct field *f, int64_t n, size_t digits)
+{
+	char s[24];
+	size_t at = sizeof(s);
+
+	do {
+		s[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0 || sizeof(s) - at < digits);
+	put(f, (struct text){ s + at, sizeof(s) - at });
+}
+
 /*
  * date-time, RFC 5322 3.3.  By our own arithmetic: strftime(3) writes in a
  * language, and gmtime(3) opens the file of the time zone, as no worker may.
@@ -226,18 +253,27 @@ put_date(struct field *f, time_t date, int zone)
 		"Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 	int64_t t = (int64_t)date + (int64_t)zone * 60, year, month, day;
 	int ahead = zone < 0 ? -zone : zone;
-	char s[96];
-
 	if (t < 0)
 		t = 0; /* a clock that was never set */
 	date_of(t / 86400, &year, &month, &day);
-	(void)snprintf(s, sizeof(s),
-	    "; %s, %" PRId64 " %s %" PRId64 " %02" PRId64 ":%02" PRId64
-	    ":%02" PRId64 " %c%02d%02d\r\n",
-	    days[(t / 86400 + 4) % 7], day, months[month - 1], year,
-	    t / 3600 % 24, t / 60 % 60, t % 60, zone < 0 ? '-' : '+',
-	    ahead / 60, ahead % 60);
-	put(f, text_of(s));
+	put(f, TEXT_LIT("; "));
+	put(f, text_of(days[(t / 86400 + 4) % 7]));
+	put(f, TEXT_LIT(", "));
+	put_number(f, day, 1);
+	put(f, TEXT_LIT(" "));
+	put(f, text_of(months[month - 1]));
+	put(f, TEXT_LIT(" "));
+	put_number(f, year, 4);
+	put(f, TEXT_LIT(" "));
+	put_number(f, t / 3600 % 24, 2);
+	put(f, TEXT_LIT(":"));
+	put_number(f, t / 60 % 60, 2);
+	put(f, TEXT_LIT(":"));
+	put_number(f, t % 60, 2);
+	put(f, zone < 0 ? TEXT_LIT(" -") : TEXT_LIT(" +"));
+	put_number(f, ahead / 60, 2);
+	put_number(f, ahead % 60, 2);
+	put(f, TEXT_LIT("\r\n"));
 }
 
 /* May the recipient be told as it is? */

@@ -8,6 +8,7 @@
 #include "smtp_reply.h"
 
 #define CODE_LEN 3
+#define KEPT_MAX 512        /* octets of a buffer between two replies */
 #define NUMBER_DIGITS_MAX 3 /* of subject and detail, RFC 3463 2 */
 
 static bool
@@ -105,6 +106,19 @@ smtp_reply_free(struct smtp_reply *r)
 {
 	buf_free(&r->octets);
 	smtp_reply_init(r);
+}
+
+void
+smtp_reply_reset(struct smtp_reply *r)
+{
+	struct buf octets = r->octets;
+
+	if (octets.size > KEPT_MAX) {
+		smtp_reply_free(r);
+		return;
+	}
+	buf_consume(&octets, octets.len);
+	*r = (struct smtp_reply){ .octets = octets };
 }
 
 enum smtp_reply_result

@@ -55,11 +55,13 @@ enum smtp_reply_result {
 
 void smtp_reply_init(struct smtp_reply *r); /* owns nothing */
 void smtp_reply_free(struct smtp_reply *r); /* may be used again */
+/* The same, but a small buffer stays: there will be a next reply. */
+void smtp_reply_reset(struct smtp_reply *r);
 
 /*
  * Add a line of a server, without its CRLF.  All have one code (RFC 5321
  * 4.2.1).  After SMTP_REPLY_OK the caller passes buf_view(&r->octets) on, or
- * reads it, and calls smtp_reply_free() before the next reply; a line before
+ * reads it, and calls smtp_reply_reset() before the next reply; a line before
  * that is SMTP_REPLY_BAD.
  */
 enum smtp_reply_result smtp_reply_add(struct smtp_reply *r, struct text line);

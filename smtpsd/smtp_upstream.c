@@ -281,7 +281,7 @@ bool
 smtp_server_input(struct session *s)
 {
 	struct smtp_session *p = s->data;
-	char octets[SESSION_SERVER_LINE_MAX];
+	char octets[SESSION_SERVER_LINE_MAX] UNZEROED;
 	struct text line;
 
 	/*
@@ -304,7 +304,7 @@ smtp_server_input(struct session *s)
 		break;
 	}
 	take_reply(s);
-	smtp_reply_free(&p->reply);
+	smtp_reply_reset(&p->reply);
 	return true;
 }
 

@@ -22,6 +22,14 @@ class Dialogue(Submission):
              "CHUNKING", "BINARYMIME", "ENHANCEDSTATUSCODES",
              "LIMITS RCPTMAX=1000", "AUTH PLAIN LOGIN"})
 
+    def test_ehlo_in_one_record(self):
+        c = self.tls()
+        c.send("EHLO client.example.net\r\n")
+        # Octets of one record at most, whatever has come.
+        reply = c.sock.recv(65536).decode()
+        self.assertRegex(reply, r"^250-gw\.example\.org\r\n(250-.*\r\n)+"
+                                r"250 .*\r\n$")
+
     def test_ehlo_before_starttls(self):
         c = self.connect(self.relais.starttls)
         words = c.ehlo()

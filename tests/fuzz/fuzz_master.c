@@ -124,6 +124,12 @@ log_write_as(const char *ident, int priority, pid_t pid, const char *text)
 }
 
 void
+log_gather(bool on)
+{
+	(void)on;
+}
+
+void
 log_set_sink(log_sink *sink, void *arg)
 {
 	(void)sink;
@@ -184,12 +190,6 @@ void
 crew_settled(struct crew *c)
 {
 	MUST(c == &crew && speaker->role == ROLE_WORKER);
-}
-
-void
-supervise_wait_for_room(struct supervisor *s)
-{
-	(void)s;
 }
 
 void

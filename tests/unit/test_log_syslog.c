@@ -344,6 +344,57 @@ test_handed_nonsense(void **state)
 	assert_null(datagram());
 }
 
+static void
+count_waits(void *arg)
+{
+	++*(unsigned int *)arg;
+}
+
+/* Lines that are gathered: none is early, none is late, none is lost. */
+static void
+test_gathered(void **state)
+{
+	uint64_t lost = log_counts().lost;
+	unsigned int i, next = 0, waits = 0;
+
+	(void)state;
+	start_syslogd();
+	open_log("local5");
+	log_on_wait(count_waits, &waits);
+	log_gather(true);
+	for (i = 0; i < 5; i++)
+		say_number(i);
+	assert_null(datagram());
+	log_gather(false);
+	assert_null(take_numbers(&next));
+	assert_int_equal(next, 5);
+	say_number(5);
+	assert_null(take_numbers(&next));
+	assert_int_equal(next, 6);
+	/* more than it holds, and than the socket does, then those behind */
+	log_gather(true);
+	assert_int_equal(waits, 0);
+	for (i = 6; i < 200; i++)
+		say_number(i);
+	log_gather(false);
+	say_number(200);
+	assert_int_equal(waits, 1);
+	log_on_wait(NULL, NULL);
+	while (log_flush())
+		assert_null(take_numbers(&next));
+	assert_null(take_numbers(&next));
+	assert_int_equal(next, 201);
+	assert_int_equal(log_counts().lost, lost);
+	stop_syslogd();
+	start_syslogd();
+	log_gather(true);
+	say_number(201);
+	say_number(202);
+	log_gather(false);
+	assert_null(take_numbers(&next));
+	assert_int_equal(next, 203);
+}
+
 int
 main(void)
 {
@@ -354,6 +405,7 @@ main(void)
 		TEST(test_order),
 		TEST(test_restarted),
 		TEST(test_absent),
+		TEST(test_gathered),
 		TEST(test_handed_over),
 		TEST(test_handed_nonsense),
 	};
