@@ -6,8 +6,6 @@
  */
 #include <sasl/sasl.h>
 
-#include <sasl/prop.h>
-
 #include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
@@ -18,7 +16,6 @@
 
 #include "authenticator_sasl.h"
 #include "log.h"
-#include "sasldb_legacy.h"
 #include "wipe.h"
 #include "xmalloc.h"
 
@@ -26,7 +23,6 @@
 #define PORT_LEN 8      /* ";65535" and a NUL */
 #define LISTED_SSF 128  /* mechanisms are listed as behind good TLS */
 #define FREED_FILL 0x5a /* what freed memory is filled with */
-#define REQUESTS_MAX 8  /* properties that are asked for at once */
 
 struct dialogue {
 	sasl_conn_t *conn;
@@ -90,45 +86,6 @@ typedef int callback(void);
 	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-/* Is sasldb all that is asked for a password? */
-static bool
-asks_sasldb_only(void)
-{
-	const char *plugin = sasl_conf_get(setup->file, "auxprop_plugin");
-
-	return plugin != NULL && strcmp(plugin, "sasldb") == 0;
-}
-
-/*
- * The library is about to look up properties.  Where sasldb holds no secret of
- * Cyrus SASL 1 there is no need to open it for one.
- */
-static void
-spare_legacy(sasl_conn_t *conn)
-{
-	static struct sasldb_legacy legacy; /* as the library, one */
-	struct propctx *ctx = sasl_auxprop_getctx(conn);
-	const struct propval *asked = ctx != NULL ? prop_get(ctx) : NULL;
-	const char *names[REQUESTS_MAX + 1] = { NULL };
-	bool has = false;
-	size_t n = 0;
-
-	for (; asked != NULL && asked->name != NULL; asked++) {
-		if (strcmp(asked->name, "*" SASLDB_LEGACY_PROPERTY) == 0)
-			has = true;
-		else if (n < REQUESTS_MAX)
-			names[n++] = asked->name;
-		else
-			return;
-	}
-	if (!has || n == 0 || !asks_sasldb_only() ||
-	    sasldb_legacy_may_be(&legacy, setup->sasldb))
-		return;
-	/* The names are their requesters', and stay. */
-	prop_clear(ctx, 1);
-	(void)prop_request(ctx, names);
-}
-
 /*
  * The library asks what a name is to be before it asks for a password, with
  * any mechanism.
@@ -141,10 +98,10 @@ hear_user(sasl_conn_t *conn, void *context, const char *in, unsigned int len,
 	struct dialogue *d = context;
 	size_t n = len < sizeof(d->user) ? len : sizeof(d->user) - 1;
 
+	(void)conn;
 	(void)realm;
 	if (len > max)
 		return SASL_BUFOVER;
-	spare_legacy(conn);
 	memmove(out, in, len);
 	*out_len = len;
 	if ((flags & SASL_CU_AUTHID) == 0 || memchr(in, '\0', n) != NULL)
@@ -316,9 +273,10 @@ sasl_mechanisms(char dst[static MSG_MECHS_MAX + 1])
 static bool
 asks_no_daemon(void)
 {
+	const char *plugin = sasl_conf_get(setup->file, "auxprop_plugin");
 	const char *method = sasl_conf_get(setup->file, "pwcheck_method");
 
-	return asks_sasldb_only() &&
+	return plugin != NULL && strcmp(plugin, "sasldb") == 0 &&
 	    (method == NULL || strcmp(method, "auxprop") == 0);
 }
 

@@ -342,85 +342,6 @@ no_plaintext(void)
 	dialogue_free(&d);
 }
 
-/*
- * As Cyrus SASL 1 had it: salt, NUL, MD5 of salt, "sasldb" and the password.
- * No tool of today's writes it.
- */
-static void
-store_legacy(const char *user, const char *password)
-{
-	char command[512];
-
-	(void)snprintf(command, sizeof(command),
-	    "perl -MDB_File -MFcntl -MDigest::MD5=md5 -e '"
-	    "tie my %%h, \"DB_File\", \"%s\", O_RDWR, 0600, $DB_HASH or die;"
-	    "my $salt = \"sixteen of salt!\";"
-	    "$h{\"%s\\0example.org\\0cmusaslsecretPLAIN\"} ="
-	    "$salt . \"\\0\" . md5($salt . \"sasldb\" . \"%s\")'",
-	    sasldb, user, password);
-	MUST(system(command) == 0);
-}
-
-static enum sasl_result
-check(struct text name, struct text password)
-{
-	struct dialogue *d = new_dialogue();
-	enum sasl_result result;
-	struct text user;
-
-	result = dialogue_check(d, name, password, &user);
-	dialogue_free(&d);
-	return result;
-}
-
-/* Calls of read(2) and the like by this process. */
-static uint64_t
-reads(void)
-{
-	unsigned long n = 0;
-	char line[64];
-	FILE *f = fopen("/proc/self/io", "re");
-
-	MUST(f != NULL);
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "syscr: %lu", &n) == 1)
-			break;
-	(void)fclose(f);
-	return n;
-}
-
-static uint64_t
-cost_of_check(void)
-{
-	uint64_t before;
-
-	MUST(check(TEXT_LIT("alice"), TEXT_LIT("secret")) == AUTH_OK);
-	before = reads();
-	MUST(check(TEXT_LIT("alice"), TEXT_LIT("secret")) == AUTH_OK);
-	return reads() - before;
-}
-
-/* Users whose secret is as Cyrus SASL 1 had it are asked for if there are. */
-static void
-legacy(void)
-{
-	uint64_t before, after;
-
-	open_with("pwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
-	          "mech_list: plain\n");
-	usleep(150000); /* sasldb is no longer fresh */
-	before = cost_of_check();
-	MUST(check(TEXT_LIT("alice"), TEXT_LIT("wrong")) == AUTH_FAILED);
-	MUST(check(TEXT_LIT("old"), TEXT_LIT("secret")) == AUTH_FAILED);
-	store_legacy("old", "ancient");
-	MUST(check(TEXT_LIT("old"), TEXT_LIT("ancient")) == AUTH_OK);
-	usleep(150000);
-	MUST(check(TEXT_LIT("old"), TEXT_LIT("ancient")) == AUTH_OK);
-	MUST(check(TEXT_LIT("old"), TEXT_LIT("secret")) == AUTH_FAILED);
-	after = cost_of_check();
-	MUST(before < after); /* sasldb was opened once, not twice */
-}
-
 static void
 test_check(void **state)
 {
@@ -463,13 +384,6 @@ test_no_plaintext(void **state)
 	run(no_plaintext);
 }
 
-static void
-test_legacy(void **state)
-{
-	(void)state;
-	run(legacy);
-}
-
 static int
 make_sasldb(void **state)
 {
@@ -504,7 +418,6 @@ main(void)
 		cmocka_unit_test(test_no_saslauthd),
 		cmocka_unit_test(test_rude_saslauthd),
 		cmocka_unit_test(test_no_plaintext),
-		cmocka_unit_test(test_legacy),
 	};
 
 	return cmocka_run_group_tests(tests, make_sasldb, remove_sasldb);
