@@ -20,6 +20,7 @@
 #include "log.h"
 #include "stats.h"
 #include "stream.h"
+#include "unzeroed.h"
 #include "xmalloc.h"
 
 /*
@@ -34,6 +35,7 @@
 #define TX_SIZE (RX_PLAIN_SIZE * 2 + 65536)
 /* Longer clear text is sent from where it stands rather than gathered. */
 #define GATHER_MAX 16384
+#define PRINTF_USUAL 512 /* most of what stream_printf() writes is shorter */
 /* RFC 8446 5.1 */
 #define RECORD_HANDSHAKE 22
 #define RECORD_HEADER 5
@@ -187,10 +189,14 @@ want_write(struct stream *s, bool on)
 static size_t
 send_some(struct stream *s, const char *p, size_t n)
 {
+	int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
 	ssize_t sent;
 
+	/* The last words and the end of all go in one segment. */
+	if (s->output == STREAM_ENDING)
+		flags |= MSG_MORE;
 	do
-		sent = send(s->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = send(s->fd, p, n, flags);
 	while (sent == -1 && errno == EINTR);
 	if (sent == -1) {
 		if (errno != EAGAIN && errno != ENOBUFS)
@@ -274,18 +280,25 @@ stream_write(struct stream *s, const void *p, size_t n)
 void
 stream_printf(struct stream *s, const char *fmt, ...)
 {
+	char space[PRINTF_USUAL] UNZEROED, *text = space;
 	va_list ap;
-	char *text;
 	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	n = vsnprintf(space, sizeof(space), fmt, ap);
 	va_end(ap);
-	if (n == -1)
+	if (n >= (int)sizeof(space)) {
+		va_start(ap, fmt);
+		n = vasprintf(&text, fmt, ap);
+		va_end(ap);
+	}
+	if (n < 0)
 		fatal("out of memory");
 	stream_write(s, text, (size_t)n);
 	/* It may hold a password. */
-	freezero(text, (size_t)n);
+	explicit_bzero(space, sizeof(space));
+	if (text != space)
+		freezero(text, (size_t)n);
 }
 
 enum stream_result
@@ -502,6 +515,29 @@ stream_fill(struct stream *s)
 	/* It may hold a password, and these buffers live long. */
 	explicit_bzero(p == rx ? rx : plain, n);
 	return r;
+}
+
+/*
+ * Before its handshake an alert in clear is as good as any (RFC 8446 6).  What
+ * the client has sent is taken first, or the kernel would send a reset at the
+ * end.
+ */
+void
+stream_refuse(struct stream *s)
+{
+	/* fatal(2), internal_error(80) */
+	static const char alert[] = "\x15\x03\x03\0\x02\x02\x50";
+	struct tls_io io = { .out = gather, .arg = s };
+	size_t n;
+
+	if (s->fd == -1)
+		return;
+	(void)receive(s, RX_DIALOGUE_SIZE, &n);
+	if (s->tls != NULL)
+		tls_refuse(s->tls, &io);
+	else
+		stream_write(s, alert, sizeof(alert) - 1);
+	(void)stream_flush(s);
 }
 
 void

@@ -514,6 +514,19 @@ stream_want_read(struct stream *st, bool on)
 }
 
 void
+stream_refuse(struct stream *st)
+{
+	static const char alert[] = "alert";
+	struct text hello;
+
+	if (st->fd == -1)
+		return;
+	(void)stream_read(st, &hello);
+	stream_write(st, alert, sizeof(alert) - 1);
+	(void)stream_flush(st);
+}
+
+void
 stream_goodbye(struct stream *st)
 {
 	if (st->fd != -1 && !st->failed && st->output == STREAM_TALKS)
