@@ -516,13 +516,14 @@ stream_want_read(struct stream *st, bool on)
 void
 stream_refuse(struct stream *st)
 {
-	static const char alert[] = "alert";
 	struct text hello;
 
 	if (st->fd == -1)
 		return;
-	(void)stream_read(st, &hello);
-	stream_write(st, alert, sizeof(alert) - 1);
+	if (st->tls == NULL) {
+		(void)stream_read(st, &hello);
+		stream_write(st, "alert", 5);
+	}
 	(void)stream_flush(st);
 }
 
