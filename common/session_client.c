@@ -16,9 +16,10 @@
 static void
 client_secured(struct session *s)
 {
-	log_debug("session=%" PRIu32 " client %s%s", s->number,
-	    tls_describe(s->client.tls),
-	    tls_resumed(s->client.tls) ? " resumed" : "");
+	if (log_wants(LOG_DEBUG))
+		log_debug("session=%" PRIu32 " client %s%s", s->number,
+		    tls_describe(s->client.tls),
+		    tls_resumed(s->client.tls) ? " resumed" : "");
 	session_count_handshake(s);
 	s->can_starttls = false;
 	if (!s->greeted) {

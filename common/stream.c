@@ -455,6 +455,7 @@ stream_handshake(struct stream *s)
 	r = decrypt(s, &io, &n);
 	if (r == STREAM_OK && buf_append(&s->in, plain, n) == -1)
 		return STREAM_ERROR;
+	count_received(s, n);
 	explicit_bzero(plain, n);
 	return r == STREAM_WAIT ? STREAM_OK : r;
 }
