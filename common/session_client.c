@@ -16,9 +16,10 @@
 static void
 client_secured(struct session *s)
 {
-	log_debug("session=%" PRIu32 " client %s%s", s->number,
-	    tls_describe(s->client.tls),
-	    tls_resumed(s->client.tls) ? " resumed" : "");
+	if (log_wants(LOG_DEBUG))
+		log_debug("session=%" PRIu32 " client %s%s", s->number,
+		    tls_describe(s->client.tls),
+		    tls_resumed(s->client.tls) ? " resumed" : "");
 	session_count_handshake(s);
 	s->can_starttls = false;
 	if (!s->greeted) {
@@ -91,31 +92,14 @@ can_be_told(const struct session *s)
 	    s->state != SESSION_MESSAGE;
 }
 
-/*
- * A handshake is more than we have for this client, but an alert in clear is
- * as good as any (RFC 8446 6): internal_error, "unrelated to the peer".  What
- * it has sent is taken first, or the kernel would send a reset at the end.
- */
-static void
-alert_and_drop(struct session *s, const char *reason)
-{
-	static const char alert[] = "\x15\x03\x03\0\x02\x02\x50";
-	struct text hello;
-
-	if (s->client.tls == NULL && stream_is_open(&s->client)) {
-		(void)stream_read(&s->client, &hello);
-		stream_write(&s->client, alert, sizeof(alert) - 1);
-		(void)stream_flush(&s->client);
-	}
-	session_drop(s, reason);
-}
-
 /* Refused, each in the way that it can be told of. */
 static void
 turn_away(struct session *s, const char *reason)
 {
 	if (s->client_secure == SECURE_SSL && !s->greeted) {
-		alert_and_drop(s, reason);
+		/* A handshake, or the rest of it, is more than we have. */
+		stream_refuse(&s->client);
+		session_drop(s, reason);
 		return;
 	}
 	if (can_be_told(s))

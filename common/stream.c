@@ -191,10 +191,14 @@ want_write(struct stream *s, bool on)
 static size_t
 send_some(struct stream *s, const char *p, size_t n)
 {
+	int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
 	ssize_t sent;
 
+	/* The last words and the end of all go in one segment. */
+	if (s->output == STREAM_ENDING)
+		flags |= MSG_MORE;
 	do
-		sent = send(s->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = send(s->fd, p, n, flags);
 	while (sent == -1 && errno == EINTR);
 	if (sent == -1) {
 		if (errno != EAGAIN && errno != ENOBUFS)
@@ -455,6 +459,7 @@ stream_handshake(struct stream *s)
 	r = decrypt(s, &io, &n);
 	if (r == STREAM_OK && buf_append(&s->in, plain, n) == -1)
 		return STREAM_ERROR;
+	count_received(s, n);
 	explicit_bzero(plain, n);
 	return r == STREAM_WAIT ? STREAM_OK : r;
 }
@@ -526,6 +531,29 @@ stream_fill(struct stream *s)
 	/* It may hold a password, and these buffers live long. */
 	explicit_bzero(p == rx ? rx : plain, n);
 	return r;
+}
+
+/*
+ * Before its handshake an alert in clear is as good as any (RFC 8446 6).  What
+ * the client has sent is taken first, or the kernel would send a reset at the
+ * end.
+ */
+void
+stream_refuse(struct stream *s)
+{
+	/* fatal(2), internal_error(80) */
+	static const char alert[] = "\x15\x03\x03\0\x02\x02\x50";
+	struct tls_io io = { .out = gather, .arg = s };
+	size_t n;
+
+	if (s->fd == -1)
+		return;
+	(void)receive(s, RX_DIALOGUE_SIZE, &n);
+	if (s->tls != NULL)
+		tls_refuse(s->tls, &io);
+	else
+		stream_write(s, alert, sizeof(alert) - 1);
+	(void)stream_flush(s);
 }
 
 void

@@ -127,6 +127,11 @@ void stream_want_read(struct stream *s, bool on);
  * asked for again.
  */
 void stream_shutdown(struct stream *s);
+/*
+ * The client is not served: say so by a TLS alert, wherever its handshake is.
+ * stream_close() is next.
+ */
+void stream_refuse(struct stream *s);
 /* TLS's goodbye only: stream_close() is next. */
 void stream_goodbye(struct stream *s);
 

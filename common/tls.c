@@ -342,6 +342,14 @@ tls_bye(struct tls *t, struct tls_io *io)
 	t->io = NULL;
 }
 
+void
+tls_refuse(struct tls *t, struct tls_io *io)
+{
+	t->io = io;
+	gnutls_alert_send(t->session, GNUTLS_AL_FATAL, GNUTLS_A_INTERNAL_ERROR);
+	t->io = NULL;
+}
+
 const char *
 tls_error(const struct tls *t)
 {

@@ -109,6 +109,11 @@ enum tls_result tls_encrypt(
 
 /* Say close_notify (one way: it is not waited for). */
 void tls_bye(struct tls *t, struct tls_io *io);
+/*
+ * End a handshake that could go on, by the alert internal_error: "unrelated
+ * to the peer" (RFC 8446 6.2).
+ */
+void tls_refuse(struct tls *t, struct tls_io *io);
 
 /* A phrase for the log about the last TLS_FAILED: "no common cipher". */
 const char *tls_error(const struct tls *t);

@@ -10,11 +10,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdpass.h"
 #include "log.h"
 #include "proof.h"
 #include "worker_impl.h"
 #include "xmalloc.h"
+
+/*
+ * Before implicit TLS a client is served at once, and the broker's word on it
+ * may come later: in the handshake there is still a way to refuse.  After a
+ * refusal all wait for so long: a flood is not worth a handshake.
+ */
+#define WARY_SECONDS 10
 
 /* What it need not know at once. */
 static void
@@ -31,12 +39,22 @@ to_broker(struct worker *w, struct writer *m, int fd)
 		(void)ipc_send(w->broker, m, fd);
 }
 
-/* Its word comes before anything is said: who is refused costs no more. */
+/*
+ * In clear its word comes before anything is said.  A process for one client
+ * has nothing else to do meanwhile, nor does it hear how others fared.
+ */
+static bool
+is_patient(const struct worker *w, const struct session *s)
+{
+	return s->client_secure != SECURE_SSL || w->places == 1 ||
+	    w->conf->peername_lookup || clock_seconds() < w->wary_until;
+}
+
 bool
 worker_admit(struct worker *w, const struct session *s)
 {
 	struct msg_admit m = { .session = s->number,
-		.waits = s->state == SESSION_ADMIT };
+		.waits = s->state == SESSION_ADMIT && is_patient(w, s) };
 	int fd = s->accepted != -1 ? s->accepted : s->client.fd;
 	struct writer msg UNZEROED;
 
@@ -202,6 +220,8 @@ do_admit_reply(struct worker *w, struct reader *r)
 
 	if (msg_get_admit_reply(r, &m) == -1)
 		return -1;
+	if (m.verdict != ADMIT_OK && m.verdict != ADMIT_GONE)
+		w->wary_until = clock_seconds() + WARY_SECONDS;
 	s = find(w, m.session);
 	if (s == NULL) /* the client has left meanwhile */
 		return 0;

@@ -49,6 +49,7 @@ struct worker {
 	bool draining; /* MSG_DRAIN: the clients it has, and no more */
 	bool settled;  /* the same, and all have logged in: MSG_SETTLED */
 	struct event settling;
+	time_t wary_until; /* CLOCK_MONOTONIC seconds */
 
 	enum worker_list list_state;
 	struct capability list;

@@ -17,12 +17,13 @@
 
 #define nitems(a) (sizeof(a) / sizeof((a)[0]))
 
+#define IMAP_OUR_TAG_SIZE 16 /* of our tags, "r1" and so on, with its NUL */
+
 /* What the inner server's next tagged response is about. */
 enum imap_upstream_state {
 	IMAP_UP_GREETING, /* untagged, the first line */
 	IMAP_UP_CAPABILITY,
 	IMAP_UP_STARTTLS,
-	IMAP_UP_ID,
 	IMAP_UP_LOGIN,           /* LOGIN or AUTHENTICATE PLAIN */
 	IMAP_UP_CAPABILITY_AFTER /* logged in, but it did not say its list */
 };
@@ -34,11 +35,15 @@ enum imap_owed { IMAP_OWE_NOTHING, IMAP_OWE_LITERAL, IMAP_OWE_PLAIN };
 struct imap_upstream {
 	enum imap_upstream_state state;
 	unsigned int number; /* of the command under way */
-	char tag[16];        /* of the same */
-	bool known;          /* list is what the server said last */
+	char tag[IMAP_OUR_TAG_SIZE]; /* of the same */
+	bool known;                  /* list is what the server said last */
 	struct capability list;
 
-	/* Of its answer to ID: octets of a literal, and what is behind it. */
+	/*
+	 * Of its answer to ID, which comes before that to the login: it is
+	 * still to come; octets of a literal, and what is behind it.
+	 */
+	bool owes_id;
 	uint64_t skip;
 	bool unfinished;
 

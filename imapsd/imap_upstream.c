@@ -38,6 +38,12 @@ imap_server_start(struct session *s)
 	im->upstream = xcalloc(1, sizeof(*im->upstream));
 }
 
+static void
+command_tag(unsigned int number, char tag[IMAP_OUR_TAG_SIZE])
+{
+	(void)snprintf(tag, IMAP_OUR_TAG_SIZE, "r%u", number);
+}
+
 void
 imap_upstream_command(struct session *s, enum imap_upstream_state state)
 {
@@ -46,7 +52,7 @@ imap_upstream_command(struct session *s, enum imap_upstream_state state)
 
 	up->state = state;
 	up->number++;
-	(void)snprintf(up->tag, sizeof(up->tag), "r%u", up->number);
+	command_tag(up->number, up->tag);
 	stream_printf(&s->server, "%s ", up->tag);
 }
 
@@ -75,9 +81,11 @@ imap_server_tls(struct session *s)
 static void
 say_id(struct session *s)
 {
+	const struct imap_session *im = s->data;
 	char client[ADDR_STRLEN], local[ADDR_STRLEN];
 
-	imap_upstream_command(s, IMAP_UP_ID);
+	imap_upstream_command(s, IMAP_UP_LOGIN);
+	im->upstream->owes_id = true;
 	stream_printf(&s->server,
 	    "ID (\"x-originating-ip\" \"%s\" \"x-originating-port\" \"%u\" "
 	    "\"x-connected-ip\" \"%s\" \"x-connected-port\" \"%u\" "
@@ -88,6 +96,7 @@ say_id(struct session *s)
 	    (unsigned int)addr_port(&s->local_addr), s->hops - 1);
 }
 
+/* The login does not depend on the answer to ID, and goes along with it. */
 static void
 say_login(struct session *s)
 {
@@ -96,8 +105,7 @@ say_login(struct session *s)
 	if (s->conf->outgoing_client_info &&
 	    capability_has(&im->upstream->list, "ID"))
 		say_id(s);
-	else
-		imap_login_start(s);
+	imap_login_start(s);
 }
 
 /* The server was heard: its list, TLS, then the login, whatever is missing. */
@@ -195,7 +203,7 @@ take_literal(struct session *s, const struct imap_response *r, uint64_t size)
 	struct imap_session *im = s->data;
 	struct imap_upstream *up = im->upstream;
 
-	if (up->state != IMAP_UP_ID || size > ID_LITERAL_MAX ||
+	if (!up->owes_id || size > ID_LITERAL_MAX ||
 	    (!up->unfinished && !text_caseeq(r->code, "ID"))) {
 		session_server_failed(s, "Literal from server before login");
 		return;
@@ -220,6 +228,8 @@ skip_literal(struct session *s, struct imap_upstream *up)
 static void
 take_untagged(struct session *s, const struct imap_response *r)
 {
+	const struct imap_session *im = s->data;
+	const struct imap_upstream *up = im->upstream;
 	uint64_t size;
 
 	switch (r->status) {
@@ -237,7 +247,7 @@ take_untagged(struct session *s, const struct imap_response *r)
 	case IMAP_DATA:
 		if (imap_ends_in_literal(r->args, &size))
 			take_literal(s, r, size);
-		else if (text_caseeq(r->code, "CAPABILITY"))
+		else if (!up->owes_id && text_caseeq(r->code, "CAPABILITY"))
 			(void)take_list(s, r->args);
 		break;
 	}
@@ -253,6 +263,23 @@ warn_refused(const struct session *s, const struct imap_response *r)
 	    text_printable(r->text, shown, sizeof(shown)));
 }
 
+/* The answer to the command before the login: a login goes without it. */
+static void
+take_id(
+    struct session *s, struct imap_upstream *up, const struct imap_response *r)
+{
+	char tag[IMAP_OUR_TAG_SIZE];
+
+	command_tag(up->number - 1, tag);
+	if (!text_eq(r->tag, tag)) {
+		session_server_garbage(s);
+		return;
+	}
+	up->owes_id = false;
+	if (r->status != IMAP_OK)
+		warn_refused(s, r);
+}
+
 static void
 take_tagged(struct session *s, const struct imap_response *r)
 {
@@ -260,6 +287,10 @@ take_tagged(struct session *s, const struct imap_response *r)
 	struct imap_upstream *up = im->upstream;
 	bool ok = r->status == IMAP_OK;
 
+	if (up->owes_id) {
+		take_id(s, up, r);
+		return;
+	}
 	if (!text_eq(r->tag, up->tag)) {
 		session_server_garbage(s);
 		return;
@@ -277,11 +308,6 @@ take_tagged(struct session *s, const struct imap_response *r)
 			session_server_starttls(s);
 		else
 			session_server_failed(s, "STARTTLS refused by server");
-		return;
-	case IMAP_UP_ID: /* a login goes without it */
-		if (!ok)
-			warn_refused(s, r);
-		imap_login_start(s);
 		return;
 	case IMAP_UP_LOGIN:
 		pass_alert(s, r);

@@ -136,8 +136,10 @@ world_answer(struct session *s, bool yes)
 		if (up->state == IMAP_UP_CAPABILITY ||
 		    up->state == IMAP_UP_CAPABILITY_AFTER)
 			say_printf(&server, "* %s\r\n", list);
-		if (up->state == IMAP_UP_ID)
+		if (up->owes_id) {
 			say_line(&server, TEXT_LIT("* ID NIL"));
+			say_printf(&server, "r%u OK done\r\n", up->number - 1);
+		}
 		say_printf(&server, "%s %s done\r\n", up->tag, word);
 	}
 }

@@ -522,6 +522,20 @@ stream_want_read(struct stream *st, bool on)
 }
 
 void
+stream_refuse(struct stream *st)
+{
+	struct text hello;
+
+	if (st->fd == -1)
+		return;
+	if (st->tls == NULL) {
+		(void)stream_read(st, &hello);
+		stream_write(st, "alert", 5);
+	}
+	(void)stream_flush(st);
+}
+
+void
 stream_goodbye(struct stream *st)
 {
 	if (st->fd != -1 && !st->failed && st->output == STREAM_TALKS)

@@ -248,6 +248,48 @@ test_write_error(void **state)
 	}
 }
 
+/* A client that is not served hears it before TLS, and within a handshake. */
+static void
+test_refuse(void **state)
+{
+	static const char alert[] = "\x15\x03\x03\0\x02\x02\x50";
+	static struct pair p;
+	const char *const *k;
+	int fds[2], step, error;
+
+	(void)state;
+	for (k = kinds + 1; k < kinds + NITEMS(kinds); k++)
+		for (step = 0; step < 2; step++) {
+			far_tcp(fds);
+			pair_up(&p, fds, NULL, IN_MAX);
+			p.far.tls = peer_new(*k, GNUTLS_CLIENT);
+			stream_await_tls(&p.s, pki.server);
+			assert_false(far_greet(&p.far));
+			if (step == 1) {
+				assert_int_equal(
+				    stream_handshake(&p.s), STREAM_WAIT);
+				assert_int_equal(stream_flush(&p.s), STREAM_OK);
+			}
+			stream_refuse(&p.s);
+			stream_close(&p.s);
+			assert_true(far_fetch(&p.far, 1 << 16) > 0);
+			assert_int_equal(far_fetch(&p.far, 1 << 16), 0);
+			if (step == 0)
+				assert_memory_equal(p.far.tls->in.data, alert,
+				    sizeof(alert) - 1);
+			do
+				error = gnutls_handshake(p.far.tls->s);
+			while (error != 0 && !gnutls_error_is_fatal(error));
+			if (error == 0) /* it has seen all of the server's */
+				error = (int)gnutls_record_recv(
+				    p.far.tls->s, got, 1);
+			assert_int_equal(error, GNUTLS_E_FATAL_ALERT_RECEIVED);
+			assert_int_equal(gnutls_alert_get(p.far.tls->s),
+			    GNUTLS_A_INTERNAL_ERROR);
+			pair_close(&p);
+		}
+}
+
 int
 main(void)
 {
@@ -257,6 +299,7 @@ main(void)
 		TEST(test_garbage_behind_end),
 		TEST(test_reopen),
 		TEST(test_write_error),
+		TEST(test_refuse),
 	};
 
 	return cmocka_run_group_tests(tests, pair_start, pair_stop);
