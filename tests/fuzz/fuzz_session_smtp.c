@@ -393,8 +393,13 @@ world_server_over(void)
 
 	(void)reference_may_clear(&t, "STARTTLS\r\n");
 	if (started && t.len > 0)
-		/* Both begin anew with TLS. */
-		t = text_skip(buf_view(&server.heard), server.clear);
+		/*
+		 * Both begin anew with TLS; what went in clear before it may
+		 * still be on its way.
+		 */
+		t = server.clear < buf_view(&server.heard).len
+		    ? text_skip(buf_view(&server.heard), server.clear)
+		    : TEXT_NONE;
 	else
 		(void)next_reply(&replies);
 	while (t.len > 0 && take_command(&t, &replies))
