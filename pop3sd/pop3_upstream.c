@@ -57,19 +57,6 @@ pop3_server_tls(struct session *s)
 	ask(s, POP3_UP_CAPA, "CAPA");
 }
 
-/* RFC 2449 6.6: it takes a command before it has answered the one before. */
-static bool
-takes_pipelines(const struct pop3_session *p)
-{
-	return capability_has_keyword(&p->list, "PIPELINING");
-}
-
-static void
-say_pass(struct session *s)
-{
-	stream_printf(&s->server, "PASS %s\r\n", s->login->password);
-}
-
 static void
 log_in(struct session *s)
 {
@@ -84,8 +71,6 @@ log_in(struct session *s)
 	} else if (!authz) { /* also where there is no CAPA, or no USER in it */
 		p->upstream = POP3_UP_USER;
 		stream_printf(&s->server, "USER %s\r\n", s->login->authn);
-		if (takes_pipelines(p))
-			say_pass(s);
 	} else {
 		session_login_answered(s, LOGIN_MISMATCH,
 		    "Authorisation identity not possible at server", "AUTH",
@@ -194,8 +179,7 @@ say_password(struct session *s)
 	char code[CREDENTIALS_PLAIN_MAX];
 
 	if (p->upstream == POP3_UP_USER) {
-		if (!takes_pipelines(p))
-			say_pass(s);
+		stream_printf(&s->server, "PASS %s\r\n", s->login->password);
 	} else {
 		credentials_plain(s->login, code);
 		stream_printf(&s->server, "%s\r\n", code);

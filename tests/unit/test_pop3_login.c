@@ -14,8 +14,6 @@
 
 #define PLAIN_SAID PLAIN_ASKED "AGpvZQBzZWNyZXQ=\r\n"
 #define PLAIN_ONLY LIST("SASL LOGIN PLAIN\r\n")
-#define PIPELINES LIST("USER\r\nPIPELINING\r\n")
-#define PIPELINES_HEARD "{learned USER PIPELINING}{greeted}"
 #define PLAIN_HEARD "{learned SASL LOGIN PLAIN}{greeted}"
 
 /* joe with secret, over a plain inner leg. */
@@ -36,16 +34,6 @@ static const struct {
 	/* What is behind the login's answer is the relay's. */
 	{ S(KNOWN "+OK\r\n+OK Welcome\r\n+OK 2 320\r\n+O\0\n"), SAID,
 	    HEARD "+OK Welcome\r\n{ok}", "+OK 2 320\r\n+O" },
-
-	/* It takes the password before it has answered the name. */
-	{ S(PIPELINES), SAID, PIPELINES_HEARD, NULL },
-	{ S(PIPELINES "+OK\r\n"), SAID, PIPELINES_HEARD, NULL },
-	{ S(PIPELINES "+OK\r\n+OK Welcome\r\n+OK 2 320\r\n"), SAID,
-	    PIPELINES_HEARD "+OK Welcome\r\n{ok}", "+OK 2 320\r\n" },
-	{ S(PIPELINES "-ERR who\r\n-ERR what\r\n"), SAID,
-	    PIPELINES_HEARD REFUSED "who\r\n", NULL },
-	{ S(PIPELINES "+OK\r\n-ERR wrong\r\n"), SAID,
-	    PIPELINES_HEARD REFUSED "wrong\r\n", NULL },
 
 	/* Refusals: of the name, of the password; with a delay ... */
 	{ S(KNOWN "-ERR who\r\n"), ASKED, HEARD REFUSED "who\r\n", NULL },
