@@ -180,7 +180,8 @@ join(struct text reply, char dst[static MSG_RECORD_TEXT_MAX])
 		if (n > t.len)
 			n = t.len;
 		dst[at++] = ' ';
-		memcpy(dst + at, t.p, n);
+		if (n > 0) /* there may be none, and no pointer */
+			memcpy(dst + at, t.p, n);
 		at += n;
 		dst[at] = '\0';
 	}

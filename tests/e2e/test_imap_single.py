@@ -313,9 +313,9 @@ class Descriptors(StandInCase):
         self.assertRegex(self.raw(relais.plain).rest(), r"^\* BYE too many")
         for c in clients:
             c.close()
+        all_old_gone(relais)    # their places, too
         self.settled(relais)
         self.assertOK(self.connect(relais.plain).login())
-        all_old_gone(relais)
         self.assertEqual([l for l in relais.log() if "is reached" in l], [])
 
     @staticmethod

@@ -439,7 +439,7 @@ class Notified(Launched):
         process, heard = self.begin(os.path.join(self.folder, "notify"),
                                     watchdog=1000000)
         self.assertEqual(self.words(heard)[0], "READY=1")
-        wait_for(lambda: "worker" in self.roles(process), 10, "a worker")
+        wait_for(lambda: "control" in self.roles(process), 10, "the last role")
         before = self.roles(process)
         for _ in range(9):      # each half a second
             self.assertEqual(self.words(heard), ["WATCHDOG=1"])
