@@ -35,9 +35,9 @@ ALONE = ("test_imap_leak.py", "test_imap_crash.py", "test_pop3_leak.py",
 
 # The slowest go first, so that none of them is what all wait for in the end.
 FIRST = ("test_certificate_watch.py", "test_imap_authenticate_in.py",
-         "test_memory_traces.py",
-         "test_ledger.py", "test_build.py", "test_client_setup.py",
-         "test_pop3_inner.py", "test_deadlines.py", "test_faults_inner.py",
+         "test_memory_traces.py", "test_ledger.py", "test_build.py",
+         "test_client_setup.py", "test_pop3_inner.py", "test_deadlines.py",
+         "test_faults_inner.py",
          "test_hostile_load.py", "test_imap_names.py", "test_imap_limits.py")
 
 AGAIN = 3       # files that failed are run again, if they are no more
