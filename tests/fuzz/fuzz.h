@@ -7,6 +7,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "log.h"
@@ -190,6 +192,17 @@ fuzz_luck(const uint8_t *data, size_t size)
 	struct text t = { (const char *)data, size };
 
 	return fuzz_cuts(t).state >> 16;
+}
+
+/* What the next descriptor will be: the same again where none was left open. */
+static inline int
+fuzz_lowest_fd(void)
+{
+	int fd = fcntl(0, F_DUPFD, 0);
+
+	MUST(fd != -1);
+	close(fd);
+	return fd;
 }
 
 /* Whatever is logged goes nowhere, but with FUZZ_SHOW=1 to stderr. */

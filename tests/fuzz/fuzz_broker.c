@@ -478,21 +478,11 @@ check(void)
 	MUST(limit_count(broker.limit) == all);
 }
 
-static int
-lowest_free(void)
-{
-	int fd = fcntl(0, F_DUPFD, 0);
-
-	MUST(fd != -1);
-	close(fd);
-	return fd;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
-	int far[PEERS], i, before = lowest_free();
+	int far[PEERS], i, before = fuzz_lowest_fd();
 	uint8_t what;
 
 	clear_ledger();
@@ -525,6 +515,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(limit_count(broker.limit) == 0);
 	MUST(TAILQ_EMPTY(&broker.peers) && TAILQ_EMPTY(&attempts));
 	MUST(TAILQ_EMPTY(&waits));
-	MUST(lowest_free() == before);
+	MUST(fuzz_lowest_fd() == before);
 	return 0;
 }

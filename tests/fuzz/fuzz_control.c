@@ -518,21 +518,11 @@ end(void)
 	close(master_fd);
 }
 
-static int
-lowest_free(void)
-{
-	int fd = fcntl(0, F_DUPFD, 0);
-
-	MUST(fd != -1);
-	close(fd);
-	return fd;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
-	int fds[2], i, j, before = lowest_free();
+	int fds[2], i, j, before = fuzz_lowest_fd();
 
 	begin(fds);
 	for (i = 0; i < STEPS_MAX && in.left > 0; i++) {
@@ -545,6 +535,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check();
 	}
 	end();
-	MUST(lowest_free() == before);
+	MUST(fuzz_lowest_fd() == before);
 	return 0;
 }

@@ -72,21 +72,11 @@ hear_quietly(int fd, bool full)
 	return status;
 }
 
-static int
-lowest_free(void)
-{
-	int fd = fcntl(0, F_DUPFD, 0);
-
-	MUST(fd != -1);
-	close(fd);
-	return fd;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
-	int fds[2], i, status, before = lowest_free();
+	int fds[2], i, status, before = fuzz_lowest_fd();
 
 	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	for (i = 0; i < MESSAGES_MAX && in.left > 0; i++)
@@ -95,6 +85,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	status = hear_quietly(fds[0], size % 16 == 15);
 	MUST(status >= -1 && status < CONTROL_STATUSES);
 	close(fds[0]);
-	MUST(lowest_free() == before);
+	MUST(fuzz_lowest_fd() == before);
 	return 0;
 }

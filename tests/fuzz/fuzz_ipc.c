@@ -111,22 +111,12 @@ send_one(int fd, struct input *in)
 		send_any(fd, (struct text){ w.data, w.len }, what & 3);
 }
 
-static int
-lowest_free(void)
-{
-	int fd = fcntl(0, F_DUPFD, 0);
-
-	MUST(fd != -1);
-	close(fd);
-	return fd;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
 	uint8_t flags = input_u8(&in), roles = input_u8(&in);
-	int fds[2], before = lowest_free(), i;
+	int fds[2], before = fuzz_lowest_fd(), i;
 
 	far.self = roles % ROLE_MAX;
 	far.peer = roles / 16 % ROLE_MAX;
@@ -150,6 +140,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(far.closed <= 1 && (far.closed == 1) == (far.ch == NULL));
 	ipc_free(&far.ch);
 	close(fds[1]);
-	MUST(lowest_free() == before);
+	MUST(fuzz_lowest_fd() == before);
 	return 0;
 }
