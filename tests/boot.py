@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """Boot a system with systemd in it, and see the units of conf/systemd there:
-enabled at the boot, reached, reloaded, replaced after a crash, stopped; then
+enabled at the boot, reached, reloaded, replaced after a crash, stopped; what
+their sandbox has to let through (certificates that are renewed, the control
+socket, metrics, the ledger), and reloads of a configuration that is bad; then
 by their sockets, with Accept=no and with Accept=yes.
 
     tests/boot.py [ROOT]
@@ -12,11 +14,15 @@ one is made in /tmp and removed at the end.  The container has a network of its
 own, so no port of this machine is touched.  Where debootstrap or systemd-nspawn
 are missing, it says so and does nothing."""
 
+import contextlib
 import glob
+import hashlib
+import json
 import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -27,7 +33,8 @@ sys.path.insert(0, os.path.join(HERE, "e2e"))
 import client   # noqa: E402  the path comes first
 import harness  # noqa: E402
 import inner    # noqa: E402
-from certs import certificates, gateway_pair  # noqa: E402
+import metrics  # noqa: E402
+from certs import certificates, gateway_pair, openssl  # noqa: E402
 
 SUITE = "bookworm"
 MIRROR = "http://deb.debian.org/debian"
@@ -36,6 +43,7 @@ PACKAGES = ("systemd,systemd-sysv,dbus,libevent-core-2.1-7,libgnutls30,"
 LIMIT = 60      # seconds for any one thing to happen
 DAEMONS = {"imapsd": (993, 143), "pop3sd": (995, 110), "smtpsd": (465, 587)}
 INNER = {"imapsd": 20143, "pop3sd": 20110}
+STRANGER = "127.66.1.1"     # whose failures the ledger counts
 
 
 # --- what runs in the container's network ---------------------------------
@@ -82,6 +90,35 @@ def greet(port, context):
         assert c.line().startswith("220 "), "no greeting"
         c.send(b"QUIT\r\n")
         assert c.line().startswith("221 "), "no good-bye"
+
+
+def digest(der):
+    return hashlib.sha256(der).hexdigest()
+
+
+def served(name):
+    """Print which certificate imapsd has for this name, be it another's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with client.Connection(993, context=context, name=name) as c:
+        print(digest(c.sock.getpeercert(True)))
+
+
+def guess(ca):
+    """A wrong password, from an address that nobody trusts."""
+    with client.connect(993, context=client.tls_context(ca),
+                        source=STRANGER) as c:
+        said = c.login(password="wrong")
+        assert said.status == "NO", said
+
+
+def scrape(port):
+    print(metrics.Scrape(int(port)).value("relais_build_info"))
+
+
+# What this program does in there, by the first of its words.
+INSIDE = {"--visit": visit, "--served": served, "--guess": guess,
+          "--scrape": scrape}
 
 
 # --- the container ---------------------------------------------------------
@@ -160,16 +197,25 @@ class Machine:
         if self.process.poll() is not None:
             raise AssertionError("systemd-nspawn ended with %d" %
                                  self.process.returncode)
-        found = harness.children(self.process.pid)
-        return found[0] if found else None
+        # not its child of a moment, which makes the namespaces
+        for pid in harness.children(self.process.pid):
+            with contextlib.suppress(OSError):
+                if (os.readlink("/proc/%d/ns/pid" % pid) !=
+                        os.readlink("/proc/self/ns/pid")):
+                    return pid
+        return None
 
-    def run(self, *argv, check=True):
+    def status(self, *argv):
+        """Exit status and output of a program in there."""
         done = subprocess.run(
             ["nsenter", "--target", str(self.leader), "--all", *argv],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=LIMIT)
-        text = done.stdout.decode(errors="replace").strip()
-        if check and done.returncode != 0:
+        return done.returncode, done.stdout.decode(errors="replace").strip()
+
+    def run(self, *argv, check=True):
+        status, text = self.status(*argv)
+        if check and status != 0:
             raise AssertionError("%s: %s" % (" ".join(argv), text))
         return text
 
@@ -189,11 +235,27 @@ class Machine:
     def journal(self, *words):
         return self.run("journalctl", "--no-pager", "-q", "-o", "cat", *words)
 
+    def inside(self, *words):
+        """One of INSIDE, in the container's network; what it prints."""
+        return subprocess.run(
+            ["nsenter", "--target", str(self.leader), "--net",
+             sys.executable, __file__, *map(str, words)], check=True,
+            timeout=LIMIT, stdout=subprocess.PIPE).stdout.decode().strip()
+
     def visit(self, daemon):
-        subprocess.run(["nsenter", "--target", str(self.leader), "--net",
-                        sys.executable, __file__, "--visit", daemon,
-                        certificates().ca.cert, *map(str, DAEMONS[daemon])],
-                       check=True, timeout=LIMIT)
+        self.inside("--visit", daemon, certificates().ca.cert,
+                    *DAEMONS[daemon])
+
+    def configure(self, daemon, *lines):
+        """What install() has written, and more."""
+        write(self.path("/etc/relais/%s.conf" % daemon), "".join(
+            line + "\n" for line in (
+                "outgoing_server 127.0.0.1:%d" % INNER[daemon],
+                "log_facility local5") + lines))
+
+    def logged(self, text, unit="imapsd.service"):
+        harness.wait_for(lambda: text in self.journal("-b", "-u", unit),
+                         LIMIT, text, 0.2)
 
     def is_open(self, port):
         lines = self.run("cat", "/proc/net/tcp", "/proc/net/tcp6")
@@ -204,7 +266,8 @@ class Machine:
         for process in self.servers, self.process:
             if process and process.poll() is None:
                 if process is self.process:     # an orderly shutdown
-                    os.kill(self.leader, signal.SIGRTMIN + 4)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(self.leader, signal.SIGRTMIN + 4)
                 else:
                     process.terminate()
                 try:
@@ -257,6 +320,128 @@ def by_services(m):
     m.systemctl("stop", "relais.target")
 
 
+def reloads(m):
+    """A bad configuration is refused to who asks, and changes nothing."""
+    unit = "imapsd.service"
+    m.configure("imapsd", "metrics_listen 127.0.0.1:9993")
+    m.systemctl("start", unit)
+    pid = m.property(unit, "MainPID")
+    m.inside("--scrape", 9993)
+    say(unit, "has metrics on a port")
+    m.configure("imapsd", "metrics_listen 127.0.0.1:9994", "workers some")
+    status, text = m.status("systemctl", "reload", unit)
+    assert status != 0, text
+    told = m.systemctl("status", unit, check=False)
+    assert "imapsd.conf:4: " in told and "workers" in told, told
+    assert m.is_active(unit) and m.property(unit, "MainPID") == pid
+    assert m.property(unit, "StatusText") == "serving"
+    m.visit("imapsd")
+    m.inside("--scrape", 9993)
+    assert not m.is_open(9994)
+    say(unit, "refused a bad configuration:", next(
+        line for line in told.splitlines() if "imapsd.conf:4: " in line))
+    m.configure("imapsd", "metrics_listen 127.0.0.1:9994")
+    m.systemctl("reload", unit)
+    harness.wait_for(lambda: m.is_open(9994), LIMIT, "port 9994", 0.2)
+    m.inside("--scrape", 9994)
+    m.visit("imapsd")
+    assert m.property(unit, "MainPID") == pid and not m.is_open(9993)
+    m.logged("reloaded: generation 2 serves")
+    assert m.property(unit, "StatusText") == "serving"
+    m.systemctl("stop", unit)
+    say(unit, "took a good one at a reload")
+
+
+def asked(m):
+    """The control socket, by root and by another; metrics at a path that
+    two daemons share the folder of."""
+    for name in DAEMONS:
+        m.systemctl("start", name + ".service")
+        text = m.run("/usr/local/sbin/" + name, "--status")
+        assert m.property(name + ".service", "MainPID") in text, text
+        json.loads(m.run("/usr/local/sbin/" + name, "--status", "--json"))
+        status, text = m.status(
+            "setpriv", "--reuid", harness.WORKER_USER, "--clear-groups",
+            "/usr/local/sbin/" + name, "--status")
+        assert status == 4, (status, text)
+        m.systemctl("stop", name + ".service")
+        status, text = m.status("/usr/local/sbin/" + name, "--status")
+        assert status == 3, (status, text)
+        say(name, "--status answers root alone, while it runs")
+    for name in INNER:
+        m.configure(name, "metrics_listen /run/relais/%s.metrics" % name)
+        m.systemctl("start", name + ".service")
+    m.systemctl("restart", "pop3sd.service")
+    for name in INNER:
+        metrics.Scrape("/proc/%d/root/run/relais/%s.metrics" % (
+            m.leader, name))
+    m.systemctl("stop", *(name + ".service" for name in INNER))
+    m.configure("pop3sd")
+    say("imapsd.service and pop3sd.service have metrics in /run/relais, and "
+        "one goes on when the other is restarted")
+
+
+def renewed(m):
+    """Certificates come and are renewed without a reload."""
+    unit, name = "imapsd.service", "new.example.test"
+
+    def bring(pair):
+        for source, kind in (pair.key, "key"), (pair.cert, "crt"):
+            path = m.path("/etc/relais/pairs/%s.%s" % (name, kind))
+            shutil.copy(source, path + ".new")
+            os.replace(path + ".new", path)
+        harness.wait_for(lambda: m.inside("--served", name) ==
+                         digest(openssl("x509", "-in", pair.cert, "-outform",
+                                        "der")), LIMIT, pair.cert, 0.5)
+
+    shutil.rmtree(m.path("/etc/relais/pairs"), ignore_errors=True)
+    write(m.path("/etc/relais/pairs/other.crt"),
+          open(gateway_pair().cert).read())
+    write(m.path("/etc/relais/pairs/other.key"),
+          open(gateway_pair().key).read(), 0o600)
+    m.configure("imapsd", "ssl_cert_dir /etc/relais/pairs",
+                "ssl_cert_file /etc/relais/server.crt",
+                "ssl_key_file /etc/relais/server.key")
+    m.systemctl("start", unit)
+    pid = m.property(unit, "MainPID")
+    bring(certificates().make(name))
+    say(unit, "serves a pair that has come into ssl_cert_dir")
+    bring(certificates().make(name))
+    say(unit, "serves a pair that was renewed there")
+    shutil.copy(certificates().make().cert, m.path("/etc/relais/server.crt"))
+    m.logged("its key is not that of its first certificate")
+    m.visit("imapsd")
+    shutil.copy(gateway_pair().cert, m.path("/etc/relais/server.crt"))
+    assert m.property(unit, "MainPID") == pid
+    assert "generation 2" not in m.run("/usr/local/sbin/imapsd", "--status")
+    m.systemctl("stop", unit)
+    say(unit, "reports a certificate without its key, and keeps the old one")
+
+
+def counted(m):
+    """The ledger, through a restart."""
+    unit, path = "imapsd.service", m.path("/var/spool/relais/run/ledger")
+
+    def failures():
+        return {e["name"]: e["failed"] for e in json.loads(m.run(
+            "/usr/local/sbin/imapsd", "--ledger", "--json"))}
+
+    m.configure("imapsd", 'trusted_networks ""')
+    m.systemctl("start", unit)
+    m.inside("--guess", certificates().ca.cert)
+    before, file = failures(), os.stat(path)
+    assert before[STRANGER] > 0.5 and before["alice"] > 0.5, before
+    m.systemctl("restart", unit)
+    after = failures()
+    assert after[STRANGER] > 0.5 and after["alice"] > 0.5, after
+    assert os.stat(path).st_ino == file.st_ino
+    assert file.st_mode & 0o777 == 0o600 and file.st_uid == 0
+    m.visit("imapsd")
+    m.systemctl("stop", unit)
+    m.configure("imapsd")
+    say("the ledger has outlived a restart of", unit)
+
+
 def by_sockets(m):
     for name, (tls, clear) in DAEMONS.items():
         sockets = name + ".socket", name + "-starttls.socket"
@@ -275,8 +460,7 @@ def by_sockets(m):
 def by_accept(m):
     write(m.path("/etc/systemd/system/imapsd.socket.d/accept.conf"),
           "[Socket]\nAccept=yes\n")
-    write(m.path("/etc/relais/imapsd.conf"),
-          "outgoing_server 127.0.0.1:%d\n" % INNER["imapsd"])
+    m.configure("imapsd")
     m.systemctl("daemon-reload")
     m.systemctl("start", "imapsd.socket")
     DAEMONS["imapsd"] = (993,)
@@ -290,8 +474,7 @@ def by_accept(m):
 
 
 def disabled(m):
-    write(m.path("/etc/relais/pop3sd.conf"),
-          "outgoing_server 127.0.0.1:%d\nenabled no\n" % INNER["pop3sd"])
+    m.configure("pop3sd", "enabled no")
     m.systemctl("start", "pop3sd.service")
     harness.wait_for(lambda: m.property("pop3sd.service", "SubState") ==
                      "dead", LIMIT, "the end of pop3sd", 0.2)
@@ -327,6 +510,10 @@ def by_watchdog(m):
 def look(m):
     say(m.run("systemctl", "--version").splitlines()[0], "is up")
     by_services(m)
+    reloads(m)
+    asked(m)
+    renewed(m)
+    counted(m)
     by_sockets(m)
     by_accept(m)
     disabled(m)
@@ -346,8 +533,8 @@ def main():
             return serve()
         except KeyboardInterrupt:   # what harness makes of SIGTERM
             return None
-    if sys.argv[1:2] == ["--visit"]:
-        return visit(*sys.argv[2:])
+    if sys.argv[1:] and sys.argv[1] in INSIDE:
+        return INSIDE[sys.argv[1]](*sys.argv[2:])
     missing = [name for name in ("systemd-nspawn", "debootstrap", "nsenter")
                if shutil.which(name) is None]
     if missing or not harness.ROOT:
