@@ -28,10 +28,12 @@
 /*
  * Who is full lets those that are not go first: they take what comes within a
  * turn of their loop.  Unless they stand still: so often it is looked whether
- * somebody waits and none of them has moved, and then there is no other.
+ * somebody waits and none of them has moved, and then there is no other.  One
+ * that was taken over may only seem to move: so often it is looked in any case.
  */
 #define FULL_US 100000
 #define FULL_LOOKS 10
+#define FULL_LOOKS_MAX 30
 #define FULL_BATCH 16 /* clients of a listener in one turn of the loop */
 /*
  * Nothing left to accept with: the client stays where it is, and the listener
@@ -62,7 +64,9 @@ struct acceptor {
 	bool gave_way;   /* the next client is ours, if it is still there */
 	uint32_t others; /* FULL: how many clients they had at the last look */
 	unsigned int looks;      /* and at how many it was the same */
-	_Atomic uint32_t *loads; /* clients of each worker */
+	unsigned int all_looks;
+	unsigned int load;       /* our clients */
+	_Atomic uint32_t *loads; /* clients of each worker, as it says */
 	unsigned int nloads, number;
 	unsigned int places; /* of each worker */
 	acceptor_room *can_make_room;
@@ -90,16 +94,19 @@ watch(struct acceptor *a, bool on)
 	}
 }
 
+/* Of our own nobody else has a say: they can all write there. */
 static uint32_t
 load_of(const struct acceptor *a, unsigned int number)
 {
+	if (number == a->number)
+		return a->load;
 	return atomic_load_explicit(&a->loads[number], memory_order_relaxed);
 }
 
 static bool
 is_full(const struct acceptor *a)
 {
-	return load_of(a, a->number) >= a->places;
+	return a->load >= a->places;
 }
 
 /* How many clients the siblings have; it wraps, and only has to change. */
@@ -115,6 +122,13 @@ load_of_others(const struct acceptor *a)
 	return sum;
 }
 
+/* The others have had their time. */
+static bool
+has_waited(const struct acceptor *a)
+{
+	return a->looks >= FULL_LOOKS || a->all_looks >= FULL_LOOKS_MAX;
+}
+
 static struct timeval
 pause_of(const struct acceptor *a, int state)
 {
@@ -122,8 +136,7 @@ pause_of(const struct acceptor *a, int state)
 		return (struct timeval){ .tv_usec = YIELD_US };
 	if (state == SCARCE)
 		return (struct timeval){ .tv_usec = SCARCE_US };
-	return (
-	    struct timeval){ .tv_usec = a->looks < FULL_LOOKS ? FULL_US : 0 };
+	return (struct timeval){ .tv_usec = has_waited(a) ? 0 : FULL_US };
 }
 
 /* The only place that changes a->state. */
@@ -171,7 +184,7 @@ is_ahead(const struct acceptor *a)
 	for (i = 0; i < a->nloads; i++)
 		if (load_of(a, i) < least)
 			least = load_of(a, i);
-	return load_of(a, a->number) > least + least / 8 + LEAD_MIN;
+	return a->load > least + least / 8 + LEAD_MIN;
 }
 
 /* Whose connection is it?  A listener with one address need not be asked. */
@@ -260,7 +273,7 @@ lets_others_go(struct acceptor *a)
 {
 	if (is_full(a) && others_have_room(a)) {
 		a->others = load_of_others(a);
-		a->looks = 0;
+		a->looks = a->all_looks = 0;
 		enter(a, FULL);
 	} else if (!a->gave_way &&
 	    (is_full(a) ? !a->can_make_room(a->arg) : is_ahead(a))) {
@@ -309,11 +322,12 @@ look_again(struct acceptor *a)
 
 	a->looks = others == a->others ? a->looks + 1 : 0;
 	a->others = others;
+	a->all_looks++;
 	if (!others_have_room(a) || !has_client(a)) {
 		enter(a, OPEN);
 		return;
 	}
-	if (a->looks >= FULL_LOOKS)
+	if (has_waited(a))
 		take_waiting(a);
 	if (a->state == FULL)
 		enter(a, FULL);
@@ -369,6 +383,7 @@ acceptor_leave(struct acceptor *a)
 void
 acceptor_set_load(struct acceptor *a, unsigned int clients)
 {
+	a->load = clients;
 	atomic_store_explicit(
 	    &a->loads[a->number], clients, memory_order_relaxed);
 	if (a->state == FULL && !is_full(a))

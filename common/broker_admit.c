@@ -31,6 +31,17 @@ struct naming {
 	struct peername_wait *wait;
 };
 
+/*
+ * Who was one too many, and is asked about again when another has given way:
+ * that is no other connection of its.
+ */
+#define RETRIES 64
+
+struct retry {
+	uint32_t serial, session;
+	struct addr client; /* family 0: none */
+};
+
 struct admits {
 	const struct conf *conf;
 	struct limit *limit;
@@ -39,6 +50,8 @@ struct admits {
 	struct sockets *sockets;      /* of those who count */
 	struct peernames *peernames;  /* NULL: nobody wants to know */
 	TAILQ_HEAD(, naming) namings; /* at most PEERNAME_WAITING */
+	struct retry retries[RETRIES]; /* the last ones */
+	unsigned int next_retry;
 };
 
 struct admits *
@@ -134,17 +147,45 @@ find_name(struct admits *a, struct ipc *ch, uint32_t serial, uint32_t session,
 		n->wait = wait;
 }
 
+static void
+expect_retry(struct admits *a, uint32_t serial, uint32_t session,
+    const struct addr *client)
+{
+	a->retries[a->next_retry] = (struct retry){ serial, session, *client };
+	a->next_retry = (a->next_retry + 1) % RETRIES;
+}
+
+/* Once: whoever comes later under that number is another one. */
+static bool
+is_retry(struct admits *a, uint32_t serial, uint32_t session,
+    const struct addr *client)
+{
+	struct retry *t;
+
+	for (t = a->retries; t < a->retries + RETRIES; t++)
+		if (t->serial == serial && t->session == session &&
+		    addr_eq(&t->client, client)) {
+			t->client.sa.sa_family = AF_UNSPEC;
+			return true;
+		}
+	return false;
+}
+
 /* Is the client to be served?  client: by whose address it counts. */
 static enum admit_verdict
 judge(struct admits *a, uint32_t serial, uint32_t session,
     const struct addr *client)
 {
-	if (abuse_admit(a->abuse, client) != ADMIT_OK)
+	const bool again = is_retry(a, serial, session, client);
+
+	if (!again && abuse_admit(a->abuse, client) != ADMIT_OK)
 		return ADMIT_TOO_OFTEN;
 	switch (limit_admit(a->limit, serial, session, client)) {
 	case LIMIT_OK:
 		return ADMIT_OK;
 	case LIMIT_TOO_MANY:
+		if (!again)
+			expect_retry(a, serial, session, client);
 		return ADMIT_TOO_MANY;
 	case LIMIT_TOO_MANY_ADDRESS:
 		return ADMIT_TOO_MANY_ADDRESS;

@@ -248,11 +248,12 @@ limit_admit(
 
 	/* A number that comes again has a new client: the old one is gone. */
 	limit_release(l, worker, session);
+	/* First: it is not to have others give way for it. */
+	if (l->max_address != 0 && limit_count_address(l, a) >= l->max_address)
+		return LIMIT_TOO_MANY_ADDRESS;
 	if ((l->max_all != 0 && limit_count(l) >= l->max_all) ||
 	    STAILQ_EMPTY(&l->spares))
 		return LIMIT_TOO_MANY;
-	if (l->max_address != 0 && limit_count_address(l, a) >= l->max_address)
-		return LIMIT_TOO_MANY_ADDRESS;
 
 	c = STAILQ_FIRST(&l->spares);
 	STAILQ_REMOVE_HEAD(&l->spares, spare);

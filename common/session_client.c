@@ -189,7 +189,8 @@ another_gives_way(struct session *s)
 	if (s->retried || !worker_make_room(s->worker, s))
 		return false;
 	s->retried = true;
-	(void)worker_admit(s->worker, s);
+	/* With what it has asked for meanwhile: that was not answered. */
+	session_broker_back(s);
 	return true;
 }
 

@@ -13,6 +13,7 @@
  */
 #include "broker.h"
 #include "clock.h"
+#include "crew.h"
 #include "session.h"
 #include "supervise_impl.h"
 
@@ -42,11 +43,12 @@ supervise_make_room(struct supervisor *s)
 	const struct timeval soon = { .tv_sec = LOOK_SECONDS };
 	struct place *p, *oldest = NULL;
 	time_t now = clock_seconds();
-	unsigned int busy = 0;
+	unsigned int busy;
 
 	if (s->conf->worker_connections != 1 || s->conf->one_client ||
 	    s->stopping)
 		return;
+	busy = crews_running(s, true); /* they count in the broker's book */
 	for (p = s->workers; p < s->workers + s->nworkers; p++) {
 		busy += p->busy && p->ch != NULL;
 		if (may_be_asked(p, now) &&

@@ -57,7 +57,8 @@ who_yields(const struct worker *w, const struct session *wanted)
 
 	if (s != NULL && s == wanted)
 		s = TAILQ_NEXT(s, entry);
-	if (s == NULL || clock_seconds() - s->yields_since < SESSION_YOUNG)
+	/* Of the first second there may be next to nothing. */
+	if (s == NULL || clock_seconds() - s->yields_since <= SESSION_YOUNG)
 		return NULL;
 	return s;
 }

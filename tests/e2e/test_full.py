@@ -133,6 +133,25 @@ class Imap(Full, StandInCase):
         for c in busy:
             self.assertOK(c.answer("a"))
 
+    def test_amid_something(self):
+        """In a literal, an exchange, or STARTTLS; and the worker goes on."""
+        relais = self.gateway()
+        worker = relais.pids("worker")
+        amid = [self.connect(relais.plain) for _ in range(2)]
+        amid += [self.connect(relais.starttls) for _ in range(2)]
+        amid[0].send("a LOGIN {5}\r\nali")
+        amid[1].send("a AUTHENTICATE PLAIN\r\n")
+        amid[2].send("a STARTTLS\r\n")
+        amid[3].send("a STARTTLS\r\n\x16\x03\x01")
+        time.sleep(YOUNG + 1)
+        inside = [self.logged_in(relais) for _ in range(PLACES)]
+        self.assertIn("* BYE no login", amid[0].rest())
+        self.assertRegex(amid[1].rest(), r"^\+ [^\n]*\n\* BYE no login")
+        for c in amid[2:]:
+            self.assertRegex(c.rest(), r"^a OK [^\n]*\n")
+        self.assertEqual(relais.pids("worker"), worker)
+        self.assertEqual(len(inside), PLACES)
+
     def test_flood_of_those_that_are_told(self):
         """Their last words take no place."""
         relais = self.gateway()

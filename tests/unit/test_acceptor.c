@@ -524,6 +524,34 @@ test_others_move(void **state)
 	assert_int_equal(taken_once(fd), 0);
 }
 
+/* Another one was taken over: what it says is believed of itself, for long. */
+static void
+test_liar(void **state)
+{
+	const int64_t began = clock_ms();
+	int fd;
+
+	(void)state;
+	open_with(1, 0);
+	acceptor_close(acceptors[1]);
+	loads[0] = UINT32_MAX;
+	fd = arrive(0);
+	assert_in_range(ms_until_taken(), 0, 50);
+	assert_int_equal(taken_once(fd), 0);
+
+	open_with(PLACES, 0);
+	acceptor_close(acceptors[1]);
+	fd = arrive(1);
+	while (taken_by(0) == 1) {
+		assert_true(clock_ms() - began < LIMIT_MS);
+		loads[1] = (loads[1] + 1) % PLACES;
+		turn();
+		usleep(10000);
+	}
+	assert_true(clock_ms() - began > 2000);
+	assert_int_equal(taken_once(fd), 0);
+}
+
 /* A worker in a process of its own, until its clients are no more. */
 static _Noreturn void
 serve(int fd, unsigned int worker)
@@ -642,6 +670,7 @@ main(void)
 		cmocka_unit_test_setup(test_full_for_good, setup),
 		cmocka_unit_test_setup(test_others_stand_still, setup),
 		cmocka_unit_test_setup(test_others_move, setup),
+		cmocka_unit_test_setup(test_liar, setup),
 		cmocka_unit_test_setup(test_processes, setup),
 		cmocka_unit_test_setup(test_no_place, setup),
 		cmocka_unit_test_setup(test_born_with, setup),

@@ -267,6 +267,36 @@ test_again(void **state)
 	stop();
 }
 
+/* One too many comes again when another has given way: one connection. */
+static void
+test_retry(void **state)
+{
+	const struct addr a = address("127.0.0.1");
+
+	(void)state;
+	start(NULL, 0);
+	b.conf.client_connection_rate_limit = 3;
+	b.conf.anvil_rate_time_unit = 60;
+	limit_free(&b.limit);
+	b.limit = limit_new(b.book, CONNECTIONS, 1, 0);
+	free(b.admits);
+	b.admits = admits_new(b.base, &b.conf, b.limit, b.abuse, b.upstreams);
+	assert_int_equal(ask(1, NULL), 1);
+	assert_int_equal(heard(), ADMIT_OK);
+	assert_int_equal(ask(2, NULL), 0);
+	assert_int_equal(heard(), ADMIT_TOO_MANY);
+	assert_int_equal(ask_with(2, b.accepted), 0);
+	assert_int_equal(heard(), ADMIT_TOO_MANY);
+	assert_true(admits_release(b.admits, WORKER, 1));
+	/* but not for ever: this would be the third of three */
+	assert_int_equal(ask_with(2, b.accepted), 1);
+	assert_int_equal(heard(), ADMIT_OK);
+	assert_int_equal(ask(3, NULL), 0);
+	assert_int_equal(heard(), ADMIT_TOO_OFTEN);
+	assert_int_equal(limit_count_address(b.limit, &a), 1);
+	stop();
+}
+
 static void
 test_no_client(void **state)
 {
@@ -301,6 +331,7 @@ main(void)
 		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_no_client),
 	};
 

@@ -65,6 +65,8 @@ test_admit(void **state)
 		{ 2, 4, "2001:db8::2:0:0:1", LIMIT_OK, 6, 2 },
 		{ 2, 5, "2001:db8:0:1::1", LIMIT_OK, 7, 1 },
 		{ 2, 6, "192.0.2.9", LIMIT_TOO_MANY, 7, 0 },
+		/* No place that others give up would be for this one. */
+		{ 2, 6, "192.0.2.1", LIMIT_TOO_MANY_ADDRESS, 7, 3 },
 		/* The same number again stands for a new client. */
 		{ 2, 5, "192.0.2.9", LIMIT_OK, 7, 1 },
 	};

@@ -81,6 +81,13 @@ static const struct script hasty[] = {
 	        "C<bye too many connections\n", "C eof", "connect 0",
 	        "C close"),
 	    "admit Connect connect:0 Null(too many connections) forget" },
+	{ "another gives way in mid-login: the question was not answered",
+	    HASTY,
+	    STEPS(HELLO, "C>login joe\n", "room", "too many", "C silent",
+	        "admit", "connect 0", "S>greet\r\n", JOE, "S>ok\r\n", "C<ok\n",
+	        "C close", "S eof", "S close"),
+	    "admit Connect connect:0 room admit connect:0 Auth(joe ok) ok@0 "
+	    "Close(0/0) forget" },
 	{ "refused in a relay: nothing of ours is said in it", HASTY,
 	    STEPS(HELLO, "C>login joe\n", "connect 0", "S>greet\r\n", JOE,
 	        "S>ok\r\n", "C<ok\n", "too many", "C eof", "C close"),
