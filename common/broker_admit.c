@@ -71,6 +71,20 @@ admits_new(struct event_base *base, const struct conf *c, struct limit *l,
 	return a;
 }
 
+void
+admits_free(struct admits **ap)
+{
+	struct admits *a = *ap;
+
+	*ap = NULL;
+	if (a == NULL)
+		return;
+	sockets_free(&a->sockets);
+	if (a->peernames != NULL)
+		peernames_free(&a->peernames);
+	free(a);
+}
+
 static void
 count(enum admit_verdict v)
 {

@@ -24,6 +24,8 @@ struct upstreams;
 /* To be called before the chroot.  What is given outlives the result. */
 struct admits *admits_new(struct event_base *base, const struct conf *c,
     struct limit *l, struct abuse *abuse, struct upstreams *u);
+/* Nobody may be waiting for a client's name. */
+void admits_free(struct admits **a);
 
 /*
  * A worker (serial, at the other end of ch) has a client, fd: answer at once,

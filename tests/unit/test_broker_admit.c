@@ -127,7 +127,7 @@ stop(void)
 	close(b.worker);
 	close(b.client);
 	close(b.accepted);
-	free(b.admits);
+	admits_free(&b.admits);
 	upstreams_free(&b.upstreams);
 	limit_free(&b.limit);
 	free(b.book);
@@ -279,7 +279,7 @@ test_retry(void **state)
 	b.conf.anvil_rate_time_unit = 60;
 	limit_free(&b.limit);
 	b.limit = limit_new(b.book, CONNECTIONS, 1, 0);
-	free(b.admits);
+	admits_free(&b.admits);
 	b.admits = admits_new(b.base, &b.conf, b.limit, b.abuse, b.upstreams);
 	assert_int_equal(ask(1, NULL), 1);
 	assert_int_equal(heard(), ADMIT_OK);
