@@ -291,6 +291,23 @@ to_master(void *arg, struct writer *w)
 	(void)ipc_send(b->master, w, -1);
 }
 
+/*
+ * A worker may ask for a socket for each of its clients before it reads an
+ * answer.  One that has been taken over may never read: what waits for all of
+ * them leaves half of our descriptors to what is under way.
+ */
+static void
+expect_bursts(const struct conf *c, struct ipc *ch)
+{
+	unsigned int fds = BROKER_FILES / 2;
+
+	if (c->workers > 0)
+		fds /= c->workers;
+	if (fds > c->worker_connections)
+		fds = c->worker_connections;
+	ipc_expect_bursts(ch, c->worker_connections, fds);
+}
+
 static void
 new_peer(struct broker *b, const struct msg_peer *m, int fd)
 {
@@ -311,7 +328,7 @@ new_peer(struct broker *b, const struct msg_peer *m, int fd)
 	p->ch = ipc_new(b->base, fd, ROLE_BROKER, ROLE_WORKER, on_worker,
 	    on_worker_closed, p);
 	ipc_set_quota(p->ch, QUOTA + b->conf->worker_connections);
-	ipc_expect_bursts(p->ch, b->conf->worker_connections);
+	expect_bursts(b->conf, p->ch);
 	TAILQ_INSERT_HEAD(&b->peers, p, entry);
 	if (lessons_put(b->lessons, &w))
 		(void)ipc_send(p->ch, &w, -1);

@@ -80,12 +80,17 @@ on_server(void *arg, int fd, uint16_t server)
 {
 	struct request *rq = arg;
 	struct peer *p = rq->peer;
-	struct msg_connect_reply reply = { .session = rq->session,
-		.ok = fd != -1,
-		.server = fd != -1 ? server : MSG_NO_SERVER };
+	struct msg_connect_reply reply = { .session = rq->session };
 	struct writer w UNZEROED;
 	struct addr client;
 
+	/* It has not read so many answers: one login fails, not all of it. */
+	if (fd != -1 && !ipc_takes_fd(p->ch)) {
+		close(fd);
+		fd = -1;
+	}
+	reply.ok = fd != -1;
+	reply.server = fd != -1 ? server : MSG_NO_SERVER;
 	rq->attempt = NULL;
 	if (limit_address(p->broker->limit, p->serial, rq->session, &client) ==
 	    0)

@@ -45,7 +45,7 @@ struct ipc {
 	struct event read_ev, write_ev;
 	TAILQ_HEAD(, pending) queue;
 	unsigned int queued, queued_fds;
-	unsigned int more;   /* ipc_expect_bursts() */
+	unsigned int more, more_fds; /* ipc_expect_bursts() */
 	struct writer *held; /* MSG_MANY, of ipc_send_later(); NULL: none yet */
 	bool held_matters;   /* more than log lines */
 	struct event held_ev;
@@ -123,9 +123,10 @@ ipc_free(struct ipc **chp)
 }
 
 void
-ipc_expect_bursts(struct ipc *ch, unsigned int more)
+ipc_expect_bursts(struct ipc *ch, unsigned int more, unsigned int more_fds)
 {
 	ch->more = more;
+	ch->more_fds = more_fds;
 }
 
 void
@@ -347,7 +348,7 @@ enqueue(struct ipc *ch, const struct writer *w, int fd)
 	int copy = -1;
 
 	if (ch->queued >= QUEUE_MAX + ch->more ||
-	    (fd != -1 && ch->queued_fds >= QUEUE_FDS_MAX + ch->more))
+	    (fd != -1 && !ipc_takes_fd(ch)))
 		return -1;
 	if (fd != -1) {
 		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -434,6 +435,12 @@ bool
 ipc_has_room(const struct ipc *ch)
 {
 	return ch->queued < QUEUE_MAX / 2 && ch->queued_fds < QUEUE_FDS_MAX;
+}
+
+bool
+ipc_takes_fd(const struct ipc *ch)
+{
+	return ch->queued_fds < QUEUE_FDS_MAX + ch->more_fds;
 }
 
 /* Send what is held, fd with it. */

@@ -46,10 +46,12 @@ void ipc_free(struct ipc **ch);
 void ipc_drain(struct ipc *ch);
 
 /*
- * More messages, with a descriptor each, may wait for the peer than usual: it
- * asks for so many things in one turn of its loop before it reads an answer.
+ * More messages may wait for the peer than usual, and more descriptors with
+ * them: it asks for so many things in one turn of its loop before it reads an
+ * answer.
  */
-void ipc_expect_bursts(struct ipc *ch, unsigned int more);
+void ipc_expect_bursts(
+    struct ipc *ch, unsigned int more, unsigned int more_fds);
 
 /* How many messages a second the peer may send before it counts as broken. */
 void ipc_set_quota(struct ipc *ch, unsigned int per_second);
@@ -64,6 +66,8 @@ void ipc_set_foreign(struct ipc *ch);
 bool ipc_is_waiting(const struct ipc *ch);
 /* Could one more message with a descriptor wait for it? */
 bool ipc_has_room(const struct ipc *ch);
+/* The same of a burst: beyond that a descriptor would end the channel. */
+bool ipc_takes_fd(const struct ipc *ch);
 int ipc_fd(const struct ipc *ch); /* it stays the channel's */
 
 /*

@@ -436,7 +436,8 @@ worker_set_broker(struct worker *w, int fd)
 	ipc_free(&w->broker);
 	w->broker = ipc_new(w->base, fd, ROLE_WORKER, ROLE_BROKER, on_broker,
 	    on_broker_closed, w);
-	ipc_expect_bursts(w->broker, w->conf->worker_connections);
+	ipc_expect_bursts(w->broker, w->conf->worker_connections,
+	    w->conf->worker_connections);
 	if (w->began)
 		introduce(w);
 }

@@ -96,6 +96,40 @@ test_slow_reader(void **state)
 	close_channel(&e);
 }
 
+/*
+ * A burst: so many descriptors may wait, and whoever has one more is told so
+ * before it would end the channel, which goes on without one.
+ */
+static void
+test_burst(void **state)
+{
+	const unsigned int more = 40;
+	unsigned int before, usual, waiting = 0, i = 0;
+	struct end e;
+	bool with_fd;
+
+	(void)state;
+	open_channel(&e);
+	before = open_descriptors();
+	while (ipc_takes_fd(e.ch) && i < FLOOD)
+		assert_int_equal(answer(e.ch, i++, 0), 0);
+	usual = open_descriptors() - before;
+	assert_in_range(usual, 1, FLOOD - 1);
+	ipc_expect_bursts(e.ch, FLOOD, more);
+	for (; ipc_takes_fd(e.ch) && i < FLOOD; i++)
+		assert_int_equal(answer(e.ch, i, 0), 0);
+	assert_int_equal(open_descriptors() - before, usual + more);
+	for (; waiting < FLOOD; waiting++)
+		assert_int_equal(answer(e.ch, i + waiting, -1), 0);
+	assert_int_equal(open_descriptors() - before, usual + more);
+	turn();
+	assert_int_equal(e.ends, 0);
+	assert_int_equal(take_answer(&e, &with_fd), 0);
+	assert_true(with_fd);
+	close_channel(&e);
+	assert_int_equal(open_descriptors(), before - 2);
+}
+
 /* A peer that never reads is given up, from the loop and once. */
 static void
 test_no_reader(void **state)
@@ -291,6 +325,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_later),
 		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_burst),
 		cmocka_unit_test(test_no_reader),
 		cmocka_unit_test(test_log_lines_are_lost),
 		cmocka_unit_test(test_last_words),
