@@ -34,7 +34,11 @@
 #define FULL_US 100000
 #define FULL_LOOKS 10
 #define FULL_LOOKS_MAX 30
-#define FULL_BATCH 16 /* clients of a listener in one turn of the loop */
+/*
+ * Clients in one turn of the loop, and a pause behind it: 8,000 a second.  More
+ * lines of the log the master would take for a worker that was taken over.
+ */
+#define FULL_BATCH 16
 /*
  * Nothing left to accept with: the client stays where it is, and the listener
  * stays ready, so it is looked at again only after this.
@@ -132,11 +136,11 @@ has_waited(const struct acceptor *a)
 static struct timeval
 pause_of(const struct acceptor *a, int state)
 {
-	if (state == YIELDING)
-		return (struct timeval){ .tv_usec = YIELD_US };
 	if (state == SCARCE)
 		return (struct timeval){ .tv_usec = SCARCE_US };
-	return (struct timeval){ .tv_usec = has_waited(a) ? 0 : FULL_US };
+	if (state == FULL && !has_waited(a))
+		return (struct timeval){ .tv_usec = FULL_US };
+	return (struct timeval){ .tv_usec = YIELD_US };
 }
 
 /* The only place that changes a->state. */
@@ -246,11 +250,12 @@ take_one(struct listener *l)
 static void
 take_waiting(struct acceptor *a)
 {
+	const unsigned int each = FULL_BATCH / a->nlisteners + 1;
 	struct listener *l = a->listeners;
 	unsigned int n;
 
 	for (; l < a->listeners + a->nlisteners; l++)
-		for (n = 0; n < FULL_BATCH && is_full(a); n++)
+		for (n = 0; n < each && is_full(a); n++)
 			if (a->state == SCARCE || !take_one(l))
 				break;
 }
