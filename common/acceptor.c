@@ -67,7 +67,7 @@ struct acceptor {
 	struct event yielded;
 	bool gave_way;   /* the next client is ours, if it is still there */
 	uint32_t others; /* FULL: how many clients they had at the last look */
-	unsigned int looks;      /* and at how many it was the same */
+	unsigned int looks; /* and at how many it was the same */
 	unsigned int all_looks;
 	unsigned int load;       /* our clients */
 	_Atomic uint32_t *loads; /* clients of each worker, as it says */

@@ -47,9 +47,9 @@ struct admits {
 	struct limit *limit;
 	struct abuse *abuse;
 	struct upstreams *upstreams;
-	struct sockets *sockets;      /* of those who count */
-	struct peernames *peernames;  /* NULL: nobody wants to know */
-	TAILQ_HEAD(, naming) namings; /* at most PEERNAME_WAITING */
+	struct sockets *sockets;       /* of those who count */
+	struct peernames *peernames;   /* NULL: nobody wants to know */
+	TAILQ_HEAD(, naming) namings;  /* at most PEERNAME_WAITING */
 	struct retry retries[RETRIES]; /* the last ones */
 	unsigned int next_retry;
 };

@@ -41,7 +41,7 @@ struct peer {
 	uint32_t serial;
 	uint32_t *held; /* MSG_HELD so far */
 	size_t nheld;
-	unsigned int admitted; /* clients in the book */
+	unsigned int admitted;               /* clients in the book */
 	RB_HEAD(requests, request) requests; /* thousands, when all come back */
 };
 

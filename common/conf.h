@@ -114,11 +114,11 @@ struct conf {
 	unsigned int minimum_rate;        /* octets a second; 0: any rate */
 	unsigned int minimum_rate_time;   /* over so long */
 	unsigned int acknowledge_timeout; /* of what a peer was sent */
-	unsigned int outgoing_timeout;   /* each answer of an inner server */
-	unsigned int login_attempts;     /* refused logins per connection */
-	unsigned int connect_relog;      /* repeat the Auth line; 0: never */
-	unsigned int message_size_limit; /* octets of a message */
-	unsigned int recipient_limit;    /* of one message */
+	unsigned int outgoing_timeout;    /* each answer of an inner server */
+	unsigned int login_attempts;      /* refused logins per connection */
+	unsigned int connect_relog;       /* repeat the Auth line; 0: never */
+	unsigned int message_size_limit;  /* octets of a message */
+	unsigned int recipient_limit;     /* of one message */
 	unsigned int user_message_limit, user_recipient_limit; /* an hour */
 	/* failed logins until strangers are turned away; see abuse.h */
 	unsigned int address_failure_limit, network_failure_limit;

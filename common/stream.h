@@ -38,16 +38,16 @@ enum stream_output {
 };
 
 struct stream {
-	int fd;          /* -1: not open */
-	struct tls *tls; /* NULL: plain, or still awaited */
+	int fd;                     /* -1: not open */
+	struct tls *tls;            /* NULL: plain, or still awaited */
 	struct tls_server *awaited; /* whose tls will be; NULL: nobody's */
-	struct buf in;   /* read, not yet taken by the dialogue */
-	struct buf out;  /* gathered, or not yet taken by the peer */
+	struct buf in;              /* read, not yet taken by the dialogue */
+	struct buf out;             /* gathered, or not yet taken by the peer */
 	struct event read_ev, write_ev;
 	bool reading, writing; /* which events are armed */
 	enum stream_output output;
-	bool failed; /* an error while writing: the next call tells */
-	bool counted;            /* it is a client's: stats.bytes */
+	bool failed;  /* an error while writing: the next call tells */
+	bool counted; /* it is a client's: stats.bytes */
 	uint64_t received, sent; /* octets of text since the last reset */
 };
 

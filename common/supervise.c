@@ -334,6 +334,7 @@ supervise_hear(struct supervisor *s)
 	event_add(&s->usr1, NULL);
 	event_add(&s->flush, &every);
 	log_on_wait(wait_for_room, s);
+	wait_for_room(s); /* of the image before */
 }
 
 bool

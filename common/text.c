@@ -175,6 +175,18 @@ text_u64(struct text a, uint64_t max, uint64_t *out)
 	return true;
 }
 
+struct text
+text_decimal(uint64_t n, unsigned int digits, char dst[static TEXT_DECIMAL])
+{
+	size_t at = TEXT_DECIMAL;
+
+	do {
+		dst[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (at > 0 && (n > 0 || TEXT_DECIMAL - at < digits));
+	return (struct text){ dst + at, TEXT_DECIMAL - at };
+}
+
 /* The log shows it as it is. */
 static bool
 is_plain(char c)

@@ -46,6 +46,14 @@ bool text_has_word(struct text words, struct text word);
 bool text_u64(struct text a, uint64_t max, uint64_t *out);
 
 /*
+ * The same the other way, in dst, with zeros in front where n has fewer digits.
+ * For what is written too often for printf(3).
+ */
+#define TEXT_DECIMAL 20 /* digits of UINT64_MAX */
+struct text text_decimal(
+    uint64_t n, unsigned int digits, char dst[static TEXT_DECIMAL]);
+
+/*
  * A copy for logs in dst: printable ASCII as it is, everything else, the
  * backslash and the double quote as vis(3) writes it (VIS_CSTYLE | VIS_OCTAL
  * | VIS_DQ); cut with "..." where size would not hold it.  size is at least

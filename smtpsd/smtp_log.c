@@ -56,28 +56,29 @@ struct line {
 };
 
 static void
+put_octets(struct line *l, struct text t)
+{
+	size_t left = LOG_LINE_MAX - l->len;
+
+	if (t.len >= left)
+		t.len = left - 1;
+	memcpy(l->dst + l->len, t.p, t.len);
+	l->len += t.len;
+	l->dst[l->len] = '\0';
+}
+
+static void
 put(struct line *l, const char *s)
 {
-	size_t n = strlen(s), left = LOG_LINE_MAX - l->len;
-
-	if (n >= left)
-		n = left - 1;
-	memcpy(l->dst + l->len, s, n);
-	l->len += n;
-	l->dst[l->len] = '\0';
+	put_octets(l, text_of(s));
 }
 
 static void
 put_number(struct line *l, uint64_t n)
 {
-	char s[24];
-	size_t at = sizeof(s) - 1;
+	char s[TEXT_DECIMAL];
 
-	s[at] = '\0';
-	do
-		s[--at] = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
-	put(l, s + at);
+	put_octets(l, text_decimal(n, 1, s));
 }
 
 /* At most shown octets of t; what of the line it is. */

@@ -228,16 +228,11 @@ date_of(int64_t n, int64_t *year, int64_t *month, int64_t *day)
 
 /* n, which is not negative, with at least so many digits. */
 static void
-put_number(struct field *f, int64_t n, size_t digits)
+put_number(struct field *f, int64_t n, unsigned int digits)
 {
-	char s[24];
-	size_t at = sizeof(s);
+	char s[TEXT_DECIMAL];
 
-	do {
-		s[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0 || sizeof(s) - at < digits);
-	put(f, (struct text){ s + at, sizeof(s) - at });
+	put(f, text_decimal((uint64_t)n, digits, s));
 }
 
 /*
@@ -253,6 +248,7 @@ put_date(struct field *f, time_t date, int zone)
 		"Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 	int64_t t = (int64_t)date + (int64_t)zone * 60, year, month, day;
 	int ahead = zone < 0 ? -zone : zone;
+
 	if (t < 0)
 		t = 0; /* a clock that was never set */
 	date_of(t / 86400, &year, &month, &day);

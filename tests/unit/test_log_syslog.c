@@ -300,8 +300,8 @@ test_handed_over(void **state)
 
 	/* What is queued here goes to the file, without its priority. */
 	open_log(file_path);
-	pattern = xasprintf("^(" STAMP " testd\\[1]: line [0-9]+\\.\n){%u}$",
-	    100 - next);
+	pattern = xasprintf(
+	    "^(" STAMP " testd\\[1]: line [0-9]+\\.\n){%u}$", 100 - next);
 	assert_matches(contents(file_path), pattern);
 	free(pattern);
 	assert_false(log_flush());

@@ -168,6 +168,32 @@ test_u64(void **state)
 }
 
 static void
+test_decimal(void **state)
+{
+	static const struct {
+		uint64_t n;
+		unsigned int digits;
+		const char *out;
+	} cases[] = {
+		{ 0, 0, "0" },
+		{ 0, 1, "0" },
+		{ 7, 2, "07" },
+		{ 60, 2, "60" },
+		{ 1234, 2, "1234" },
+		{ UINT64_MAX, 1, "18446744073709551615" },
+		{ 1, 99, "00000000000000000001" },
+	};
+	char s[TEXT_DECIMAL];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NITEMS(cases); i++)
+		assert_true(
+		    text_eq(text_decimal(cases[i].n, cases[i].digits, s),
+		        cases[i].out));
+}
+
+static void
 test_printable(void **state)
 {
 	static const struct {
@@ -288,6 +314,7 @@ main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_word),
 		cmocka_unit_test(test_u64),
+		cmocka_unit_test(test_decimal),
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_code),
 		cmocka_unit_test(test_for_people),
