@@ -10,6 +10,7 @@ import harness
 from case import Pop3Case, StandInCase, TestCase, main, timed
 from harness import SLOW, wait_for
 from inner import Script, StandIn
+from reloading import reload
 from submission import Submission, sasl_lines
 
 PLACES = 4
@@ -280,6 +281,21 @@ class Single(StandInCase):
                  "a line for each")
         bad = [l for l in relais.log(mark) if "exited" in l or "killed" in l]
         self.assertEqual(bad, [])
+
+    def test_old_generation(self):
+        """Its clients count: they are in the broker's book."""
+        relais = self.gateway()
+        inside = [self.connect(relais.ssl, True) for _ in range(5)]
+        for c in inside:
+            self.assertOK(c.login())
+        reload(relais)
+        silent = [self.connect(relais.plain)
+                  for _ in range(self.LIMIT - len(inside))]
+        time.sleep(YOUNG + 2)
+        self.assertRegex(silent[0].rest(), r"^\* BYE no login so far")
+        self.assertOK(self.connect(relais.ssl, True).login())
+        for c in inside:
+            self.assertOK(c.cmd("NOOP"))
 
 
 if __name__ == "__main__":
