@@ -24,6 +24,12 @@ void session_count_greeting(const struct session *s);
 
 /* The only place that changes s->state; it sets the state's time limit. */
 void session_enter(struct session *s, enum session_state next);
+/* All is said: the client's end is waited for, for a moment. */
+void session_linger(struct session *s);
+/* For s->timer: the state's time is over.  A turn. */
+void session_timer(int fd, short what, void *session);
+/* authenticate_timeout */
+void session_end_late(struct session *s);
 
 /*
  * Every turn ends here: input that is ready is offered to the protocol, what
