@@ -206,7 +206,32 @@ def quoted(text):
     return '"%s"' % re.sub(r'(["\\])', r"\\\1", text)
 
 
-class Imap(Traces):
+class Usual:
+    """The logins that all three have."""
+
+    twice = ()              # the ways in which a second attempt is made
+
+    def test_usual(self):
+        self.logins(self.ways("u", PASSWORD))
+
+    def test_long(self):
+        self.logins(self.ways("user", LONG))
+
+    def test_tls12(self):
+        self.logins(self.ways("u", PASSWORD),
+                    version=ssl.TLSVersion.TLSv1_2)
+
+    def test_clear(self):
+        self.logins(self.ways("u", PASSWORD), port=self.relais.plain)
+
+    def test_second_attempt(self):
+        """The wrong password, too, is somebody's."""
+        wrong, right = self.ways("wrong", LONG), self.ways("u", PASSWORD)
+        self.logins({name: wrong[name] + right[name] for name in self.twice})
+
+
+class Imap(Usual, Traces):
+    twice = ("quoted", "PLAIN")
     daemon = harness.IMAPSD
     kind = Client
     script = ImapInner()
@@ -255,27 +280,8 @@ class Imap(Traces):
     def test_atom(self):
         self.logins({"atom": ["a LOGIN u %s\r\n" % PASSWORD]})
 
-    def test_usual(self):
-        self.logins(self.ways("u", PASSWORD))
-
     def test_odd(self):
         self.logins(self.ways("u", ODD))
-
-    def test_long(self):
-        self.logins(self.ways("user", LONG))
-
-    def test_tls12(self):
-        self.logins(self.ways("u", PASSWORD),
-                    version=ssl.TLSVersion.TLSv1_2)
-
-    def test_clear(self):
-        self.logins(self.ways("u", PASSWORD), port=self.relais.plain)
-
-    def test_second_attempt(self):
-        """The wrong password, too, is somebody's."""
-        wrong, right = self.ways("wrong", LONG), self.ways("u", PASSWORD)
-        self.logins({name: wrong[name] + right[name]
-                     for name in ("quoted", "PLAIN")})
 
     def test_pipelined(self):
         self.logins({"at once": [
@@ -372,7 +378,8 @@ class Imap(Traces):
                 self.logins(few)
 
 
-class Pop3(Traces):
+class Pop3(Usual, Traces):
+    twice = ("PASS", "PLAIN")
     daemon = harness.POP3SD
     kind = Pop3Client
     script = Pop3Inner()
@@ -403,24 +410,6 @@ class Pop3(Traces):
             "LOGIN": ["AUTH LOGIN\r\n", b64(user) + "\r\n",
                       b64(password) + "\r\n"],
         }
-
-    def test_usual(self):
-        self.logins(self.ways("u", PASSWORD))
-
-    def test_long(self):
-        self.logins(self.ways("user", LONG))
-
-    def test_tls12(self):
-        self.logins(self.ways("u", PASSWORD),
-                    version=ssl.TLSVersion.TLSv1_2)
-
-    def test_clear(self):
-        self.logins(self.ways("u", PASSWORD), port=self.relais.plain)
-
-    def test_second_attempt(self):
-        wrong, right = self.ways("wrong", LONG), self.ways("u", PASSWORD)
-        self.logins({name: wrong[name] + right[name]
-                     for name in ("PASS", "PLAIN")})
 
     def test_pipelined(self):
         self.logins({"at once": [
@@ -478,7 +467,8 @@ class Pop3(Traces):
         self.logins(few)
 
 
-class Smtp(Traces):
+class Smtp(Usual, Traces):
+    twice = ("PLAIN", "LOGIN")
     """The inner server sees no password; saslauthd does."""
 
     daemon = harness.SMTPSD
@@ -524,20 +514,6 @@ class Smtp(Traces):
             "LOGIN initial": ["AUTH LOGIN %s\r\n" % b64(user),
                               b64(password) + "\r\n"],
         }
-
-    def test_usual(self):
-        self.logins(self.ways("u", PASSWORD))
-
-    def test_long(self):
-        self.logins(self.ways("user", LONG))
-
-    def test_clear(self):
-        self.logins(self.ways("u", PASSWORD), port=self.relais.plain)
-
-    def test_second_attempt(self):
-        wrong, right = self.ways("wrong", LONG), self.ways("u", PASSWORD)
-        self.logins({name: wrong[name] + right[name]
-                     for name in ("PLAIN", "LOGIN")})
 
     def test_refused_here(self):
         p, message = PASSWORD, plain_message("u", PASSWORD)

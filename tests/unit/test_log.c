@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <regex.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,11 +19,9 @@
 
 #include <cmocka.h>
 
-#include "log.h"
+#include "log_lines.h"
 #include "xmalloc.h"
 
-#define nitems(a) (sizeof(a) / sizeof((a)[0]))
-#define STAMP "[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
 
 static char folder[] = "/tmp/relais-log-XXXXXX";
 static char *file_path;
@@ -119,26 +116,6 @@ test_words(void **state)
 }
 
 static void
-open_log(const char *target)
-{
-	const char *why = NULL;
-
-	if (log_open(target, "testd", &why) == -1)
-		fail_msg("%s: %s", target, why);
-}
-
-static void
-assert_matches(const char *text, const char *pattern)
-{
-	regex_t re;
-
-	assert_int_equal(regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB), 0);
-	if (regexec(&re, text, 0, NULL, 0) != 0)
-		fail_msg("%s does not match %s", text, pattern);
-	regfree(&re);
-}
-
-static void
 test_targets(void **state)
 {
 	static const struct {
@@ -170,22 +147,6 @@ test_targets(void **state)
 			fail_msg("%s", cases[i].target);
 		assert_int_equal(why == NULL, cases[i].opens);
 	}
-}
-
-/* All that is in a file that holds not more. */
-static char *
-contents(const char *path)
-{
-	static char text[4096];
-	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	assert_int_not_equal(fd, -1);
-	n = read(fd, text, sizeof(text) - 1);
-	assert_true(n >= 0);
-	close(fd);
-	text[n] = '\0';
-	return text;
 }
 
 static void

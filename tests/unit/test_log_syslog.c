@@ -8,8 +8,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
-#include <fcntl.h>
-#include <regex.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,12 +18,10 @@
 
 #include <cmocka.h>
 
-#include "log.h"
+#include "log_lines.h"
 #include "xmalloc.h"
 
-#define nitems(a) (sizeof(a) / sizeof((a)[0]))
-#define QUEUE_MAX 1024 /* lines that wait (log.c) */
-#define STAMP "[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
+#define QUEUE_MAX 1024 /* lines that wait (log_target.c) */
 
 static char folder[] = "/tmp/relais-syslog-XXXXXX";
 static char *file_path, *syslog_path;
@@ -43,42 +39,6 @@ connect(int fd, const struct sockaddr *to, socklen_t len)
 	(void)len;
 	(void)strlcpy(sun.sun_path, syslog_path, sizeof(sun.sun_path));
 	return (int)syscall(SYS_connect, fd, &sun, sizeof(sun));
-}
-
-static void
-open_log(const char *target)
-{
-	const char *why = NULL;
-
-	if (log_open(target, "testd", &why) == -1)
-		fail_msg("%s: %s", target, why);
-}
-
-static void
-assert_matches(const char *text, const char *pattern)
-{
-	regex_t re;
-
-	assert_int_equal(regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB), 0);
-	if (regexec(&re, text, 0, NULL, 0) != 0)
-		fail_msg("%s does not match %s", text, pattern);
-	regfree(&re);
-}
-
-/* All that is in a file that holds not more. */
-static char *
-contents(const char *path)
-{
-	static char text[4096];
-	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	assert_int_not_equal(fd, -1);
-	n = read(fd, text, sizeof(text) - 1);
-	assert_true(n >= 0);
-	close(fd);
-	text[n] = '\0';
-	return text;
 }
 
 /* Start the syslog daemon, with the least room for what comes. */
